@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_BASE_MAP_H
+#define SHALE_BASE_MAP_H
+
+/*
+ * A file mapped read-only that may fail under us: an I/O error or a truncation
+ * by somebody else raises SIGBUS at the access.  While a shale_map is open,
+ * such an access yields zeros, and the map is *poisoned* for good: whoever
+ * reads through it asks shale_map_poisoned() before believing what was read.
+ * Any number of threads may read one map.
+ *
+ * The handler is installed at the first open and passes on a SIGBUS that is
+ * not ours.  The table of open maps is the one mutable global of the library:
+ * a signal handler has no other way to find them.
+ */
+
+#include "layers/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct shale_map {
+	const uint8_t *data;
+	size_t size; /* bytes of the file */
+	int slot;    /* private */
+};
+
+/*
+ * Map all of `fd` (which may be closed afterwards).  An empty file is -EUCLEAN.
+ * `what` names it in messages.
+ */
+int shale_map_open(struct shale_map *map, int fd, const char *what,
+		   struct shale_err *err);
+void shale_map_close(struct shale_map *map);
+
+/* Did any access fail since the map was opened? */
+bool shale_map_poisoned(const struct shale_map *map);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_BLOB_BLOBS_H
+#define SHALE_BLOB_BLOBS_H
+
+/*
+ * A directory of blobs named by their SHA-256 (`blobs/sha256/<hex>` of an OCI
+ * image layout), and the temporary files that become blobs.  Open descriptors
+ * are kept in a bounded cache.  Thread-safe.
+ */
+
+#include "layers/base/err.h"
+#include "layers/base/hash.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct shale_blobs;
+
+/*
+ * `dirfd`: the directory that holds `blobs/sha256` and `tmp`; duplicated.  Both
+ * must exist.
+ */
+int shale_blobs_open(struct shale_blobs **out, int dirfd,
+		     struct shale_err *err);
+void shale_blobs_close(struct shale_blobs *blobs);
+
+/* Open a blob for reading; the descriptor is the caller's.  -ENOENT. */
+int shale_blobs_get(struct shale_blobs *blobs,
+		    const struct shale_digest *digest, int *fd,
+		    struct shale_err *err);
+
+bool shale_blobs_has(struct shale_blobs *blobs,
+		     const struct shale_digest *digest);
+
+/*
+ * Read `len` bytes at `off` of a blob through the descriptor cache.  -ENOENT:
+ * no such blob here; -EUCLEAN: it ends before.
+ */
+int shale_blobs_pread(struct shale_blobs *blobs,
+		      const struct shale_digest *digest, void *data, size_t len,
+		      uint64_t off, struct shale_err *err);
+
+/* A file under tmp/ that will become a blob.  `name` has at least 64 bytes. */
+int shale_blobs_create(struct shale_blobs *blobs, int *fd, char *name,
+		       struct shale_err *err);
+
+/*
+ * Make temporary files durable together and rename them to their digests:
+ * fsync of each (syncfs from eight on), rename, fsync of the directory once.
+ * A blob that is there is left; the temporary file goes.  After an error
+ * nothing is half done: what was renamed is a blob that nobody names yet.
+ */
+struct shale_blob_tmp {
+	int fd; /* stays the caller's */
+	char name[64];
+	struct shale_digest digest;
+};
+int shale_blobs_publish(struct shale_blobs *blobs,
+			const struct shale_blob_tmp *files, size_t n,
+			struct shale_err *err);
+
+/* Drop a temporary file. */
+void shale_blobs_abandon(struct shale_blobs *blobs, const char *name);
+
+/* Store a small blob (a manifest, a config) durably. */
+int shale_blobs_put(struct shale_blobs *blobs, const void *data, size_t len,
+		    struct shale_digest *digest, struct shale_err *err);
+
+/* The whole of a small blob, its digest checked.  -EFBIG over `limit`. */
+struct shale_buf;
+int shale_blobs_read(struct shale_blobs *blobs,
+		     const struct shale_digest *digest, size_t limit,
+		     struct shale_buf *out, struct shale_err *err);
+
+#endif

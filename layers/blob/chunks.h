@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_BLOB_CHUNKS_H
+#define SHALE_BLOB_CHUNKS_H
+
+/*
+ * Contents of chunks: read, decompressed and checked against their XXH3-128,
+ * through a bounded cache of decompressed chunks.  A flipped bit is -EIO with a
+ * message that names the blob and the offset, never wrong data.  Thread-safe;
+ * two threads that want one chunk decompress it once.
+ */
+
+#include "layers/blob/blobs.h"
+#include "layers/blob/tree.h"
+
+struct shale_chunks;
+
+/* `cache` bytes of decompressed content are kept (0: nothing is). */
+int shale_chunks_new(struct shale_chunks **out, struct shale_blobs *blobs,
+		     size_t cache, struct shale_err *err);
+void shale_chunks_free(struct shale_chunks *chunks);
+
+/*
+ * Copy `len` bytes at `off` of a chunk.  Where that is the whole chunk and it
+ * is not cached, it is decompressed straight into `out` and not kept.
+ */
+int shale_chunks_read(struct shale_chunks *chunks,
+		      const struct shale_chunk *chunk, uint32_t off,
+		      uint32_t len, void *out, struct shale_err *err);
+
+/* Bring a chunk into the cache; errors are left for the read to find. */
+void shale_chunks_prefetch(struct shale_chunks *chunks,
+			   const struct shale_chunk *chunk);
+
+#endif

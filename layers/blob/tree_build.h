@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_BLOB_TREE_BUILD_H
+#define SHALE_BLOB_TREE_BUILD_H
+
+/*
+ * Makes a tree blob.  Records are added in any order, each key once, and kept
+ * in memory (about 100 bytes an inode, 40 and the name a dirent) until
+ * shale_tree_build_finish() sorts and writes them.  The bytes written depend
+ * only on what was added and on the order in which chunks were.
+ *
+ * Not thread-safe, but for the chunk calls below, which the packer's writer
+ * thread makes while others add inodes: the builder locks inside.
+ */
+
+#include "layers/blob/tree.h"
+
+struct shale_tree_build;
+
+int shale_tree_build_new(struct shale_tree_build **out, struct shale_err *err);
+void shale_tree_build_free(struct shale_tree_build *b);
+
+/*
+ * Add an inode.  `in->attr.mode` 0: a tombstone.  `target` and `xattrs` are
+ * copied; equal xattr lists are stored once.
+ */
+int shale_tree_build_inode(struct shale_tree_build *b,
+			   const struct shale_inode *in, struct shale_err *err);
+
+/* Add a name; in->ino 0: a tombstone.  The name is copied. */
+int shale_tree_build_dirent(struct shale_tree_build *b,
+			    const struct shale_dirent *in,
+			    struct shale_err *err);
+
+/*
+ * Have a data blob in BLOBS, and get its number.  The blob being written has no
+ * digest yet: pass NULL, and say it with shale_tree_build_own_blob().
+ */
+int shale_tree_build_blob(struct shale_tree_build *b,
+			  const struct shale_digest *digest, uint64_t size,
+			  uint32_t *blob, struct shale_err *err);
+void shale_tree_build_own_blob(struct shale_tree_build *b,
+			       const struct shale_digest *digest,
+			       uint64_t size);
+
+/*
+ * Have a chunk in CHUNKS and get its number.  `in->start` and `in->blob` are
+ * ignored: `blob` is from shale_tree_build_blob().  A chunk that is there (same
+ * blob number and offset) is not added again.
+ */
+int shale_tree_build_chunk(struct shale_tree_build *b,
+			   const struct shale_chunk *in, uint32_t blob,
+			   uint32_t *chunk, struct shale_err *err);
+
+/*
+ * Add content.  `in->chunk` is from shale_tree_build_chunk() or SHALE_HOLE; the
+ * extent must lie within that one chunk.  An extent that carries on where the
+ * one added before ended (same inode, next offset, next chunk from its start)
+ * is joined to it.  `packed` is the hash of the extent's content for a part of
+ * a pack, NULL otherwise (such extents are not joined).  Extents of one inode
+ * come in ascending order.
+ */
+int shale_tree_build_extent(struct shale_tree_build *b,
+			    const struct shale_extent *in,
+			    const struct shale_hash128 *packed,
+			    struct shale_err *err);
+
+/* Records of a section so far. */
+uint64_t shale_tree_build_count(const struct shale_tree_build *b,
+				enum shale_tree_section section);
+
+/*
+ * Write the blob to `fd` (empty, read-write).  `next_ino` is above every inode
+ * number of the image.  Double keys are -EINVAL.  Does not fsync.
+ */
+int shale_tree_build_finish(struct shale_tree_build *b, int fd,
+			    uint64_t next_ino, struct shale_digest *digest,
+			    uint64_t *size, struct shale_err *err);
+
+/*
+ * Compose neighbouring layers of one image, bottom first, into one tree blob
+ * that says the same.  `bottom`: nothing lies below them, so tombstones go.
+ * Streams: memory for chunk renumbering only.
+ */
+int shale_tree_compose(struct shale_tree *const *trees, size_t n, bool bottom,
+		       int fd, struct shale_digest *digest, uint64_t *size,
+		       struct shale_err *err);
+
+#endif
