@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_CONTROL_CONTROL_H
+#define SHALE_CONTROL_CONTROL_H
+
+/*
+ * How commands talk to a mount's daemon: JSON objects, one a line, over the
+ * socket `ctl` (0600; both sides check that the peer is the same user or root)
+ * in the mount's state directory, mounts/<id>/ of the store.
+ *
+ *     {"do":"status"}                 -> counts, how the mount is doing
+ *     {"do":"sync"}                   -> everything is on disk
+ *     {"do":"freeze"}                 -> {"epoch":E,"position":F}; the applier
+ *                                        is paused until "opened" or the end of
+ *                                        the connection
+ *     {"do":"opened"}                 -> the committer has its snapshot
+ *     {"do":"committed","epoch":E,"manifests":[…]} -> contents point there
+ *
+ * A reply is {"ok":true, …} or {"ok":false,"errno":N,"message":"…"}.
+ */
+
+#include "layers/base/err.h"
+
+#include <jansson.h>
+
+/* ------------------------------------------------------ a mount's state */
+
+/*
+ * mounts/<id>/ holds: info.json (what is mounted where), lock (flocked by the
+ * daemon while it lives), ctl, index.* (hard links of the indexes in use).
+ * Images that it names are leased.
+ */
+struct shale_mount_info {
+	char id[17]; /* hex */
+	char *mountpoint;
+	char kind[8];    /* "image", "rw", "browse" */
+	char *workspace; /* rw */
+	char **refs;
+	char **manifests; /* "sha256:…", bottom first */
+	size_t n;         /* of both */
+	char *index;      /* file name under indexes/ or NULL */
+	int pid;          /* 0: not running */
+};
+void shale_mount_info_release(struct shale_mount_info *info);
+
+/* Make a state directory, with info.json; sets info->id. */
+int shale_mount_make(int store_dirfd, struct shale_mount_info *info,
+		     struct shale_err *err);
+int shale_mount_read(int store_dirfd, const char *id,
+		     struct shale_mount_info *out, struct shale_err *err);
+void shale_mount_remove(int store_dirfd, const char *id);
+
+/*
+ * The Shale mount at `dir` of this machine (by /proc/self/mountinfo; the
+ * mount's source is "shale:<store>/mounts/<id>").  `store` and `id` are
+ * allocated.  -ENOENT: no Shale mount there.
+ */
+int shale_mount_find(const char *dir, char **store, char **id,
+		     struct shale_err *err);
+
+/* The live mount that has workspace `name` open; `id` has 17 bytes.  -ENOENT */
+int shale_mount_of_workspace(int store_dirfd, const char *name, char *id,
+			     struct shale_err *err);
+
+/* ---------------------------------------------------------------- client */
+
+struct shale_control;
+/* -ENOENT, -ECONNREFUSED: nobody is there. */
+int shale_control_connect(struct shale_control **out, int store_dirfd,
+			  const char *id, struct shale_err *err);
+void shale_control_close(struct shale_control *c);
+/* Send `request` (taken over), wait for the reply.  An error of the daemon's
+ * comes as its errno and message. */
+int shale_control_call(struct shale_control *c, json_t *request, json_t **reply,
+		       struct shale_err *err);
+
+/* ---------------------------------------------------------------- server */
+
+/*
+ * Answers one request; returns a reply object (new reference) or NULL with
+ * `err` and errno in `*r`.  `session` is a place for what one connection holds;
+ * `end` is called when the connection ends.
+ */
+struct shale_control_ops {
+	json_t *(*request)(void *arg, void **session, const char *what,
+			   const json_t *request, int *r,
+			   struct shale_err *err);
+	void (*end)(void *arg, void *session);
+	void *arg;
+};
+struct shale_control_server;
+/* Listen in the state directory; one thread serves all connections, another
+ * each that blocks. */
+int shale_control_serve(struct shale_control_server **out, int statedir,
+			const struct shale_control_ops *ops,
+			struct shale_err *err);
+void shale_control_stop(struct shale_control_server *s);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_WORKSPACE_DB_H
+#define SHALE_WORKSPACE_DB_H
+
+/*
+ * The persistent state of a workspace: an ordered map from short keys to
+ * values, changed by *batches*.  A batch is one record of the journal: it is
+ * there as a whole or not at all, and it is in the page cache before
+ * shale_db_commit() returns, so a process that is killed loses none.
+ *
+ * Behind the journal, one thread applies batches to an LMDB environment:
+ *
+ *     commit -> journal (write) -> `recent` (memory, ordered)
+ *                  |
+ *                  +- flush mark at M: data files flushed, journal fsynced
+ *                  +- apply up to M:   LMDB transaction, synchronous
+ *                  +- forget in `recent` what M covers; drop old segments
+ *
+ * Invariants (docs/architecture.md cites them):
+ *   W1  LMDB never holds a batch that is not covered by a durable flush mark.
+ *   W2  a key's newest value is in `recent`, or LMDB has it.
+ *   W3  the position up to which batches were applied is a value of the same
+ *       LMDB transaction.
+ *   W4  every journal record and every LMDB value carries a checksum.
+ *
+ * Keys order by memcmp, 1 to 400 bytes.  Any thread may read; commits are
+ * serialised inside.  One process owns a database (the workspace's lock says
+ * so), others may open snapshots.  Never used across fork.
+ */
+
+#include "layers/base/buf.h"
+#include "layers/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct shale_db;
+
+struct shale_db_opts {
+	/*
+	 * Make everything durable that data files hold now.  Called by the
+	 * flushing thread, no lock held.  Returns 0 or -errno, which leaves the
+	 * mark unwritten (and the next try comes later).
+	 */
+	int (*flush)(void *arg, struct shale_err *err);
+	/* Batches up to `pos` are applied: what waited for that may go. */
+	void (*applied)(void *arg, uint64_t pos);
+	void *arg;
+	unsigned interval_ms; /* between marks; 0: 5000 */
+	size_t unapplied;     /* bytes that bring a mark early; 0: 16 MiB */
+};
+
+/*
+ * Open or make the database in the directory `dirfd`: files `db/` and
+ * `journal.*`.  Reads the journal behind the applied position; a torn record at
+ * its end is where it ends; damage before the end is -EUCLEAN.
+ */
+int shale_db_open(struct shale_db **out, int dirfd,
+		  const struct shale_db_opts *opts, struct shale_err *err);
+
+/* Flush, mark, apply all, close.  Errors are reported; memory goes anyway. */
+int shale_db_close(struct shale_db *db, struct shale_err *err);
+
+/* ------------------------------------------------------------- reading */
+
+/* Append the value of `key` to `value` (cleared first).  -ENOENT; -EUCLEAN. */
+int shale_db_get(struct shale_db *db, const void *key, size_t key_len,
+		 struct shale_buf *value, struct shale_err *err);
+
+/*
+ * The first key >= `from` that begins with the first `prefix` bytes of `from`;
+ * key and value (may be NULL) are replaced in the buffers.  -ENOENT: no
+ * further.  To go on, append a zero byte to the key found.
+ */
+int shale_db_next(struct shale_db *db, const void *from, size_t from_len,
+		  size_t prefix, struct shale_buf *key, struct shale_buf *value,
+		  struct shale_err *err);
+
+/* ------------------------------------------------------------- changing */
+
+/*
+ * A batch under construction.  Zero initialised is empty; release when done.
+ * Within a batch the last word on a key counts.
+ */
+struct shale_batch {
+	struct shale_buf ops;
+	uint32_t n;
+};
+#define cleanup_batch __attribute__((cleanup(shale_batch_release)))
+void shale_batch_release(struct shale_batch *batch);
+int shale_batch_put(struct shale_batch *batch, const void *key, size_t key_len,
+		    const void *value, size_t value_len);
+int shale_batch_del(struct shale_batch *batch, const void *key, size_t key_len);
+
+/*
+ * The request a batch answers: what a takeover needs to answer it once.  The
+ * connection's random id and the request's `unique` without bit 63; zeros for
+ * changes of our own.
+ */
+struct shale_request {
+	uint64_t connection, unique;
+};
+
+/*
+ * Append the batch to the journal and let readers see it.  `*pos` (may be NULL)
+ * is the journal position behind it.  On an error nothing has changed: -ENOSPC,
+ * -EDQUOT, -EIO (from then on every commit fails).
+ */
+int shale_db_commit(struct shale_db *db, const struct shale_batch *batch,
+		    const struct shale_request *request, uint64_t *pos,
+		    struct shale_err *err);
+
+/*
+ * Make the journal durable up to what was committed before the call; concurrent
+ * calls share one flush.  `ino` (0: none) is recorded as an fsync of that
+ * inode: replay after a power cut trusts its content up to there.
+ */
+int shale_db_sync(struct shale_db *db, uint64_t ino, struct shale_err *err);
+
+/* Position behind the last batch. */
+uint64_t shale_db_position(struct shale_db *db);
+
+/* Flush, mark and apply up to the present position; wait for it. */
+int shale_db_advance(struct shale_db *db, struct shale_err *err);
+
+/*
+ * Apply up to exactly `pos` (a position got from shale_db_commit) and pause
+ * there until shale_db_resume(): LMDB then holds the state as of `pos`, for
+ * shale_snapshot_open() by another process.  Commits go on meanwhile.
+ */
+int shale_db_pause_at(struct shale_db *db, uint64_t pos, struct shale_err *err);
+void shale_db_resume(struct shale_db *db);
+
+/* For `status`: bytes not applied yet, bytes of the journal, LMDB pages used.
+ */
+struct shale_db_stats {
+	uint64_t position, applied, journal_bytes, lmdb_bytes;
+};
+void shale_db_stats(struct shale_db *db, struct shale_db_stats *out);
+
+/* ------------------------------------------------------------ snapshots */
+
+/*
+ * A read-only view of the LMDB side as of now, from another process than the
+ * owner's (or from the owner's, for tests: through its own environment).  Holds
+ * one read transaction: LMDB cannot reuse pages freed since, so do not keep it
+ * for ever.
+ */
+struct shale_snapshot;
+int shale_snapshot_open(struct shale_snapshot **out, int dirfd,
+			struct shale_err *err);
+void shale_snapshot_close(struct shale_snapshot *snapshot);
+/* As shale_db_get() and shale_db_next(). */
+int shale_snapshot_get(struct shale_snapshot *snapshot, const void *key,
+		       size_t key_len, struct shale_buf *value,
+		       struct shale_err *err);
+int shale_snapshot_next(struct shale_snapshot *snapshot, const void *from,
+			size_t from_len, size_t prefix, struct shale_buf *key,
+			struct shale_buf *value, struct shale_err *err);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_WORKSPACE_FILES_H
+#define SHALE_WORKSPACE_FILES_H
+
+/*
+ * Data files: the bytes of dirty files, one sparse file for each inode and
+ * epoch in which it was written (`data/<ino % 256>/<ino>.<epoch>`, in hex).
+ * Which of its blocks count is not said here but by the block maps in the
+ * database.  Descriptors are a bounded cache.  Thread-safe.
+ *
+ * A data file is never truncated, punched or unlinked before the batch that
+ * made that right is covered by a durable flush mark: removals are queued with
+ * a journal position and done by shale_files_applied().
+ */
+
+#include "layers/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct shale_files;
+
+/* `dirfd`: the workspace's directory, duplicated; `data/` is made. */
+int shale_files_open(struct shale_files **out, int dirfd,
+		     struct shale_err *err);
+void shale_files_close(struct shale_files *files);
+
+/* Write at `off`; the file is made at its first write.  -ENOSPC, -EIO. */
+int shale_files_write(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		      const void *data, size_t len, uint64_t off,
+		      struct shale_err *err);
+/* Read exactly `len` bytes; what lies past the end of the file is zeros. */
+int shale_files_read(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		     void *data, size_t len, uint64_t off,
+		     struct shale_err *err);
+/* Hand out a descriptor for reading (the committer's way); the caller's. */
+int shale_files_get(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		    int *fd, struct shale_err *err);
+
+/* fdatasync one file, if it was written since its last flush. */
+int shale_files_sync(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		     struct shale_err *err);
+/* Make all dirty ones durable: fdatasync of few, syncfs for many. */
+int shale_files_flush(struct shale_files *files, struct shale_err *err);
+
+/* Remove when batches up to `pos` are applied. */
+int shale_files_remove(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		       uint64_t pos);
+void shale_files_applied(struct shale_files *files, uint64_t pos);
+
+/* Call `fn` for every data file there is (start-up: find leftovers). */
+int shale_files_each(struct shale_files *files,
+		     int (*fn)(void *arg, uint64_t ino, uint32_t epoch),
+		     void *arg, struct shale_err *err);
+
+/* Bytes allocated on the host. */
+uint64_t shale_files_bytes(struct shale_files *files);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_WORKSPACE_HANDLES_H
+#define SHALE_WORKSPACE_HANDLES_H
+
+/*
+ * The table of open handles: which inode each FUSE file handle is of.  The slot
+ * number is the `fh`.  It lives in a MAP_SHARED file, so the next daemon on the
+ * same connection inherits it.  Nothing that reads or writes needs it: it only
+ * says whether somebody still holds an inode that has no name.
+ *
+ * A slot holds the key of the OPEN or CREATE that took it: taking it twice for
+ * one request gives the same slot, clearing it twice is harmless.  Thread-safe.
+ */
+
+#include "layers/base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct shale_handles;
+
+/* File `handles` under `dirfd`; `fresh`: a new connection, no slot is taken. */
+int shale_handles_open(struct shale_handles **out, int dirfd, bool fresh,
+		       struct shale_err *err);
+void shale_handles_close(struct shale_handles *handles);
+
+/* Take a slot for `ino`; `unique` is the request's.  -ENFILE, -ENOMEM. */
+int shale_handles_take(struct shale_handles *handles, uint64_t ino,
+		       uint64_t unique, uint64_t *slot);
+void shale_handles_clear(struct shale_handles *handles, uint64_t slot);
+
+/* Inode of a slot, 0 if it is free or there is none. */
+uint64_t shale_handles_ino(struct shale_handles *handles, uint64_t slot);
+
+/* Does any slot name this inode? */
+bool shale_handles_held(struct shale_handles *handles, uint64_t ino);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_WORKSPACE_WORKSPACE_H
+#define SHALE_WORKSPACE_WORKSPACE_H
+
+/*
+ * A workspace's directory under <store>/workspaces/: who owns it, and what it
+ * holds.
+ *
+ *     lock          flock of the one process that has it open
+ *     workspace.json  name, base images and references, when it was made
+ *     db/ journal.*   layers of state, see db.h
+ *     data/           contents, see files.h
+ *     handles         open handles, see handles.h
+ */
+
+#include "fs/workspace/db.h"
+#include "fs/workspace/files.h"
+#include "fs/workspace/handles.h"
+#include "layers/base/hash.h"
+
+#include <time.h>
+
+/* What workspace.json says.  Fixed when the workspace is made. */
+struct shale_workspace_info {
+	char *name;
+	char **refs;               /* as given, bottom first */
+	struct shale_digest *base; /* manifests, bottom first; n of both */
+	size_t n_base;
+	struct timespec created;
+};
+void shale_workspace_info_release(struct shale_workspace_info *info);
+
+struct shale_workspace {
+	int dirfd;
+	int lock;
+	struct shale_workspace_info info;
+	struct shale_db *db;
+	struct shale_files *files;
+};
+
+/* Directory name for a workspace named after an absolute path. */
+char *shale_workspace_name_of(const char *dir); /* allocated */
+
+/* Is this a usable name?  -EINVAL says why not. */
+int shale_workspace_name_check(const char *name, struct shale_err *err);
+
+/* Make it.  -EEXIST. */
+int shale_workspace_make(int store_dirfd,
+			 const struct shale_workspace_info *info,
+			 struct shale_err *err);
+
+/* Read its workspace.json.  -ENOKEY: no such workspace; -EUCLEAN. */
+int shale_workspace_read(int store_dirfd, const char *name,
+			 struct shale_workspace_info *out,
+			 struct shale_err *err);
+
+/*
+ * Take the lock and open database and data files.  -EBUSY names the holder;
+ * -ENOKEY.
+ */
+int shale_workspace_open(struct shale_workspace **out, int store_dirfd,
+			 const char *name, struct shale_err *err);
+int shale_workspace_close(struct shale_workspace *ws, struct shale_err *err);
+
+/* Remove a workspace that nobody has open.  -EBUSY, -ENOKEY. */
+int shale_workspace_remove(int store_dirfd, const char *name,
+			   struct shale_err *err);
+
+/* Names of all workspaces, sorted. */
+int shale_workspace_list(int store_dirfd, char ***names, size_t *n,
+			 struct shale_err *err);
+
+#endif
