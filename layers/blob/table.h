@@ -66,6 +66,13 @@ int shale_table_get(const struct shale_table *t, unsigned section,
 		    uint64_t first, uint64_t n, const void **out,
 		    struct shale_err *err);
 
+/*
+ * Pages may become unreadable after their block was checked; they then read as
+ * zeros.  Whoever took bytes out of the map asks here before believing them.
+ * Returns 0, or -EUCLEAN.
+ */
+int shale_table_intact(const struct shale_table *t, struct shale_err *err);
+
 /* Check every block and that nothing lies outside the sections. */
 int shale_table_verify(const struct shale_table *t, struct shale_err *err);
 
