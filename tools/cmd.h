@@ -46,6 +46,7 @@ struct shale_ctx {
 	int verbose;
 	enum shale_progress_mode progress;
 	const char *verb; /* for messages */
+	bool wrong_usage; /* -EINVAL is about an argument: exit code 2 */
 	struct shale_err err;
 };
 
@@ -104,6 +105,14 @@ void shale_warn(struct shale_ctx *ctx, const char *fmt, ...)
 /* Open the store of this command.  -ENODATA unless `create`. */
 int shale_ctx_store(struct shale_ctx *ctx, bool create,
 		    struct shale_store **out);
+
+/*
+ * Resolve REF, with --at's value or NULL.  Returns 0 or -errno; a text that is
+ * not a reference or a time is -EINVAL that shale_fail() calls wrong usage.
+ */
+int shale_ctx_resolve(struct shale_ctx *ctx, struct shale_store *store,
+		      const char *ref, const char *at,
+		      struct shale_version **out);
 
 /* Print one JSON document on a line of its own; takes over the reference. */
 void shale_json_print(json_t *doc);

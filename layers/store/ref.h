@@ -20,9 +20,17 @@ struct shale_ref {
 	uint32_t ancestor; /* ~N */
 };
 
-/* Parse a reference without a path.  -EINVAL says what is wrong with it. */
+/*
+ * Parse a reference without a path.  `~` alone is ~1; ~1~2 is ~3.  Repositories
+ * are as the OCI distribution specification has them: lower-case letters,
+ * digits, separators.  -EINVAL says what is wrong with it.
+ */
 int shale_ref_parse(const char *text, struct shale_ref *out,
 		    struct shale_err *err);
+
+/* Are these good on their own?  -EINVAL says what is wrong. */
+int shale_ref_check_repo(const char *repo, struct shale_err *err);
+int shale_ref_check_tag(const char *tag, struct shale_err *err);
 
 /*
  * Split `REF:/path` at its ":/": `*path` points into `text` at the slash, or is
@@ -37,6 +45,9 @@ int shale_ref_split(const char *text, char *ref, size_t size, const char **path,
  */
 int shale_time_parse(const char *text, struct timespec *out,
 		     struct shale_err *err);
+
+/* RFC 3339 with a zone, as documents hold it.  -EINVAL. */
+int shale_time_parse_utc(const char *text, struct timespec *out);
 
 /* RFC 3339 in UTC; nanoseconds only when there are any.  `out`: 40 bytes. */
 void shale_time_format(const struct timespec *t, char *out);

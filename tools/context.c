@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/store/ref.h"
+#include "tools/cmd.h"
+
+#include <errno.h>
+
+int shale_ctx_store(struct shale_ctx *ctx, bool create,
+		    struct shale_store **out)
+{
+	if (!ctx->store_path)
+		return shale_err_say(&ctx->err, ENODATA,
+				     "no store: neither SHALE_STORE nor HOME "
+				     "is set; use --store DIR");
+	return shale_store_open(out, ctx->store_path, create, &ctx->err);
+}
+
+int shale_ctx_resolve(struct shale_ctx *ctx, struct shale_store *store,
+		      const char *ref, const char *at,
+		      struct shale_version **out)
+{
+	struct shale_ref parsed;
+	struct timespec when;
+	int r = shale_ref_parse(ref, &parsed, &ctx->err);
+
+	if (r == 0 && at)
+		r = shale_time_parse(at, &when, &ctx->err);
+	if (r == -EINVAL)
+		ctx->wrong_usage = true;
+	if (r < 0)
+		return r;
+	return shale_store_resolve(store, ref, at ? &when : NULL, out,
+				   &ctx->err);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/base/cleanup.h"
+#include "tools/opt.h"
+#include "tools/verbs.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static volatile sig_atomic_t interrupted;
+
+/* The first signal asks long work to stop; a second one ends the program. */
+static void on_signal(int sig)
+{
+	interrupted = 1;
+	signal(sig, SIG_DFL);
+}
+
+bool shale_interrupted(void)
+{
+	return interrupted;
+}
+
+const struct shale_cmd *shale_verb_find(const char *name)
+{
+	for (const struct shale_cmd *const *v = shale_verbs; *v; v++)
+		if (!strcmp((*v)->name, name))
+			return *v;
+	return NULL;
+}
+
+int shale_verb_exec(struct shale_ctx *ctx, const struct shale_cmd *cmd,
+		    char **argv)
+{
+	cleanup_free char *path = shale_program_path(cmd->program);
+	if (!path)
+		return shale_err_say(&ctx->err, ENOENT, "'%s' is not installed",
+				     cmd->program);
+	execv(path, argv);
+	return shale_err_set(&ctx->err, errno, "run '%s'", path);
+}
+
+/* The verb that somebody who typed `name` may have meant, or NULL. */
+static const char *similar_verb(const char *name)
+{
+	for (const struct shale_cmd *const *v = shale_verbs; *v; v++) {
+		size_t len = strlen(name);
+		if (len >= 2 && !strncmp((*v)->name, name, len))
+			return (*v)->name;
+		/* one letter wrong, or one too many */
+		size_t same = 0, n = strlen((*v)->name);
+		while (same < n && same < len && (*v)->name[same] == name[same])
+			same++;
+		if (n > 2 && same + 1 >= n && len <= n + 1)
+			return (*v)->name;
+	}
+	return NULL;
+}
+
+/* Options before the verb.  Returns the verb's position; -1: say usage. */
+static int global_options(struct shale_ctx *ctx, int argc, char **argv)
+{
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
+		const char *arg = argv[i];
+		int r = 0;
+		if (!strcmp(arg, "--help") || !strcmp(arg, "-h")) {
+			argv[i] = (char *)"help";
+			return i;
+		}
+		if (!strcmp(arg, "--version")) {
+			argv[i] = (char *)"version";
+			return i;
+		}
+		if (arg[1] == '-')
+			r = shale_opt_global_long(ctx, argc, argv, &i);
+		else
+			while (*++arg && r == 0)
+				r = shale_opt_global_letter(ctx, *arg);
+		if (r < 0)
+			return -1;
+	}
+	return i;
+}
+
+static int dispatch(struct shale_ctx *ctx, int argc, char **argv, int at)
+{
+	const struct shale_cmd *cmd = shale_verb_find(argv[at]);
+	if (!cmd) {
+		const char *similar = similar_verb(argv[at]);
+		if (similar)
+			return shale_usage(
+				ctx, "no command '%s'; did you mean '%s'?",
+				argv[at], similar);
+		return shale_usage(ctx, "no command '%s'", argv[at]);
+	}
+	ctx->verb = cmd->name;
+	if (cmd->program && !cmd->run)
+		return shale_fail(ctx, shale_verb_exec(ctx, cmd, argv));
+	return cmd->run(ctx, argc - at, argv + at);
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	struct shale_ctx ctx = {0};
+
+	setlocale(LC_ALL, "");
+	catch_signals();
+	cleanup_free char *store = shale_store_default_path();
+	ctx.store_path = store;
+
+	int at = global_options(&ctx, argc, argv);
+	if (at < 0)
+		return SHALE_EXIT_USAGE;
+	if (at == argc)
+		return shale_usage(&ctx, "which command?");
+
+	int code = dispatch(&ctx, argc, argv, at);
+	if (fflush(stdout) < 0 || ferror(stdout)) {
+		shale_err_set(&ctx.err, errno, "write to standard output");
+		return shale_fail(&ctx, -EPIPE);
+	}
+	return code;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/output.h"
+
+#include "layers/base/cleanup.h"
+#include "layers/base/hash.h"
+#include "tools/cmd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Length of the UTF-8 sequence at `s` (of `len` bytes), 0: it is none. */
+static size_t utf8_sequence(const uint8_t *s, size_t len)
+{
+	if (s[0] < 0x80)
+		return s[0] != 0;
+
+	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+	if (s[0] < 0xc2 || s[0] > 0xf4 || n > len)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+bool shale_is_utf8(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_sequence((const uint8_t *)text + i, len - i);
+		if (n == 0)
+			return false;
+		i += n;
+	}
+	return true;
+}
+
+/* C0, DEL, and the C1 controls as UTF-8 spells them. */
+static bool is_control(const uint8_t *s, size_t n)
+{
+	return s[0] < 0x20 || s[0] == 0x7f ||
+	       (n == 2 && s[0] == 0xc2 && s[1] < 0xa0);
+}
+
+int shale_escape(struct shale_buf *out, const char *text, size_t len)
+{
+	const uint8_t *s = (const uint8_t *)text;
+	int r = 0;
+
+	for (size_t i = 0; i < len && r == 0;) {
+		size_t n = utf8_sequence(s + i, len - i);
+		bool raw = n > 0 && !is_control(s + i, n);
+		if (raw && s[i] == '\\')
+			r = shale_buf_append(out, "\\\\", 2);
+		else if (raw)
+			r = shale_buf_append(out, s + i, n);
+		else
+			for (size_t k = 0; k < (n ? n : 1) && r == 0; k++)
+				r = shale_buf_printf(out, "\\x%02x", s[i + k]);
+		i += n ? n : 1;
+	}
+	return r;
+}
+
+char *shale_human_size(uint64_t bytes, bool exact, char *out)
+{
+	static const char unit[] = "KMGTPE";
+
+	if (exact || bytes < 1024) {
+		snprintf(out, 32, exact ? "%llu" : "%llu B",
+			 (unsigned long long)bytes);
+		return out;
+	}
+	double v = (double)bytes / 1024;
+	int u = 0;
+	while (v >= 1023.95 && unit[u + 1]) {
+		v /= 1024;
+		u++;
+	}
+	snprintf(out, 32, "%.1f %ciB", v, unit[u]);
+	return out;
+}
+
+char *shale_human_time(const struct timespec *t, char *out)
+{
+	struct tm tm;
+	if (!localtime_r(&t->tv_sec, &tm) ||
+	    strftime(out, 32, "%Y-%m-%d %H:%M", &tm) == 0)
+		snprintf(out, 32, "%lld", (long long)t->tv_sec);
+	return out;
+}
+
+char *shale_short_digest(const struct shale_digest *digest, char *out)
+{
+	shale_hex(out, digest->b, 6);
+	return out;
+}
+
+/* ------------------------------------------------------------------ JSON */
+
+void shale_json_print(json_t *doc)
+{
+	if (!doc || json_dumpf(doc, stdout, JSON_COMPACT | JSON_ENCODE_ANY) < 0)
+		fputs("{\"error\":\"out of memory\"}", stdout);
+	putchar('\n');
+	json_decref(doc);
+}
+
+static json_t *base64(const char *data, size_t len)
+{
+	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *s = (const uint8_t *)data;
+	cleanup_buf struct shale_buf out = {0};
+
+	for (size_t i = 0; i < len; i += 3) {
+		uint32_t v = (uint32_t)s[i] << 16;
+		if (i + 1 < len)
+			v |= (uint32_t)s[i + 1] << 8;
+		if (i + 2 < len)
+			v |= s[i + 2];
+		char four[4] = {digit[v >> 18], digit[v >> 12 & 63],
+				i + 1 < len ? digit[v >> 6 & 63] : '=',
+				i + 2 < len ? digit[v & 63] : '='};
+		if (shale_buf_append(&out, four, 4) < 0)
+			return NULL;
+	}
+	return json_stringn((char *)out.data, out.len);
+}
+
+void shale_json_path(json_t *object, const char *path, size_t len)
+{
+	if (shale_is_utf8(path, len)) {
+		json_object_set_new(object, "path", json_stringn(path, len));
+		return;
+	}
+	cleanup_buf struct shale_buf text = {0};
+	shale_escape(&text, path, len);
+	json_object_set_new(object, "path",
+			    json_stringn((char *)text.data, text.len));
+	json_object_set_new(object, "path_b64", base64(path, len));
+}

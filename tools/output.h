@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_TOOLS_OUTPUT_H
+#define SHALE_TOOLS_OUTPUT_H
+
+/*
+ * What people read: aligned columns, times, and names that may hold anything.
+ */
+
+#include "layers/base/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+/*
+ * Append `text` with what a terminal must not see (control characters, bytes
+ * that are not UTF-8) as \xNN, and a backslash doubled.  -ENOMEM.
+ */
+int shale_escape(struct shale_buf *out, const char *text, size_t len);
+
+/* Is it well-formed UTF-8 (no surrogates, no overlong forms, no NUL)? */
+bool shale_is_utf8(const char *text, size_t len);
+
+/* "2026-11-22 21:45" in local time.  `out`: 32 bytes; returns it. */
+char *shale_human_time(const struct timespec *t, char *out);
+
+/* The first 12 digits of a digest.  `out`: 13 bytes; returns it. */
+struct shale_digest;
+char *shale_short_digest(const struct shale_digest *digest, char *out);
+
+/*
+ * A table that is printed when all of it is known.  Cells are escaped.  The
+ * first row is the heading; a heading that starts with '>' makes its column
+ * right-aligned.  Out of memory ends the program: there is nothing else to do
+ * with a table.
+ */
+struct shale_columns;
+struct shale_columns *shale_columns_new(size_t columns);
+void shale_columns_add(struct shale_columns *c, const char *cell);
+void shale_columns_print(struct shale_columns *c); /* and frees it */
+
+#endif

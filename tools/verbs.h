@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_TOOLS_VERBS_H
+#define SHALE_TOOLS_VERBS_H
+
+#include "tools/cmd.h"
+
+/*
+ * The verbs of this program, in the order of `shale help`; ends with NULL.
+ * Every program defines its own: tools/verbs.c for shale, tools/verbs_*.c for
+ * those under libexec/shale/.
+ */
+extern const struct shale_cmd *const shale_verbs[];
+
+extern const struct shale_cmd shale_cmd_help;
+extern const struct shale_cmd shale_cmd_version;
+
+/* The verb of that name in shale_verbs, or NULL. */
+const struct shale_cmd *shale_verb_find(const char *name);
+
+/* Replace this process by the libexec program that has `cmd`; returns only
+ * when that fails, with -errno. */
+int shale_verb_exec(struct shale_ctx *ctx, const struct shale_cmd *cmd,
+		    char **argv);
+
+#endif
