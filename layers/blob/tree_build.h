@@ -64,6 +64,14 @@ int shale_tree_build_extent(struct shale_tree_build *b,
 			    const struct shale_hash128 *packed,
 			    struct shale_err *err);
 
+/*
+ * Leave every extent of `ino` out of the blob, whether added before this call
+ * or after: its content was given up half way (the file changed while it was
+ * read, or a later entry took its name).  Its chunks stay.
+ */
+int shale_tree_build_forget(struct shale_tree_build *b, uint64_t ino,
+			    struct shale_err *err);
+
 /* Records of a section so far. */
 uint64_t shale_tree_build_count(const struct shale_tree_build *b,
 				enum shale_tree_section section);
