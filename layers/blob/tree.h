@@ -93,6 +93,10 @@ int shale_tree_chunk(const struct shale_tree *tree, uint64_t i,
 int shale_tree_blob(const struct shale_tree *tree, uint64_t i,
 		    struct shale_digest *digest, uint64_t *size,
 		    struct shale_err *err);
+/* Record i of PACKED: an extent's number and the hash of its content. */
+int shale_tree_packed(const struct shale_tree *tree, uint64_t i,
+		      uint64_t *extent, struct shale_hash128 *hash,
+		      struct shale_err *err);
 
 /* Position of the record with this key, by binary search; -ENOENT if none. */
 int shale_tree_find_inode(const struct shale_tree *tree, uint64_t ino,
