@@ -21,33 +21,66 @@
 #include "layers/base/err.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 /* ------------------------------------------------------ a mount's state */
 
 /*
- * mounts/<id>/ holds: info.json (what is mounted where), lock (flocked by the
- * daemon while it lives), ctl, index.* (hard links of the indexes in use).
- * Images that it names are leased.
+ * mounts/<id>/ holds: info.json (what is mounted where), lock (flocked while
+ * the daemon lives; holds its process id), ctl, index.* (hard links of the
+ * indexes in use).  Images that info.json names are leased:
+ *
+ *     {"mountpoint":DIR,"kind":"image|rw|browse","workspace":NAME,
+ *      "ephemeral":BOOL,"refs":[REF,…],"manifests":["sha256:…",…],
+ *      "leased":["sha256:…",…],"index":NAME}
+ *
+ * A mountpoint that is not UTF-8 is "mountpoint_hex", its bytes in hex.
  */
 struct shale_mount_info {
 	char id[17]; /* hex */
 	char *mountpoint;
 	char kind[8];    /* "image", "rw", "browse" */
 	char *workspace; /* rw */
+	bool ephemeral;  /* the workspace goes when the mount does */
 	char **refs;
-	char **manifests; /* "sha256:…", bottom first */
+	char **manifests; /* "sha256:…", bottom first: what is mounted */
 	size_t n;         /* of both */
-	char *index;      /* file name under indexes/ or NULL */
-	int pid;          /* 0: not running */
+	char **leased;    /* further images, committed while mounted */
+	size_t n_leased;
+	char *index; /* file name under indexes/ or NULL */
+	int pid;     /* 0: not running */
 };
 void shale_mount_info_release(struct shale_mount_info *info);
 
-/* Make a state directory, with info.json; sets info->id. */
-int shale_mount_make(int store_dirfd, struct shale_mount_info *info,
+/*
+ * Make a state directory, with info.json; sets info->id.  `*lock` is its lock,
+ * taken, on a descriptor that is not close-on-exec: the daemon inherits it, and
+ * the mount counts as running until the last copy is closed.
+ */
+int shale_mount_make(int store_dirfd, struct shale_mount_info *info, int *lock,
 		     struct shale_err *err);
+/* Replace info.json; only who holds the lock does. */
+int shale_mount_write(int store_dirfd, const struct shale_mount_info *info,
+		      struct shale_err *err);
 int shale_mount_read(int store_dirfd, const char *id,
 		     struct shale_mount_info *out, struct shale_err *err);
+/* -ENOENT, -EUCLEAN: what info.json says, without `id` and `pid`. */
+int shale_mount_parse(const void *text, size_t len,
+		      struct shale_mount_info *out, struct shale_err *err);
 void shale_mount_remove(int store_dirfd, const char *id);
+
+/* Wait until nobody holds the mount's lock: its daemon has ended. */
+int shale_mount_wait(int store_dirfd, const char *id, struct shale_err *err);
+
+/*
+ * Remove what daemons that died have left: state directories whose lock is
+ * free.  `gone` (may be NULL) is called for each before it goes.
+ */
+void shale_mount_sweep(int store_dirfd,
+		       void (*gone)(void *arg,
+				    const struct shale_mount_info *info),
+		       void *arg);
 
 /*
  * The Shale mount at `dir` of this machine (by /proc/self/mountinfo; the
@@ -76,6 +109,13 @@ int shale_control_call(struct shale_control *c, json_t *request, json_t **reply,
 /* ---------------------------------------------------------------- server */
 
 /*
+ * One request line taken apart; `what` points into `*request` (a new
+ * reference).  -EINVAL: not a request.
+ */
+int shale_control_parse(const char *line, size_t len, json_t **request,
+			const char **what, struct shale_err *err);
+
+/*
  * Answers one request; returns a reply object (new reference) or NULL with
  * `err` and errno in `*r`.  `session` is a place for what one connection holds;
  * `end` is called when the connection ends.
@@ -88,8 +128,10 @@ struct shale_control_ops {
 	void *arg;
 };
 struct shale_control_server;
-/* Listen in the state directory; one thread serves all connections, another
- * each that blocks. */
+/*
+ * Listen in the state directory, a thread a connection; at most 32 connections.
+ * A line is at most 1 MiB.
+ */
 int shale_control_serve(struct shale_control_server **out, int statedir,
 			const struct shale_control_ops *ops,
 			struct shale_err *err);

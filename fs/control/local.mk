@@ -1,1 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += fs/control/libcontrol.a
+fs_control_libcontrol_a_SOURCES = \
+	fs/control/client.c fs/control/control.h \
+	fs/control/info.c \
+	fs/control/line.c fs/control/line.h \
+	fs/control/mountinfo.c fs/control/mountinfo.h \
+	fs/control/server.c \
+	fs/control/state.c
+
+# What a program links for this room and those below it.
+LIBS_CONTROL = fs/control/libcontrol.a $(JANSSON_LIBS) $(LIBS_BASE)
+
+check_PROGRAMS += tests/unit/control-test
+TESTS += tests/unit/control-test
+tests_unit_control_test_SOURCES = tests/unit/control-test.c \
+	tests/unit/mountinfo-test.c
+tests_unit_control_test_LDADD = tests/lib/libcheck.a $(LIBS_CONTROL)
