@@ -40,21 +40,37 @@ struct shale_db;
 struct shale_db_opts {
 	/*
 	 * Make everything durable that data files hold now.  Called by the
-	 * flushing thread, no lock held.  Returns 0 or -errno, which leaves the
-	 * mark unwritten (and the next try comes later).
+	 * flushing thread, no lock held; it must not commit.  Returns 0 or
+	 * -errno, which leaves the mark unwritten (and the next try comes
+	 * later).  NULL: there are no data files.
 	 */
 	int (*flush)(void *arg, struct shale_err *err);
-	/* Batches up to `pos` are applied: what waited for that may go. */
+	/*
+	 * Batches up to `pos` are applied: what waited for that may go.  Same
+	 * thread and rules.  May be NULL.
+	 */
 	void (*applied)(void *arg, uint64_t pos);
 	void *arg;
+	/*
+	 * First letters of keys that say which bytes of an inode's data files
+	 * count ("CM"); the inode is the big-endian number behind the letter.
+	 * After a power cut, changes of such keys behind the last mark are
+	 * taken only up to the inode's last fsync.  NULL: there are none.
+	 */
+	const char *content_letters;
 	unsigned interval_ms; /* between marks; 0: 5000 */
 	size_t unapplied;     /* bytes that bring a mark early; 0: 16 MiB */
 };
 
 /*
- * Open or make the database in the directory `dirfd`: files `db/` and
- * `journal.*`.  Reads the journal behind the applied position; a torn record at
- * its end is where it ends; damage before the end is -EUCLEAN.
+ * Open or make the database in the directory `dirfd`: files `db/`, `journal.*`,
+ * `boot` and `reserve`.  Reads the journal behind the applied position; a torn
+ * record at its end is where it ends; damage before the end is -EUCLEAN.
+ *
+ * After a power cut (another boot id) the journal ends at the last point that
+ * was made durable on purpose: the last flush mark or shale_db_sync().  So what
+ * is taken is a prefix of the names and attributes, with the content of what
+ * was fsynced.
  */
 int shale_db_open(struct shale_db **out, int dirfd,
 		  const struct shale_db_opts *opts, struct shale_err *err);
@@ -81,11 +97,19 @@ int shale_db_next(struct shale_db *db, const void *from, size_t from_len,
 
 /*
  * A batch under construction.  Zero initialised is empty; release when done.
- * Within a batch the last word on a key counts.
+ * Within a batch the last word on a key counts.  At most 8 MiB of keys and
+ * values.  Keys do not begin with a zero byte.
  */
 struct shale_batch {
 	struct shale_buf ops;
 	uint32_t n;
+	/* Lets space go (a deletion): may use the reserve of a full disk. */
+	bool frees;
+	/*
+	 * Nothing behind this batch is applied until shale_db_pause_at() its
+	 * position and shale_db_resume(): set by the freeze of a commit.
+	 */
+	bool barrier;
 };
 #define cleanup_batch __attribute__((cleanup(shale_batch_release)))
 void shale_batch_release(struct shale_batch *batch);
@@ -104,36 +128,62 @@ struct shale_request {
 
 /*
  * Append the batch to the journal and let readers see it.  `*pos` (may be NULL)
- * is the journal position behind it.  On an error nothing has changed: -ENOSPC,
- * -EDQUOT, -EIO (from then on every commit fails).
+ * is the journal position behind it; `request` may be NULL.  An empty batch is
+ * fine and leaves no record.  Waits for the applier when it is far behind.  On
+ * an error nothing has changed: -EINVAL (a key), -E2BIG, -ENOSPC, -EDQUOT,
+ * -EBUSY (a second barrier), -EIO (from then on every commit fails).
  */
 int shale_db_commit(struct shale_db *db, const struct shale_batch *batch,
 		    const struct shale_request *request, uint64_t *pos,
 		    struct shale_err *err);
 
 /*
+ * Is this the last request that some thread committed, in this process or in
+ * those before it?  Then its batch is there, and a resent request is answered
+ * from the present state (the kernel holds the directories until it has its
+ * reply), not executed twice.  Survives the journal; forgotten when the thread
+ * commits its next batch.
+ */
+bool shale_db_answered(struct shale_db *db,
+		       const struct shale_request *request);
+
+/*
  * Make the journal durable up to what was committed before the call; concurrent
  * calls share one flush.  `ino` (0: none) is recorded as an fsync of that
- * inode: replay after a power cut trusts its content up to there.
+ * inode, whose data file the caller has flushed: replay after a power cut
+ * trusts its content up to there.
  */
 int shale_db_sync(struct shale_db *db, uint64_t ino, struct shale_err *err);
+
+/*
+ * Record that the data files of `n` inodes were flushed, without a flush of the
+ * journal: for files that replaced others by rename, before a shale_db_sync()
+ * of something else makes the rename durable.
+ */
+int shale_db_flushed(struct shale_db *db, const uint64_t *inos, size_t n,
+		     struct shale_err *err);
 
 /* Position behind the last batch. */
 uint64_t shale_db_position(struct shale_db *db);
 
-/* Flush, mark and apply up to the present position; wait for it. */
+/*
+ * Flush, mark and apply up to the present position; wait for it (behind a
+ * barrier: for the resume).
+ */
 int shale_db_advance(struct shale_db *db, struct shale_err *err);
 
 /*
  * Apply up to exactly `pos` (a position got from shale_db_commit) and pause
  * there until shale_db_resume(): LMDB then holds the state as of `pos`, for
- * shale_snapshot_open() by another process.  Commits go on meanwhile.
+ * shale_snapshot_open() by another process.  Commits go on meanwhile.  -ERANGE:
+ * more is applied already (its batch was no barrier); -EBUSY: a barrier stands
+ * elsewhere.  After an error nothing is paused and no barrier stands, except
+ * with -EBUSY.
  */
 int shale_db_pause_at(struct shale_db *db, uint64_t pos, struct shale_err *err);
 void shale_db_resume(struct shale_db *db);
 
-/* For `status`: bytes not applied yet, bytes of the journal, LMDB pages used.
- */
+/* For `status`: positions, bytes of the journal, bytes of LMDB pages used. */
 struct shale_db_stats {
 	uint64_t position, applied, journal_bytes, lmdb_bytes;
 };
@@ -142,14 +192,20 @@ void shale_db_stats(struct shale_db *db, struct shale_db_stats *out);
 /* ------------------------------------------------------------ snapshots */
 
 /*
- * A read-only view of the LMDB side as of now, from another process than the
- * owner's (or from the owner's, for tests: through its own environment).  Holds
- * one read transaction: LMDB cannot reuse pages freed since, so do not keep it
- * for ever.
+ * A read-only view of the LMDB side as of now.  Holds one read transaction:
+ * LMDB cannot reuse pages freed since, so do not keep it for ever.
+ * Thread-safe (calls take turns).
  */
 struct shale_snapshot;
+/*
+ * From another process than the owner's, never from the owner's: an LMDB
+ * environment must not be open twice in one process.
+ */
 int shale_snapshot_open(struct shale_snapshot **out, int dirfd,
 			struct shale_err *err);
+/* From the owner's process; closed before the database. */
+int shale_db_snapshot(struct shale_db *db, struct shale_snapshot **out,
+		      struct shale_err *err);
 void shale_snapshot_close(struct shale_snapshot *snapshot);
 /* As shale_db_get() and shale_db_next(). */
 int shale_snapshot_get(struct shale_snapshot *snapshot, const void *key,
