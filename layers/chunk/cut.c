@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/chunk/cut.h"
+
+#include "layers/chunk/gear.h"
+
+/*
+ * Normalised chunking, level 2: before the mean a cut needs two bits more than
+ * log2(mean) = 16, behind it two bits less.  A bit of the hash sees as many
+ * bytes as its number plus one, so the masks take high ones; bit 63 stays free
+ * for the doubled hash of the two-byte round.
+ */
+#define MASK_BITS(n) (((UINT64_C(1) << (n)) - 1) << (63 - (n)))
+#define MASK_EARLY   MASK_BITS(18)
+#define MASK_LATE    MASK_BITS(14)
+
+/*
+ * Look for a cut in data[at, end), two bytes a round: the hash before the
+ * second byte is kept doubled, and so is the mask that it is tested with (Xia
+ * et al., "The Design of Fast Content-Defined Chunking for Data Deduplication
+ * Based Storage Systems", IEEE TPDS 2020, 3.5).  Cuts where one byte a round
+ * would.  Returns the length up to and with the byte that cuts, or 0.
+ */
+static size_t find_cut(const uint8_t *data, size_t at, size_t end,
+		       uint64_t mask, uint64_t *hash)
+{
+	uint64_t h = *hash;
+
+	for (; at + 2 <= end; at += 2) {
+		h = (h << 2) + (shale_gear[data[at]] << 1);
+		if (!(h & mask << 1))
+			return at + 1;
+		h += shale_gear[data[at + 1]];
+		if (!(h & mask))
+			return at + 2;
+	}
+	if (at < end) {
+		h = (h << 1) + shale_gear[data[at]];
+		if (!(h & mask))
+			return at + 1;
+	}
+	*hash = h;
+	return 0;
+}
+
+size_t shale_cut(const uint8_t *data, size_t len)
+{
+	if (len <= SHALE_CHUNK_MIN)
+		return len;
+	if (len > SHALE_CHUNK_MAX)
+		len = SHALE_CHUNK_MAX;
+
+	uint64_t hash = 0;
+	size_t mean = len < SHALE_CHUNK_MEAN ? len : SHALE_CHUNK_MEAN;
+	size_t cut = find_cut(data, SHALE_CHUNK_MIN, mean, MASK_EARLY, &hash);
+	if (!cut)
+		cut = find_cut(data, mean, len, MASK_LATE, &hash);
+	return cut ? cut : len;
+}
