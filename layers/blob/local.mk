@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += layers/blob/libblob.a
 layers_blob_libblob_a_SOURCES = \
+	layers/blob/build_content.c \
 	layers/blob/build_impl.h \
+	layers/blob/build_order.c \
 	layers/blob/intern.c layers/blob/intern.h \
 	layers/blob/record.c layers/blob/record.h \
 	layers/blob/table.c layers/blob/table.h \

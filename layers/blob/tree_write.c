@@ -9,109 +9,16 @@
 #include <sys/stat.h>
 
 /*
- * Sections are written in the order of their numbers.  Records are left where
- * they are; an array of numbers says in which order they go out, and is NULL
- * where they were added in order, as a walk adds them.
+ * Sections are written in the order of their numbers, straight from the
+ * records as they were collected.
  */
 struct out {
 	struct shale_tree_build *b;
 	struct shale_table_writer *table;
-	uint32_t *inodes, *dirents, *extents; /* orders, or NULL */
-	uint32_t *blobs;      /* new number of each, or SHALE_NO_BLOB */
-	uint32_t *blob_order; /* of those that CHUNKS name */
-	uint32_t n_blobs;
+	struct shale_build_order order;
 	uint64_t names; /* bytes of STRINGS before the symlink targets */
 	uint64_t next_ino;
 };
-
-static int no_memory(struct shale_err *err)
-{
-	return shale_err_set(err, ENOMEM, "write a tree blob");
-}
-
-static uint32_t nth(const uint32_t *order, uint64_t i)
-{
-	return order ? order[i] : (uint32_t)i;
-}
-
-#define RECORDS(buf, type)    ((type *)(buf).data)
-#define N_RECORDS(buf, type)  ((buf).len / sizeof(type))
-#define RECORD(buf, type, at) (RECORDS(buf, type)[at])
-
-/* -------------------------------------------------------------- sorting */
-
-typedef int order_fn(const void *a, const void *b, void *build);
-
-static int compare(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
-static int inode_order(const void *a, const void *b, void *build)
-{
-	const struct shale_disk_inode *all =
-		RECORDS(((struct shale_tree_build *)build)->inodes,
-			struct shale_disk_inode);
-
-	return compare(le64_get(all[*(const uint32_t *)a].ino),
-		       le64_get(all[*(const uint32_t *)b].ino));
-}
-
-static int dirent_order(const void *a, const void *b, void *build)
-{
-	const struct shale_tree_build *t = build;
-	const struct shale_disk_dirent *x = &RECORD(
-		t->dirents, struct shale_disk_dirent, *(const uint32_t *)a);
-	const struct shale_disk_dirent *y = &RECORD(
-		t->dirents, struct shale_disk_dirent, *(const uint32_t *)b);
-	int order = compare(le64_get(x->dir), le64_get(y->dir));
-	if (order)
-		return order;
-
-	const char *text = (const char *)t->text.data;
-	return shale_name_order(
-		text + le64_get(x->name_off), le16_get(x->name_len),
-		text + le64_get(y->name_off), le16_get(y->name_len));
-}
-
-static int extent_order(const void *a, const void *b, void *build)
-{
-	const struct shale_disk_extent *all =
-		RECORDS(((struct shale_tree_build *)build)->extents,
-			struct shale_disk_extent);
-	const struct shale_disk_extent *x = &all[*(const uint32_t *)a];
-	const struct shale_disk_extent *y = &all[*(const uint32_t *)b];
-	int order = compare(le64_get(x->ino), le64_get(y->ino));
-
-	return order ? order : compare(le64_get(x->off), le64_get(y->off));
-}
-
-/* `*out` stays NULL if the records are in order; double keys are found by
- * whoever writes them. */
-static int sort(struct shale_tree_build *b, uint64_t n, order_fn *fn,
-		uint32_t **out, struct shale_err *err)
-{
-	uint64_t sorted = 1;
-
-	if (n > UINT32_MAX)
-		return shale_err_say(err, EFBIG, "too many records");
-	for (; sorted < n; sorted++) {
-		uint32_t x = (uint32_t)sorted - 1, y = (uint32_t)sorted;
-		if (fn(&x, &y, b) > 0)
-			break;
-	}
-	if (sorted >= n)
-		return 0;
-
-	uint32_t *order = malloc(n * sizeof(*order));
-	if (!order)
-		return no_memory(err);
-	for (uint64_t i = 0; i < n; i++)
-		order[i] = (uint32_t)i;
-	qsort_r(order, n, sizeof(*order), fn, b);
-	*out = order;
-	return 0;
-}
 
 /* --------------------------------------------------------- the sections */
 
@@ -133,8 +40,9 @@ static int write_inodes(struct out *o, struct shale_err *err)
 	uint64_t strings = o->names, xattrs = 0, last = 0;
 
 	for (uint64_t i = 0; i < n; i++) {
-		struct shale_disk_inode d = RECORD(
-			b->inodes, struct shale_disk_inode, nth(o->inodes, i));
+		struct shale_disk_inode d =
+			RECORD(b->inodes, struct shale_disk_inode,
+			       shale_build_nth(o->order.inodes, i));
 		uint64_t ino = le64_get(d.ino);
 		if (ino == last || ino >= o->next_ino)
 			return shale_err_say(err, EINVAL, "inode %llu %s",
@@ -167,12 +75,13 @@ static int write_dirents(struct out *o, struct shale_err *err)
 	uint64_t strings = 0;
 
 	for (uint64_t i = 0; i < n; i++) {
-		uint32_t at = nth(o->dirents, i);
+		uint32_t at = shale_build_nth(o->order.dirents, i);
 		struct shale_disk_dirent d =
 			RECORD(b->dirents, struct shale_disk_dirent, at);
-		uint32_t before = i ? nth(o->dirents, i - 1) : 0;
+		uint32_t before =
+			i ? shale_build_nth(o->order.dirents, i - 1) : 0;
 		const char *fault = NULL;
-		if (i && dirent_order(&before, &at, b) == 0)
+		if (i && shale_build_dirent_order(&before, &at, b) == 0)
 			fault = "is there twice";
 		else if (le64_get(d.dir) >= o->next_ino ||
 			 le64_get(d.ino) >= o->next_ino)
@@ -223,11 +132,11 @@ static int write_extents(struct out *o, struct shale_err *err)
 	for (uint64_t i = 0; i < n; i++) {
 		const struct shale_disk_extent *e =
 			&RECORD(b->extents, struct shale_disk_extent,
-				nth(o->extents, i));
+				shale_build_nth(o->order.extents, i));
 		const struct shale_disk_inode *owner = NULL;
 		for (; at < n_inodes; at++) {
 			owner = &RECORD(b->inodes, struct shale_disk_inode,
-					nth(o->inodes, at));
+					shale_build_nth(o->order.inodes, at));
 			if (le64_get(owner->ino) >= le64_get(e->ino))
 				break;
 		}
@@ -244,49 +153,6 @@ static int write_extents(struct out *o, struct shale_err *err)
 	return 0;
 }
 
-/* Number the blobs that chunks name in the order in which they do. */
-static int number_blobs(struct out *o, struct shale_err *err)
-{
-	struct shale_tree_build *b = o->b;
-	const struct shale_build_blob *blobs =
-		RECORDS(b->blobs, struct shale_build_blob);
-	uint64_t n_chunks = N_RECORDS(b->chunks, struct shale_disk_chunk);
-	uint64_t n = N_RECORDS(b->blobs, struct shale_build_blob);
-
-	o->blobs = malloc((n + 1) * sizeof(*o->blobs));
-	o->blob_order = malloc((n + 1) * sizeof(*o->blob_order));
-	if (!o->blobs || !o->blob_order)
-		return no_memory(err);
-	for (uint64_t i = 0; i < n; i++)
-		o->blobs[i] = SHALE_NO_BLOB;
-
-	for (uint64_t i = 0; i < n_chunks; i++) {
-		const struct shale_disk_chunk *c =
-			&RECORD(b->chunks, struct shale_disk_chunk, i);
-		uint32_t blob = le32_get(c->blob);
-		uint32_t stored =
-			le32_get(c->stored_codec) & (SHALE_CHUNK_LIMIT - 1);
-		if (blob == b->own && !b->own_known)
-			return shale_err_say(err, EINVAL,
-					     "the new data blob has no digest");
-		if (le64_get(c->off) > blobs[blob].size ||
-		    stored > blobs[blob].size - le64_get(c->off))
-			return shale_err_say(err, EINVAL,
-					     "a chunk lies outside its blob");
-		if (o->blobs[blob] != SHALE_NO_BLOB)
-			continue;
-		uint32_t same = 0; /* the new blob may be one that was there */
-		while (same < o->n_blobs &&
-		       !shale_digest_equal(&blobs[o->blob_order[same]].digest,
-					   &blobs[blob].digest))
-			same++;
-		if (same == o->n_blobs)
-			o->blob_order[o->n_blobs++] = blob;
-		o->blobs[blob] = same;
-	}
-	return 0;
-}
-
 static int write_chunks(struct out *o, struct shale_err *err)
 {
 	struct shale_tree_build *b = o->b;
@@ -296,7 +162,7 @@ static int write_chunks(struct out *o, struct shale_err *err)
 	for (uint64_t i = 0; i < n && r == 0; i++) {
 		struct shale_disk_chunk d =
 			RECORD(b->chunks, struct shale_disk_chunk, i);
-		d.blob = le32_make(o->blobs[le32_get(d.blob)]);
+		d.blob = le32_make(o->order.blob_place[le32_get(d.blob)]);
 		r = shale_table_writer_add(o->table, &d, 1, err);
 	}
 	return r;
@@ -306,9 +172,10 @@ static int write_blobs(struct out *o, struct shale_err *err)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; i < o->n_blobs && r == 0; i++) {
-		const struct shale_build_blob *blob = &RECORD(
-			o->b->blobs, struct shale_build_blob, o->blob_order[i]);
+	for (uint32_t i = 0; i < o->order.n_blobs && r == 0; i++) {
+		const struct shale_build_blob *blob =
+			&RECORD(o->b->blobs, struct shale_build_blob,
+				o->order.blobs[i]);
 		struct shale_disk_blob d = {.size = le64_make(blob->size)};
 		memcpy(d.digest, blob->digest.b, sizeof(d.digest));
 		r = shale_table_writer_add(o->table, &d, 1, err);
@@ -316,71 +183,24 @@ static int write_blobs(struct out *o, struct shale_err *err)
 	return r;
 }
 
-static int hash_order(const void *a, const void *b, void *build)
-{
-	const struct shale_disk_chunk *all =
-		RECORDS(((struct shale_tree_build *)build)->chunks,
-			struct shale_disk_chunk);
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	int order = memcmp(all[x].hash, all[y].hash, sizeof(all[x].hash));
-
-	return order ? order : compare(x, y);
-}
-
 static int write_chunksort(struct out *o, struct shale_err *err)
 {
-	cleanup_free uint32_t *order = NULL;
 	uint64_t n = N_RECORDS(o->b->chunks, struct shale_disk_chunk);
-	int r = sort(o->b, n, hash_order, &order, err);
+	int r = 0;
 
 	for (uint64_t i = 0; i < n && r == 0; i++) {
-		struct le32 number = le32_make(nth(order, i));
+		struct le32 number =
+			le32_make(shale_build_nth(o->order.chunks, i));
 		r = shale_table_writer_add(o->table, &number, 1, err);
 	}
 	return r;
 }
 
-/* Have packed records name extents by their place in EXTENTS. */
-static int renumber_packed(struct out *o, struct shale_err *err)
-{
-	struct shale_tree_build *b = o->b;
-	uint64_t n = N_RECORDS(b->extents, struct shale_disk_extent);
-	uint64_t n_packed = N_RECORDS(b->packed, struct shale_disk_packed);
-
-	if (!o->extents)
-		return 0;
-	cleanup_free uint32_t *place = malloc(n * sizeof(*place));
-	if (!place)
-		return no_memory(err);
-	for (uint64_t i = 0; i < n; i++)
-		place[o->extents[i]] = (uint32_t)i;
-	for (uint64_t i = 0; i < n_packed; i++) {
-		struct le32 *extent =
-			&RECORD(b->packed, struct shale_disk_packed, i).extent;
-		*extent = le32_make(place[le32_get(*extent)]);
-	}
-	return 0;
-}
-
-static int packed_order(const void *a, const void *b)
-{
-	const struct shale_disk_packed *x = a, *y = b;
-	int order = memcmp(x->hash, y->hash, sizeof(x->hash));
-
-	return order ? order
-		     : compare(le32_get(x->extent), le32_get(y->extent));
-}
-
 static int write_packed(struct out *o, struct shale_err *err)
 {
-	struct shale_buf *packed = &o->b->packed;
-	uint64_t n = N_RECORDS(*packed, struct shale_disk_packed);
-	int r = renumber_packed(o, err);
-
-	if (r < 0 || n == 0)
-		return r;
-	qsort(packed->data, n, sizeof(struct shale_disk_packed), packed_order);
-	return shale_table_writer_add(o->table, packed->data, n, err);
+	return shale_table_writer_add(
+		o->table, o->b->packed.data,
+		N_RECORDS(o->b->packed, struct shale_disk_packed), err);
 }
 
 /* Names as DIRENTS has them, then symlink targets as INODES has them. */
@@ -394,14 +214,15 @@ static int write_strings(struct out *o, struct shale_err *err)
 	for (uint64_t i = 0; i < n_dirents && r == 0; i++) {
 		const struct shale_disk_dirent *d =
 			&RECORD(b->dirents, struct shale_disk_dirent,
-				nth(o->dirents, i));
+				shale_build_nth(o->order.dirents, i));
 		r = shale_table_writer_add(o->table,
 					   b->text.data + le64_get(d->name_off),
 					   le16_get(d->name_len), err);
 	}
 	for (uint64_t i = 0; i < n_inodes && r == 0; i++) {
-		const struct shale_disk_inode *d = &RECORD(
-			b->inodes, struct shale_disk_inode, nth(o->inodes, i));
+		const struct shale_disk_inode *d =
+			&RECORD(b->inodes, struct shale_disk_inode,
+				shale_build_nth(o->order.inodes, i));
 		if (S_ISLNK(le32_get(d->mode)))
 			r = shale_table_writer_add(
 				o->table, b->text.data + le64_get(d->ref),
@@ -418,8 +239,9 @@ static int write_xattrs(struct out *o, struct shale_err *err)
 	int r = 0;
 
 	for (uint64_t i = 0; i < n_inodes && r == 0; i++) {
-		const struct shale_disk_inode *d = &RECORD(
-			b->inodes, struct shale_disk_inode, nth(o->inodes, i));
+		const struct shale_disk_inode *d =
+			&RECORD(b->inodes, struct shale_disk_inode,
+				shale_build_nth(o->order.inodes, i));
 		if (!le32_get(d->xattr_len))
 			continue;
 		const struct shale_build_list *list =
@@ -440,23 +262,12 @@ static int prepare(struct out *o, struct shale_err *err)
 {
 	struct shale_tree_build *b = o->b;
 	uint64_t n_dirents = N_RECORDS(b->dirents, struct shale_disk_dirent);
-	int r = sort(b, N_RECORDS(b->inodes, struct shale_disk_inode),
-		     inode_order, &o->inodes, err);
-	if (r == 0)
-		r = sort(b, n_dirents, dirent_order, &o->dirents, err);
-	if (r == 0)
-		r = sort(b, N_RECORDS(b->extents, struct shale_disk_extent),
-			 extent_order, &o->extents, err);
-	if (r == 0)
-		r = number_blobs(o, err);
+
 	for (uint64_t i = 0; i < n_dirents; i++)
 		o->names +=
 			le16_get(RECORD(b->dirents, struct shale_disk_dirent, i)
 					 .name_len);
-	for (uint64_t i = 0; i < N_RECORDS(b->lists, struct shale_build_list);
-	     i++)
-		RECORD(b->lists, struct shale_build_list, i).written = false;
-	return r;
+	return shale_build_order_make(b, &o->order, err);
 }
 
 static int write_all(struct out *o, struct shale_err *err)
@@ -502,10 +313,6 @@ int shale_tree_build_finish(struct shale_tree_build *b, int fd,
 	if (r == 0)
 		r = shale_table_writer_finish(o.table, digest, size, err);
 	shale_table_writer_free(o.table);
-	free(o.inodes);
-	free(o.dirents);
-	free(o.extents);
-	free(o.blobs);
-	free(o.blob_order);
+	shale_build_order_release(&o.order);
 	return r;
 }
