@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What four digits of a year can say: 0001-01-01 to 9999-12-31, in UTC. */
+static const int64_t first_second = -62135596800, last_second = 253402300799;
+
 /* Exactly `n` digits at `*s`, which moves behind them; -1: there are not. */
 static int digits(const char **s, int n)
 {
@@ -116,7 +119,8 @@ static bool parse_point(const char *s, bool zone, struct timespec *out)
 		return false;
 	}
 	out->tv_nsec = nsec;
-	return *s == '\0';
+	return *s == '\0' && out->tv_sec >= first_second &&
+	       out->tv_sec <= last_second;
 }
 
 /* Seconds in "90s", "1h30m", "3d"; -1: that is no age. */
@@ -175,11 +179,15 @@ void shale_time_format(const struct timespec *t, char *out)
 {
 	enum { SIZE = 40 };
 	struct tm tm = {0};
-	if (!gmtime_r(&t->tv_sec, &tm))
-		tm.tm_mday = 1;
+	time_t sec = t->tv_sec < first_second  ? first_second
+		     : t->tv_sec > last_second ? last_second
+					       : t->tv_sec;
+	gmtime_r(&sec, &tm);
 
-	size_t n = strftime(out, SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+	int n = snprintf(out, SIZE, "%04d-%02d-%02dT%02d:%02d:%02d",
+			 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec);
 	if (t->tv_nsec)
-		n += (size_t)snprintf(out + n, SIZE - n, ".%09ld", t->tv_nsec);
-	snprintf(out + n, SIZE - n, "Z");
+		n += snprintf(out + n, SIZE - (size_t)n, ".%09ld", t->tv_nsec);
+	snprintf(out + n, SIZE - (size_t)n, "Z");
 }

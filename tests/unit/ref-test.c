@@ -207,6 +207,21 @@ TEST(what_is_not_a_time_is_refused)
 	CHECK_INT(shale_time_parse_utc("2h", &t), -EINVAL);
 }
 
+TEST(a_year_keeps_its_four_digits)
+{
+	struct timespec t;
+	char text[40];
+	CHECK_INT(shale_time_parse_utc("0324-01-02T03:04:05Z", &t), 0);
+	shale_time_format(&t, text);
+	CHECK_STR(text, "0324-01-02T03:04:05Z");
+	t.tv_sec = INT64_MAX;
+	shale_time_format(&t, text);
+	CHECK_STR(text, "9999-12-31T23:59:59Z");
+	CHECK_INT(shale_time_parse_utc("0000-01-01T00:00:00Z", &t), -EINVAL);
+	CHECK_INT(shale_time_parse_utc("0001-01-01T00:00:00+01:00", &t),
+		  -EINVAL);
+}
+
 TEST(a_time_survives_its_text)
 {
 	for (int i = 0; i < 1000; i++) {

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The decoders of a store's JSON: description, manifest and index.json.  What
+ * was decoded must encode, and what that gives must decode.
+ */
+#include "layers/store/oci.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void description(const uint8_t *data, size_t size)
+{
+	struct shale_description d, again;
+	cleanup_buf struct shale_buf text = {0};
+
+	if (shale_oci_description_decode(data, size, &d, NULL) < 0)
+		return;
+	if (shale_oci_description_encode(&d, &text, NULL) < 0 ||
+	    shale_oci_description_decode(text.data, text.len, &again, NULL))
+		abort();
+	shale_description_release(&d);
+	shale_description_release(&again);
+}
+
+static void manifest(const uint8_t *data, size_t size)
+{
+	struct shale_version v = {0}, again = {0};
+	struct shale_layer_desc config;
+	cleanup_buf struct shale_buf text = {0};
+
+	if (shale_oci_manifest_decode(data, size, &v, &config, NULL) == 0 &&
+	    (shale_oci_manifest_encode(&v, &config, &text, NULL) < 0 ||
+	     shale_oci_manifest_decode(text.data, text.len, &again, &config,
+				       NULL) < 0))
+		abort();
+	free(v.trees);
+	free(v.data);
+	free(again.trees);
+	free(again.data);
+}
+
+static void oci_index(const uint8_t *data, size_t size)
+{
+	struct shale_oci_index *ix, *again;
+	cleanup_buf struct shale_buf text = {0};
+
+	if (shale_oci_index_decode(&ix, data, size, NULL) < 0)
+		return;
+	if (shale_oci_index_encode(ix, &text, NULL) < 0 ||
+	    shale_oci_index_decode(&again, text.data, text.len, NULL) < 0)
+		abort();
+	shale_oci_index_free(ix);
+	shale_oci_index_free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	description(data, size);
+	manifest(data, size);
+	oci_index(data, size);
+	return 0;
+}
