@@ -11,6 +11,7 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/table_write.c \
 	layers/blob/tree.c layers/blob/tree.h \
 	layers/blob/tree_build.c layers/blob/tree_build.h \
+	layers/blob/tree_check.c layers/blob/tree_check.h \
 	layers/blob/tree_disk.h \
 	layers/blob/tree_find.c \
 	layers/blob/tree_impl.h \
