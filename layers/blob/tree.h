@@ -105,6 +105,9 @@ int shale_tree_find_dirent(const struct shale_tree *tree, uint64_t dir,
 			   const char *name, size_t name_len, uint64_t *i,
 			   struct shale_err *err);
 
+/* Order of names everywhere: their bytes, then the shorter first. */
+int shale_name_order(const char *a, size_t a_len, const char *b, size_t b_len);
+
 /* The run [*first, *first + *n) of extents of `ino`; n may be 0. */
 int shale_tree_extents_of(const struct shale_tree *tree, uint64_t ino,
 			  uint64_t *first, uint64_t *n, struct shale_err *err);

@@ -33,9 +33,6 @@ int shale_tree_dirent_order(const struct shale_tree *tree, uint64_t i,
 			    uint64_t dir, const char *name, size_t name_len,
 			    int *order, struct shale_err *err);
 
-/* Order of names: bytes, then length. */
-int shale_name_order(const char *a, size_t a_len, const char *b, size_t b_len);
-
 /* The hash of chunk `i`, and the i-th entry of CHUNKSORT with its hash. */
 int shale_tree_chunk_hash(const struct shale_tree *tree, uint64_t i,
 			  const uint8_t **hash, struct shale_err *err);
