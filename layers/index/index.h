@@ -11,6 +11,8 @@
 
 #include "layers/blob/tree.h"
 
+extern const struct shale_table_kind shale_index_kind;
+
 struct shale_index;
 
 /* Entries of directories are numbered; a directory's are a run, by name. */

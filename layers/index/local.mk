@@ -1,1 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += layers/index/libindex.a
+layers_index_libindex_a_SOURCES = \
+	layers/index/content.c layers/index/content.h \
+	layers/index/image.c layers/index/image.h \
+	layers/index/index.c layers/index/index.h \
+	layers/index/index_disk.h \
+	layers/index/index_names.c \
+	layers/index/index_path.c \
+	layers/index/index_verify.c \
+	layers/index/living.c layers/index/living.h \
+	layers/index/merge.c layers/index/merge.h \
+	layers/index/record.h \
+	layers/index/union.c \
+	layers/index/walk.c layers/index/walk.h \
+	layers/index/write.c layers/index/write.h
+
+LIBS_INDEX = layers/index/libindex.a $(LIBS_BLOB)

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/index/content.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int add_level(struct shale_content *c, const struct shale_tree *tree,
+		     uint64_t ino, uint64_t limit, struct shale_err *err)
+{
+	uint64_t first, count;
+
+	if (c->n == SHALE_CONTENT_LEVELS)
+		return shale_err_say(err, EOVERFLOW,
+				     "inode %" PRIu64
+				     " was patched by over %d layers",
+				     ino, SHALE_CONTENT_LEVELS);
+	int r = shale_tree_extents_of(tree, ino, &first, &count, err);
+	if (r < 0)
+		return r;
+	c->level[c->n].tree = tree;
+	c->level[c->n].first = first;
+	c->level[c->n].count = count;
+	c->level[c->n++].limit = limit;
+	return 0;
+}
+
+/*
+ * Add what one layer's record says.  Returns 1 if lower layers may have a say,
+ * 0 if not.
+ */
+static int add_record(struct shale_content *c, const struct shale_tree *tree,
+		      const struct shale_inode *in, struct shale_err *err)
+{
+	if (in->content == SHALE_CONTENT_SAME)
+		return 1;
+	bool patched = in->content == SHALE_CONTENT_PATCHED;
+	int r = add_level(c, tree, in->attr.ino, patched ? in->limit : 0, err);
+	return r < 0 ? r : patched;
+}
+
+int shale_content_resolve(struct shale_content *out,
+			  struct shale_tree *const *trees, size_t n,
+			  uint64_t ino, struct shale_err *err)
+{
+	bool found = false;
+
+	out->n = 0;
+	while (n-- > 0) {
+		struct shale_inode in;
+		uint64_t i;
+
+		int r = shale_tree_find_inode(trees[n], ino, &i, err);
+		if (r == -ENOENT)
+			continue;
+		if (r == 0)
+			r = shale_tree_inode(trees[n], i, &in, err);
+		if (r < 0)
+			return r;
+		if (!S_ISREG(in.attr.mode)) {
+			if (found)
+				break; /* died and came back: not its past */
+			return in.attr.mode == 0
+				       ? shale_err_set(err, ENOENT,
+						       "inode %" PRIu64, ino)
+				       : shale_err_set(err, EINVAL,
+						       "inode %" PRIu64, ino);
+		}
+		if (!found)
+			out->size = in.attr.size;
+		found = true;
+		r = add_record(out, trees[n], &in, err);
+		if (r < 0)
+			return r;
+		if (r == 0)
+			break;
+	}
+	return found ? 0 : shale_err_set(err, ENOENT, "inode %" PRIu64, ino);
+}
+
+/* The index's run of extents is that inode's, in that tree. */
+static int check_run(const struct shale_tree *tree,
+		     const struct shale_index_content *where,
+		     struct shale_err *err)
+{
+	struct shale_extent extent;
+
+	if (where->count == 0)
+		return 0;
+	int r = shale_tree_extent(tree, where->first, &extent, err);
+	if (r == 0 && extent.ino == where->ino && where->count > 1)
+		r = shale_tree_extent(tree, where->first + (where->count - 1),
+				      &extent, err);
+	if (r == 0 && extent.ino != where->ino)
+		return shale_err_say(err, EUCLEAN,
+				     "%s: the index gives other extents for "
+				     "inode %" PRIu64,
+				     shale_tree_name(tree), where->ino);
+	return r;
+}
+
+int shale_content_of(struct shale_content *out, const struct shale_index *ix,
+		     struct shale_tree *const *trees, uint64_t ino,
+		     struct shale_err *err)
+{
+	struct shale_index_content where;
+	struct shale_attr attr;
+
+	int r = shale_index_content(ix, ino, &where, err);
+	if (r == 0)
+		r = shale_index_attr(ix, ino, &attr, err);
+	if (r < 0)
+		return r;
+
+	out->n = 0;
+	if (where.tree != SHALE_NO_TREE && where.levels == 1) {
+		r = check_run(trees[where.tree], &where, err);
+		out->n = 1;
+		out->level[0].tree = trees[where.tree];
+		out->level[0].first = where.first;
+		out->level[0].count = where.count;
+		out->level[0].limit = 0;
+	} else if (where.tree != SHALE_NO_TREE) {
+		r = shale_content_resolve(out, trees + where.bottom,
+					  where.tree - where.bottom + 1,
+					  where.ino, err);
+	}
+	out->size = attr.size;
+	return r;
+}
+
+/* ------------------------------------------------------------- pieces */
+
+static void make_hole(uint64_t off, uint64_t len, struct shale_piece *out)
+{
+	*out = (struct shale_piece){.off = off, .len = len};
+}
+
+/* The piece at `off` lies in extent number `i` of `tree`, which is `e`. */
+static int make_piece(const struct shale_tree *tree, uint64_t i,
+		      const struct shale_extent *e, uint64_t off, uint64_t max,
+		      struct shale_piece *out, struct shale_err *err)
+{
+	uint64_t skip = off - e->off, len = e->len - skip;
+
+	if (len > max)
+		len = max;
+	if (e->chunk == SHALE_HOLE) {
+		make_hole(off, len, out);
+		return 0;
+	}
+	uint32_t chunk, chunk_off;
+	int r = shale_tree_chunk_seek(tree, e->chunk, e->chunk_off + skip,
+				      &chunk, &chunk_off, err);
+	if (r < 0)
+		return r;
+	*out = (struct shale_piece){
+		.off = off,
+		.len = len,
+		.tree = tree,
+		.extent = i,
+		.chunk = chunk,
+		.chunk_off = chunk_off,
+	};
+	return 0;
+}
+
+/*
+ * What level `l` says at `off`: returns 1 with the piece, or 0 with `*max` cut
+ * to where its next extent starts.
+ */
+static int ask_level(const struct shale_content *c, unsigned l, uint64_t off,
+		     uint64_t *max, struct shale_piece *out,
+		     struct shale_err *err)
+{
+	const struct shale_tree *tree = c->level[l].tree;
+	uint64_t first = c->level[l].first, count = c->level[l].count, i;
+	struct shale_extent e;
+
+	if (count == 0)
+		return 0;
+	int r = shale_tree_extent_at(tree, first, count, off, &i, err);
+	if (r == 0)
+		r = shale_tree_extent(tree, i, &e, err);
+	if (r < 0)
+		return r;
+	if (e.off <= off && off - e.off < e.len) {
+		r = make_piece(tree, i, &e, off, *max, out, err);
+		return r < 0 ? r : 1;
+	}
+	if (e.off <= off && i - first + 1 < count) {
+		r = shale_tree_extent(tree, i + 1, &e, err);
+		if (r < 0)
+			return r;
+	}
+	if (e.off > off && e.off - off < *max)
+		*max = e.off - off;
+	return 0;
+}
+
+int shale_content_piece(const struct shale_content *c, uint64_t off,
+			uint64_t max, struct shale_piece *out,
+			struct shale_err *err)
+{
+	if (off >= c->size)
+		return shale_err_set(err, EINVAL, "offset %" PRIu64, off);
+	if (max > c->size - off)
+		max = c->size - off;
+
+	for (unsigned l = 0; l < c->n; l++) {
+		int r = ask_level(c, l, off, &max, out, err);
+		if (r != 0)
+			return r < 0 ? r : 0;
+		if (off >= c->level[l].limit)
+			break;
+		if (max > c->level[l].limit - off)
+			max = c->level[l].limit - off;
+	}
+	make_hole(off, max, out);
+	return 0;
+}
+
+/* ------------------------------------------------------------- reading */
+
+/* A piece of data, chunk by chunk. */
+static int read_piece(const struct shale_piece *p, struct shale_chunks *chunks,
+		      uint8_t *out, struct shale_err *err)
+{
+	uint64_t left = p->len;
+	uint32_t skip = p->chunk_off;
+
+	for (uint64_t i = p->chunk; left > 0; i++, skip = 0) {
+		struct shale_chunk chunk;
+		int r = shale_tree_chunk(p->tree, i, &chunk, err);
+		if (r < 0)
+			return r;
+		if (skip >= chunk.len)
+			return shale_err_say(
+				err, EUCLEAN,
+				"%s: extent %" PRIu64 " leaves its chunk",
+				shale_tree_name(p->tree), p->extent);
+		uint32_t len = chunk.len - skip;
+		if (len > left)
+			len = (uint32_t)left;
+		r = shale_chunks_read(chunks, &chunk, skip, len, out, err);
+		if (r < 0)
+			return r;
+		out += len;
+		left -= len;
+	}
+	return 0;
+}
+
+int shale_content_read(const struct shale_content *c,
+		       struct shale_chunks *chunks, uint64_t off, void *out,
+		       size_t len, size_t *got, struct shale_err *err)
+{
+	if (off >= c->size)
+		len = 0;
+	else if (len > c->size - off)
+		len = (size_t)(c->size - off);
+
+	for (size_t done = 0; done < len;) {
+		struct shale_piece piece;
+		uint8_t *to = (uint8_t *)out + done;
+
+		int r = shale_content_piece(c, off + done, len - done, &piece,
+					    err);
+		if (r < 0)
+			return r;
+		if (!piece.tree)
+			memset(to, 0, (size_t)piece.len);
+		else
+			r = read_piece(&piece, chunks, to, err);
+		if (r < 0)
+			return r;
+		done += (size_t)piece.len;
+	}
+	*got = len;
+	return 0;
+}
+
+int shale_content_seek(const struct shale_content *c, uint64_t off, bool data,
+		       uint64_t *out, struct shale_err *err)
+{
+	while (off < c->size) {
+		struct shale_piece piece;
+		int r = shale_content_piece(c, off, UINT64_MAX, &piece, err);
+		if (r < 0)
+			return r;
+		if ((piece.tree != NULL) == data) {
+			*out = off;
+			return 0;
+		}
+		off += piece.len;
+		if (off == c->size && !data) {
+			*out = off;
+			return 0;
+		}
+	}
+	return shale_err_set(err, ENXIO, "seek");
+}

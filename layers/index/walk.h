@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_INDEX_WALK_H
+#define SHALE_INDEX_WALK_H
+
+/*
+ * A merged walk over the inodes, or the names, of layers: records come by key,
+ * and those with one key from the topmost layer down.  One thread.
+ */
+
+#include "layers/index/index.h"
+
+enum shale_walk_kind { SHALE_WALK_INODES, SHALE_WALK_NAMES };
+
+/* One layer's run, and the record that it stands at. */
+struct shale_walk_layer {
+	uint32_t level;                /* tree number; 0 is the bottom */
+	const struct shale_tree *tree; /* NULL: the prefix, whose level is
+					* its topmost tree's */
+	const struct shale_index *prefix;
+	uint64_t at, count; /* of inodes or names */
+	uint64_t dir_at;    /* prefix, names: position of the directory */
+	uint64_t dir_left;  /* and how many of its entries are to come */
+	uint64_t extent;    /* a hint, for merge.c */
+	struct shale_inode inode;
+	struct shale_dirent name;
+};
+
+struct shale_walk;
+
+/*
+ * Start a walk over `trees`, bottom first.  `prefix`, if not NULL, stands for
+ * the first of them.
+ */
+int shale_walk_new(struct shale_walk **out, enum shale_walk_kind kind,
+		   struct shale_tree *const *trees, size_t n,
+		   const struct shale_index *prefix, struct shale_err *err);
+void shale_walk_free(struct shale_walk *walk);
+
+/* The layer whose record is next; NULL after the last. */
+struct shale_walk_layer *shale_walk_top(struct shale_walk *walk);
+
+/* Go on.  -EUCLEAN: a damaged record, or a layer that is not sorted. */
+int shale_walk_next(struct shale_walk *walk, struct shale_err *err);
+
+#endif
