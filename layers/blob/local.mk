@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += layers/blob/libblob.a
 layers_blob_libblob_a_SOURCES = \
+	layers/blob/blobs.c layers/blob/blobs.h \
 	layers/blob/build_content.c \
 	layers/blob/build_impl.h \
 	layers/blob/build_order.c \
+	layers/blob/chunks.c layers/blob/chunks.h \
+	layers/blob/fds.c layers/blob/fds.h \
 	layers/blob/intern.c layers/blob/intern.h \
 	layers/blob/record.c layers/blob/record.h \
+	layers/blob/scratch.c layers/blob/scratch.h \
 	layers/blob/table.c layers/blob/table.h \
 	layers/blob/table_disk.h \
 	layers/blob/table_write.c \
@@ -20,3 +24,13 @@ layers_blob_libblob_a_SOURCES = \
 
 # What a program links for this room and those below it.
 LIBS_BLOB = layers/blob/libblob.a $(LIBS_CHUNK) $(LIBS_BASE)
+
+check_PROGRAMS += tests/unit/blobs-test
+TESTS += tests/unit/blobs-test
+tests_unit_blobs_test_SOURCES = tests/unit/blobs-test.c
+tests_unit_blobs_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
+
+check_PROGRAMS += tests/unit/chunks-test
+TESTS += tests/unit/chunks-test
+tests_unit_chunks_test_SOURCES = tests/unit/chunks-test.c
+tests_unit_chunks_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)

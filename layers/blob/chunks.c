@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/blob/chunks.h"
+
+#include "layers/base/cleanup.h"
+#include "layers/blob/scratch.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum {
+	SHARDS_MAX = 16,
+	SHARD_MIN = 2 << 20, /* bytes: a shard holds several chunks at least */
+	BUCKETS = 256,
+};
+
+/*
+ * Content of one chunk.  While it is loading, whoever wants it waits; one that
+ * failed is out of the table, and its waiters try for themselves, so that each
+ * gets an error of its own.
+ */
+struct entry {
+	struct shale_digest blob;
+	uint64_t off;
+	uint32_t len;
+	unsigned users;
+	enum { LOADING, READY, FAILED } state;
+	struct entry *next;          /* in its bucket */
+	struct entry *newer, *older; /* in the shard's list, if not failed */
+	uint8_t data[];
+};
+
+struct shard {
+	pthread_mutex_t lock;
+	pthread_cond_t loaded;
+	struct entry *buckets[BUCKETS];
+	struct entry *newest, *oldest;
+	size_t bytes;
+};
+
+struct shale_chunks {
+	struct shale_blobs *blobs;
+	struct shale_scratch *scratch;
+	size_t per_shard; /* bytes that one may keep */
+	unsigned n_shards;
+	struct shard shards[];
+};
+
+int shale_chunks_new(struct shale_chunks **out, struct shale_blobs *blobs,
+		     size_t cache, struct shale_err *err)
+{
+	size_t n = cache / SHARD_MIN;
+	n = n < 1 ? 1 : n > SHARDS_MAX ? SHARDS_MAX : n;
+
+	struct shale_chunks *chunks =
+		calloc(1, sizeof(*chunks) + n * sizeof(chunks->shards[0]));
+	struct shale_scratch *scratch = shale_scratch_new();
+	if (!chunks || !scratch) {
+		free(chunks);
+		shale_scratch_free(scratch);
+		return shale_err_set(err, ENOMEM, "make a cache of chunks");
+	}
+	chunks->blobs = blobs;
+	chunks->scratch = scratch;
+	chunks->per_shard = cache / n;
+	chunks->n_shards = (unsigned)n;
+	for (size_t i = 0; i < n; i++) {
+		pthread_mutex_init(&chunks->shards[i].lock, NULL);
+		pthread_cond_init(&chunks->shards[i].loaded, NULL);
+	}
+	*out = chunks;
+	return 0;
+}
+
+void shale_chunks_free(struct shale_chunks *chunks)
+{
+	if (!chunks)
+		return;
+	for (unsigned i = 0; i < chunks->n_shards; i++) {
+		struct shard *shard = &chunks->shards[i];
+		while (shard->oldest) {
+			struct entry *e = shard->oldest;
+			shard->oldest = e->newer;
+			free(e);
+		}
+		pthread_cond_destroy(&shard->loaded);
+		pthread_mutex_destroy(&shard->lock);
+	}
+	shale_scratch_free(chunks->scratch);
+	free(chunks);
+}
+
+/* ------------------------------------------------------------- the table */
+
+static uint64_t hash_of(const struct shale_chunk *chunk)
+{
+	uint64_t word;
+	memcpy(&word, chunk->blob.b, sizeof(word));
+	word = (word ^ chunk->off) * UINT64_C(0x9e3779b97f4a7c15);
+	return word ^ word >> 29;
+}
+
+static struct shard *shard_of(struct shale_chunks *chunks,
+			      const struct shale_chunk *chunk)
+{
+	return &chunks->shards[(hash_of(chunk) >> 32) % chunks->n_shards];
+}
+
+/* Where an entry of this chunk stands or would stand. */
+static struct entry **find(struct shard *shard, const struct shale_chunk *chunk)
+{
+	struct entry **at = &shard->buckets[hash_of(chunk) % BUCKETS];
+	while (*at && ((*at)->off != chunk->off || (*at)->len != chunk->len ||
+		       !shale_digest_equal(&(*at)->blob, &chunk->blob)))
+		at = &(*at)->next;
+	return at;
+}
+
+static void list_remove(struct shard *shard, struct entry *e)
+{
+	*(e->newer ? &e->newer->older : &shard->newest) = e->older;
+	*(e->older ? &e->older->newer : &shard->oldest) = e->newer;
+	e->newer = e->older = NULL;
+}
+
+static void list_add(struct shard *shard, struct entry *e)
+{
+	e->newer = NULL;
+	e->older = shard->newest;
+	*(e->older ? &e->older->newer : &shard->oldest) = e;
+	shard->newest = e;
+}
+
+static void take_out(struct shard *shard, struct entry *e)
+{
+	struct shale_chunk key = {
+		.blob = e->blob, .off = e->off, .len = e->len};
+	*find(shard, &key) = e->next;
+	list_remove(shard, e);
+	shard->bytes -= e->len;
+}
+
+/* Drop what was used longest ago, but nothing that is in use. */
+static void trim(struct shard *shard, size_t limit)
+{
+	struct entry *e = shard->oldest;
+	while (e && shard->bytes > limit) {
+		struct entry *newer = e->newer;
+		if (!e->users) {
+			take_out(shard, e);
+			free(e);
+		}
+		e = newer;
+	}
+}
+
+/* A new entry that its maker is to load; NULL: no memory. */
+static struct entry *add(struct shard *shard, struct entry **at,
+			 const struct shale_chunk *chunk)
+{
+	struct entry *e = malloc(sizeof(*e) + chunk->len);
+	if (!e)
+		return NULL;
+	*e = (struct entry){.blob = chunk->blob,
+			    .off = chunk->off,
+			    .len = chunk->len,
+			    .users = 1,
+			    .state = LOADING};
+	*at = e;
+	list_add(shard, e);
+	shard->bytes += e->len;
+	return e;
+}
+
+/* With the lock held. */
+static void release(struct shale_chunks *chunks, struct shard *shard,
+		    struct entry *e)
+{
+	e->users--;
+	if (e->state != FAILED)
+		trim(shard, chunks->per_shard);
+	else if (!e->users)
+		free(e);
+}
+
+/* --------------------------------------------------------------- loading */
+
+static int read_stored(struct shale_chunks *chunks,
+		       const struct shale_chunk *chunk, uint8_t *out,
+		       struct shale_err *err)
+{
+	if (chunk->codec == SHALE_CODEC_NONE && chunk->stored == chunk->len)
+		return shale_blobs_pread(chunks->blobs, &chunk->blob, out,
+					 chunk->len, chunk->off, err);
+
+	uint8_t *stored = shale_scratch_take(chunks->scratch, chunk->stored);
+	if (!stored)
+		return shale_err_set(err, ENOMEM, "read a chunk");
+	int r = shale_blobs_pread(chunks->blobs, &chunk->blob, stored,
+				  chunk->stored, chunk->off, err);
+	if (r == 0)
+		r = shale_decompress(chunk->codec, stored, chunk->stored, out,
+				     chunk->len, err);
+	shale_scratch_give(chunks->scratch, stored, chunk->stored);
+	return r;
+}
+
+/* The whole content, checked. */
+static int load(struct shale_chunks *chunks, const struct shale_chunk *chunk,
+		uint8_t *out, struct shale_err *err)
+{
+	char blob[SHALE_DIGEST_STR];
+	int r = read_stored(chunks, chunk, out, err);
+
+	if (r == 0) {
+		struct shale_hash128 got = shale_xxh128(out, chunk->len);
+		if (memcmp(got.b, chunk->hash.b, sizeof(got.b)) == 0)
+			return 0;
+		r = shale_err_say(err, EUCLEAN, "its checksum does not hold");
+	}
+	return shale_err_wrap(err, r == -EUCLEAN ? -EIO : r,
+			      "chunk at offset %llu of blob %s",
+			      (unsigned long long)chunk->off,
+			      shale_digest_str(&chunk->blob, blob));
+}
+
+/*
+ * Fill an entry that this thread has added.  Called and left with the lock
+ * held; the caller's use of the entry stays.
+ */
+static int fill(struct shale_chunks *chunks, struct shard *shard,
+		struct entry *e, const struct shale_chunk *chunk,
+		struct shale_err *err)
+{
+	pthread_mutex_unlock(&shard->lock);
+	int r = load(chunks, chunk, e->data, err);
+	pthread_mutex_lock(&shard->lock);
+
+	e->state = r < 0 ? FAILED : READY;
+	if (r < 0)
+		take_out(shard, e);
+	pthread_cond_broadcast(&shard->loaded);
+	return r;
+}
+
+/*
+ * Called and left with the lock held.  `*out` is in use by the caller, even
+ * after an error; NULL: there is none, and `keep` did not ask for one.
+ */
+static int get(struct shale_chunks *chunks, struct shard *shard,
+	       const struct shale_chunk *chunk, bool keep, struct entry **out,
+	       struct shale_err *err)
+{
+	for (;;) {
+		struct entry **at = find(shard, chunk), *e = *at;
+		*out = NULL;
+		if (!e && !keep)
+			return 0;
+		if (!e) {
+			e = *out = add(shard, at, chunk);
+			return e ? fill(chunks, shard, e, chunk, err)
+				 : shale_err_set(err, ENOMEM, "read a chunk");
+		}
+		e->users++;
+		while (e->state == LOADING)
+			pthread_cond_wait(&shard->loaded, &shard->lock);
+		*out = e;
+		if (e->state == READY) {
+			list_remove(shard, e);
+			list_add(shard, e);
+			return 0;
+		}
+		release(chunks, shard, e);
+	}
+}
+
+int shale_chunks_read(struct shale_chunks *chunks,
+		      const struct shale_chunk *chunk, uint32_t off,
+		      uint32_t len, void *out, struct shale_err *err)
+{
+	if (off > chunk->len || len > chunk->len - off)
+		return shale_err_say(err, EUCLEAN,
+				     "bytes %u to %llu of a chunk of %u", off,
+				     (unsigned long long)off + len, chunk->len);
+
+	bool whole = len == chunk->len;
+	struct shard *shard = shard_of(chunks, chunk);
+	struct entry *e;
+
+	pthread_mutex_lock(&shard->lock);
+	int r = get(chunks, shard, chunk, !whole, &e, err);
+	pthread_mutex_unlock(&shard->lock);
+
+	if (r == 0 && !e)
+		return load(chunks, chunk, out, err);
+	if (r == 0)
+		memcpy(out, e->data + off, len);
+	if (e) {
+		pthread_mutex_lock(&shard->lock);
+		release(chunks, shard, e);
+		pthread_mutex_unlock(&shard->lock);
+	}
+	return r;
+}
+
+void shale_chunks_prefetch(struct shale_chunks *chunks,
+			   const struct shale_chunk *chunk)
+{
+	struct shard *shard = shard_of(chunks, chunk);
+	struct entry *e = NULL;
+
+	if (chunk->len > chunks->per_shard)
+		return;
+	pthread_mutex_lock(&shard->lock);
+	struct entry **at = find(shard, chunk);
+	if (!*at && (e = add(shard, at, chunk))) {
+		fill(chunks, shard, e, chunk, NULL);
+		release(chunks, shard, e);
+	}
+	pthread_mutex_unlock(&shard->lock);
+}

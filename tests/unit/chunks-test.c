@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/blob/chunks.h"
+
+#include "tests/lib/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { N = 64, LEN = 100000 };
+
+/* A blob of N chunks: text and noise by turns, so LZ4 and raw ones. */
+static struct world {
+	int dir;
+	char path[14 + SHALE_DIGEST_HEX]; /* of the blob, under dir */
+	struct shale_blobs *blobs;
+	uint8_t *content[N];
+	struct shale_chunk chunks[N];
+} w;
+
+static void make_content(uint8_t *data, bool noise)
+{
+	for (size_t i = 0; i < LEN; i++)
+		data[i] = noise ? (uint8_t)shale_test_random()
+				: (uint8_t) "abcdefgh"[(i ^ i / 900) % 8];
+}
+
+static void store_chunk(unsigned i, struct shale_compressor *c, uint8_t *blob,
+			size_t *used)
+{
+	struct shale_chunk *chunk = &w.chunks[i];
+	w.content[i] = malloc(LEN);
+	make_content(w.content[i], i % 2);
+	memcpy(w.content[i], &i, sizeof(i));
+	chunk->len = LEN;
+	chunk->off = *used;
+	chunk->hash = shale_xxh128(w.content[i], LEN);
+	chunk->stored = (uint32_t)shale_compress(c, w.content[i], LEN,
+						 blob + *used, &chunk->codec);
+	CHECK_INT(chunk->codec, i % 2 ? SHALE_CODEC_NONE : SHALE_CODEC_LZ4);
+	*used += chunk->stored;
+}
+
+static void make_world(void)
+{
+	struct shale_err err = {0};
+	struct shale_compressor *c;
+	struct shale_digest digest;
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/chunks", shale_test_dir());
+	if (w.blobs)
+		return;
+	CHECK(mkdir(path, 0700) == 0);
+	w.dir = open(path, O_RDONLY | O_DIRECTORY);
+	CHECK(mkdirat(w.dir, "blobs", 0700) == 0);
+	CHECK(mkdirat(w.dir, "blobs/sha256", 0700) == 0);
+	CHECK(mkdirat(w.dir, "tmp", 0700) == 0);
+	CHECK_OK(shale_blobs_open(&w.blobs, w.dir, &err));
+
+	uint8_t *blob = malloc(N * shale_codec_bound(LEN));
+	size_t used = 0;
+	CHECK_OK(shale_compressor_new(&c, SHALE_CODEC_DEFAULT, &err));
+	for (unsigned i = 0; i < N; i++)
+		store_chunk(i, c, blob, &used);
+	shale_compressor_free(c);
+	CHECK_OK(shale_blobs_put(w.blobs, blob, used, &digest, &err));
+	for (unsigned i = 0; i < N; i++)
+		w.chunks[i].blob = digest;
+	free(blob);
+	memcpy(w.path, "blobs/sha256/", 13);
+	shale_hex(w.path + 13, digest.b, 32);
+}
+
+/* Change the byte at `off` of the blob by `change`. */
+static void flip(uint64_t off, uint8_t change)
+{
+	uint8_t byte;
+	int fd = openat(w.dir, w.path, O_RDWR);
+	CHECK(pread(fd, &byte, 1, (off_t)off) == 1);
+	byte ^= change;
+	CHECK(pwrite(fd, &byte, 1, (off_t)off) == 1);
+	close(fd);
+}
+
+static struct shale_chunks *make_chunks(size_t cache)
+{
+	struct shale_err err = {0};
+	struct shale_chunks *chunks;
+	make_world();
+	CHECK_OK(shale_chunks_new(&chunks, w.blobs, cache, &err));
+	return chunks;
+}
+
+static void read_some(struct shale_chunks *chunks)
+{
+	struct shale_err err = {0};
+	static __thread uint8_t out[LEN];
+	unsigned i = (unsigned)rand() % N;
+	uint32_t off = (uint32_t)rand() % LEN;
+	uint32_t len = (uint32_t)rand() % (LEN - off + 1);
+	if (rand() % 4 == 0)
+		off = 0, len = LEN;
+	int r = shale_chunks_read(chunks, &w.chunks[i], off, len, out, &err);
+	if (r < 0 || memcmp(out, w.content[i] + off, len) != 0)
+		abort();
+}
+
+TEST(any_part_of_a_chunk_is_read_with_any_cache)
+{
+	static const size_t caches[] = {0, 1, LEN, 3 * LEN, 64 << 20};
+	for (size_t k = 0; k < sizeof(caches) / sizeof(caches[0]); k++) {
+		struct shale_chunks *chunks = make_chunks(caches[k]);
+		for (unsigned i = 0; i < 500; i++)
+			read_some(chunks);
+		shale_chunks_free(chunks);
+	}
+}
+
+TEST(bytes_outside_a_chunk_are_refused)
+{
+	struct shale_err err = {0};
+	struct shale_chunks *chunks = make_chunks(1 << 20);
+	uint8_t out[2];
+	CHECK_INT(
+		shale_chunks_read(chunks, &w.chunks[0], LEN - 1, 2, out, &err),
+		-EUCLEAN);
+	CHECK_INT(
+		shale_chunks_read(chunks, &w.chunks[0], LEN + 1, 0, out, &err),
+		-EUCLEAN);
+	CHECK_INT(shale_chunks_read(chunks, &w.chunks[0], UINT32_MAX, 2, out,
+				    &err),
+		  -EUCLEAN);
+	CHECK_INT(shale_chunks_read(chunks, &w.chunks[0], LEN, 0, out, &err),
+		  0);
+	shale_chunks_free(chunks);
+}
+
+TEST(a_flipped_bit_is_an_io_error_that_names_blob_and_offset)
+{
+	static const uint32_t places[] = {0, 50, 1000};
+	struct shale_err err = {0};
+	uint8_t *out = malloc(LEN);
+	char want[200], name[SHALE_DIGEST_STR];
+
+	for (unsigned i = 2; i < 4; i++) /* one LZ4 and one raw chunk */
+		for (unsigned p = 0; p < 3; p++) {
+			struct shale_chunks *chunks = make_chunks(1 << 20);
+			struct shale_chunk *c = &w.chunks[i];
+			uint64_t at = c->off + places[p] % c->stored;
+			flip(at, 0x10);
+			CHECK_INT(
+				shale_chunks_read(chunks, c, 0, LEN, out, &err),
+				-EIO);
+			snprintf(want, sizeof(want),
+				 "chunk at offset %llu of blob %s",
+				 (unsigned long long)c->off,
+				 shale_digest_str(&c->blob, name));
+			CHECK(strstr(err.msg, want) == err.msg);
+			shale_chunks_prefetch(chunks, c);
+			CHECK_INT(shale_chunks_read(chunks, c, 5, 1, out, &err),
+				  -EIO);
+			/* The error is not remembered. */
+			flip(at, 0x10);
+			CHECK_OK(shale_chunks_read(chunks, c, 5, 1, out, &err));
+			CHECK_INT(out[0], w.content[i][5]);
+			shale_chunks_free(chunks);
+		}
+	free(out);
+}
+
+TEST(hostile_chunk_records_give_errors)
+{
+	struct shale_err err = {0};
+	struct shale_chunks *chunks = make_chunks(1 << 20);
+	uint8_t out[16];
+	struct shale_chunk c = w.chunks[0];
+
+	c.off = UINT64_C(1) << 62;
+	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -EIO);
+	c = w.chunks[0];
+	c.stored = SHALE_CHUNK_LIMIT - 1;
+	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -EIO);
+	c = w.chunks[0];
+	c.codec = SHALE_CODEC_NONE;
+	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -EIO);
+	c = w.chunks[0];
+	c.codec = (enum shale_codec)99;
+	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err),
+		  -EPROTONOSUPPORT);
+	c = w.chunks[0];
+	c.blob.b[0] ^= 1;
+	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -ENOENT);
+	shale_chunks_free(chunks);
+}
+
+TEST(a_cached_chunk_needs_its_blob_no_more)
+{
+	struct shale_err err = {0};
+	struct shale_chunks *chunks = make_chunks(4 << 20);
+	uint8_t out[16];
+
+	shale_chunks_prefetch(chunks, &w.chunks[6]);
+	flip(w.chunks[6].off + 10, 1);
+	CHECK_OK(shale_chunks_read(chunks, &w.chunks[6], 99, 16, out, &err));
+	CHECK_MEM(out, w.content[6] + 99, 16);
+	flip(w.chunks[6].off + 10, 1);
+	shale_chunks_free(chunks);
+}
+
+TEST(the_cache_keeps_what_was_used_last_within_its_bounds)
+{
+	struct shale_err err = {0};
+	struct shale_chunks *chunks = make_chunks(4 * LEN);
+	uint8_t out[1];
+	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+
+	for (unsigned i = 0; i < N; i++) {
+		CHECK_OK(shale_chunks_read(chunks, &w.chunks[i], 1, 1, out,
+					   &err));
+		/* Number 0 is used all the time and stays. */
+		CHECK_OK(shale_chunks_read(chunks, &w.chunks[0], 1, 1, out,
+					   &err));
+	}
+	size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
+	CHECK(after < before + 8 * LEN + (1 << 20));
+	flip(w.chunks[0].off + 10, 1);
+	int r = shale_chunks_read(chunks, &w.chunks[0], 2, 1, out, &err);
+	flip(w.chunks[0].off + 10, 1);
+	CHECK_INT(r, 0);
+	flip(w.chunks[1].off, 1);
+	r = shale_chunks_read(chunks, &w.chunks[1], 2, 1, out, &err);
+	flip(w.chunks[1].off, 1);
+	CHECK_INT(r, -EIO);
+	shale_chunks_free(chunks);
+}
+
+static void *reader(void *arg)
+{
+	struct shale_chunks *chunks = arg;
+	for (unsigned i = 0; i < 1500; i++) {
+		read_some(chunks);
+		shale_chunks_prefetch(chunks, &w.chunks[(unsigned)rand() % N]);
+	}
+	return NULL;
+}
+
+TEST(many_threads_read_through_a_cache_that_is_too_small)
+{
+	static const size_t caches[] = {0, 5 * LEN, 4 << 20};
+	for (size_t k = 0; k < 3; k++) {
+		struct shale_chunks *chunks = make_chunks(caches[k]);
+		pthread_t threads[4];
+		for (unsigned i = 0; i < 4; i++)
+			CHECK(pthread_create(&threads[i], NULL, reader,
+					     chunks) == 0);
+		for (unsigned i = 0; i < 4; i++)
+			pthread_join(threads[i], NULL);
+		shale_chunks_free(chunks);
+	}
+}
+
+static atomic_uint errors;
+
+static void *damaged_reader(void *arg)
+{
+	struct shale_err err;
+	uint8_t byte;
+	for (unsigned i = 0; i < 50; i++)
+		errors += shale_chunks_read(arg, &w.chunks[8], i, 1, &byte,
+					    &err) == -EIO;
+	return NULL;
+}
+
+TEST(every_thread_that_waited_for_a_damaged_chunk_gets_the_error)
+{
+	struct shale_chunks *chunks = make_chunks(1 << 20);
+	pthread_t threads[4];
+	errors = 0;
+	flip(w.chunks[8].off + 60, 1);
+	for (unsigned i = 0; i < 4; i++)
+		CHECK(pthread_create(&threads[i], NULL, damaged_reader,
+				     chunks) == 0);
+	for (unsigned i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	flip(w.chunks[8].off + 60, 1);
+	CHECK_INT(errors, 200);
+	shale_chunks_free(chunks);
+}
