@@ -60,6 +60,8 @@ int shale_key_map_parts(const struct shale_buf *key, uint64_t *ino,
 			uint32_t *epoch, uint64_t *region);
 int shale_key_name_parts(const struct shale_buf *key, uint64_t *dir,
 			 const char **name, size_t *len);
+int shale_key_cookie_parts(const struct shale_buf *key, uint64_t *dir,
+			   uint64_t *cookie);
 
 /* S */
 struct shale_rec_state {
@@ -85,13 +87,26 @@ struct shale_rec_attr {
 	struct timespec mtime, ctime, atime;
 	uint64_t parent;      /* directories */
 	uint64_t next_cookie; /* directories: counter of added names */
-	bool fresh;           /* made since the last commit: no image has it */
+	uint32_t born;        /* epoch in which it was made (or an unnamed
+			       * one got a name); 0: the base has it */
 };
 
 /*
  * C: content of a regular file.  Levels from the newest down: data files, each
  * with the blocks that its map names, showing what is below up to its `limit`;
- * at the bottom the ranges; what nothing covers is zeros.
+ * at the bottom the ranges; what nothing covers is zeros.  Holes are punched
+ * and files cut by clearing bits and cutting ranges on all levels, so:
+ *
+ *   - ranges and limits end at or before `size`; no block beyond it counts;
+ *   - a file whose epoch is not the workspace's is sealed: never written again;
+ *   - what shows of a range with an epoch <= state.committed is, for an inode
+ *     with attr.born <= state.committed, what image state.last has at the same
+ *     offset of the same inode, whatever image the range names: it is
+ * unchanged. All else is new: blocks of files, ranges of later epochs, and what
+ * nothing covers (a hole).  Of an inode with attr.born > state.committed all is
+ * new, whatever the epochs say.
+ *
+ * No C record: the base's content, or empty for an inode that the base lacks.
  */
 enum { SHALE_CONTENT_FILES = 64 };
 struct shale_rec_file {
@@ -101,12 +116,15 @@ struct shale_rec_file {
 struct shale_rec_range {
 	uint64_t off, len; /* in this file; sorted, disjoint */
 	uint32_t image;    /* G */
-	uint64_t ino;      /* there */
-	uint64_t src;      /* offset there */
+	uint32_t epoch; /* in which it was put here; 0: own content of the base
+			 */
+	uint64_t ino;   /* there */
+	uint64_t src;   /* offset there */
 };
 struct shale_rec_content {
 	uint32_t epoch; /* of the last change of size or data */
 	uint64_t size;
+	uint64_t present; /* bits set in the maps of all its files */
 	uint32_t n_files;
 	struct shale_rec_file file[SHALE_CONTENT_FILES]; /* newest first */
 	uint32_t n_ranges;
@@ -114,14 +132,26 @@ struct shale_rec_content {
 };
 void shale_rec_content_release(struct shale_rec_content *c);
 
+/*
+ * M: SHALE_REGION_BYTES bytes; bit (n % 8) of byte (n / 8) is block n of the
+ * region, block number region * SHALE_REGION_BLOCKS + n of the file.  A region
+ * without a record has none.
+ */
+
+/* T: the bytes of the target, 1 to SHALE_TARGET_MAX.  R: those of the name.
+ * O: no bytes. */
+
 /* N */
 struct shale_rec_name {
 	uint32_t epoch;
-	uint64_t ino; /* 0: deleted */
-	uint8_t type; /* S_IFMT >> 12 */
-	bool fresh;   /* neither the base nor a committed image has the name */
-	uint64_t cookie; /* its directory offset */
+	uint64_t ino;    /* 0: deleted */
+	uint8_t type;    /* S_IFMT >> 12; 0: deleted */
+	uint32_t born;   /* epoch in which the name was made; 0: the base has
+			  * it.  Kept by a tombstone: no image may have it */
+	uint64_t cookie; /* its directory offset; >= SHALE_COOKIE_ADDED: has an
+			  * R record */
 };
+#define SHALE_COOKIE_ADDED (UINT64_C(1) << 40)
 
 /* X: an epoch and the encoded list (layers/blob/tree.h). */
 struct shale_rec_xattrs {
