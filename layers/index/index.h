@@ -33,7 +33,8 @@ struct shale_index_dir {
 struct shale_index_content {
 	uint32_t tree;   /* topmost tree that says anything; SHALE_NO_TREE:
 			  * empty or all hole */
-	uint32_t levels; /* trees that say something; 1: the run below is all */
+	uint32_t levels; /* trees that say something; 1: the run below is all
+			  * (lowest levels without extents do not count) */
 	uint32_t bottom; /* first tree of that tree's image */
 	uint64_t ino;    /* inode number in that image */
 	uint64_t first, count; /* extents in `tree` */

@@ -16,3 +16,10 @@ layers_index_libindex_a_SOURCES = \
 	layers/index/write.c layers/index/write.h
 
 LIBS_INDEX = layers/index/libindex.a $(LIBS_BLOB)
+
+check_PROGRAMS += tests/unit/merge-test
+TESTS += tests/unit/merge-test
+tests_unit_merge_test_SOURCES = tests/unit/merge-test.c \
+	tests/unit/merge-model.c \
+	tests/unit/layers.c tests/unit/layers.h
+tests_unit_merge_test_LDADD = tests/lib/libcheck.a $(LIBS_INDEX)

@@ -56,54 +56,66 @@ static int find_extents(struct shale_walk_layer *l, uint64_t ino,
 	return r;
 }
 
-/* What the prefix says of content, below `above` levels of trees over it. */
-static int add_prefix(const struct shale_walk_layer *l,
-		      struct shale_index_content *c, struct shale_err *err)
-{
-	struct shale_index_content below;
+/* An inode's content so far, gathered from the topmost layer down. */
+struct chain {
+	struct shale_index_content content;
+	uint32_t empty; /* levels at its lower end that have no extents */
+};
 
-	int r = shale_index_content(l->prefix, l->inode.attr.ino, &below, err);
-	if (r < 0 || below.tree == SHALE_NO_TREE)
-		return r;
+static void add_prefix_levels(struct chain *chain,
+			      const struct shale_index_content *below)
+{
+	struct shale_index_content *c = &chain->content;
+
 	if (c->levels == 0) {
-		c->tree = below.tree;
-		c->first = below.first;
-		c->count = below.count;
+		c->tree = below->tree;
+		c->first = below->first;
+		c->count = below->count;
 	}
-	c->levels += below.levels;
-	return 0;
+	c->levels += below->levels;
+	chain->empty = 0; /* an index has none of them */
 }
 
 /*
- * Add to `c` what layer `l` says of an inode's content.  Returns 1 if lower
- * layers may have a say, 0 if not.
+ * Add what layer `l` says of an inode's content.  Returns 1 if lower layers may
+ * have a say, 0 if not.
  */
-static int add_level(struct shale_walk_layer *l, struct shale_index_content *c,
+static int add_level(struct shale_walk_layer *l, struct chain *chain,
 		     struct shale_err *err)
 {
 	const struct shale_inode *in = &l->inode;
+	uint64_t first, count;
 
 	if (!S_ISREG(in->attr.mode))
 		return 0;
-	if (!l->tree)
-		return add_prefix(l, c, err);
+	if (!l->tree) {
+		struct shale_index_content below;
+		int r = shale_index_content(l->prefix, in->attr.ino, &below,
+					    err);
+		if (r == 0 && below.tree != SHALE_NO_TREE)
+			add_prefix_levels(chain, &below);
+		return r;
+	}
 	if (in->content == SHALE_CONTENT_SAME)
 		return 1;
-	if (c->levels++ == 0) {
-		c->tree = l->level;
-		int r = find_extents(l, in->attr.ino, &c->first, &c->count,
-				     err);
-		if (r < 0)
-			return r;
+	int r = find_extents(l, in->attr.ino, &first, &count, err);
+	if (r < 0)
+		return r;
+	if (chain->content.levels++ == 0) {
+		chain->content.tree = l->level;
+		chain->content.first = first;
+		chain->content.count = count;
 	}
+	chain->empty = count == 0 ? chain->empty + 1 : 0;
 	return in->content == SHALE_CONTENT_PATCHED;
 }
 
-/* One level without extents is all hole. */
-static void settle(struct shale_index_content *c)
+/* Where no lower level has extents, a level without any says nothing. */
+static void settle(struct chain *chain)
 {
-	if (c->levels == 1 && c->count == 0)
-		c->levels = 0;
+	struct shale_index_content *c = &chain->content;
+
+	c->levels -= chain->empty;
 	if (c->levels == 0)
 		c->tree = SHALE_NO_TREE;
 	if (c->levels != 1)
@@ -119,15 +131,15 @@ static int take_inode(struct shale_walk *walk, bool contents,
 {
 	struct shale_walk_layer *l = shale_walk_top(walk);
 	const uint64_t ino = l->inode.attr.ino;
+	struct chain chain = {.content.ino = ino};
 
 	in->attr = l->inode.attr;
 	in->xattrs = l->inode.xattrs;
 	in->xattr_len = l->inode.xattr_len;
 	in->target = l->inode.target;
-	in->content = (struct shale_index_content){.ino = ino};
 	bool more = contents;
 	do {
-		int r = more ? add_level(l, &in->content, err) : 0;
+		int r = more ? add_level(l, &chain, err) : 0;
 		more = r > 0;
 		if (r >= 0)
 			r = shale_walk_next(walk, err);
@@ -135,7 +147,8 @@ static int take_inode(struct shale_walk *walk, bool contents,
 			return r;
 		l = shale_walk_top(walk);
 	} while (l && l->inode.attr.ino == ino);
-	settle(&in->content);
+	settle(&chain);
+	in->content = chain.content;
 	return 0;
 }
 
