@@ -1,1 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += fs/workspace/libworkspace.a
+fs_workspace_libworkspace_a_SOURCES = \
+	fs/workspace/apply.c \
+	fs/workspace/apply_journal.c \
+	fs/workspace/db.c fs/workspace/db.h fs/workspace/db_impl.h \
+	fs/workspace/db_open.c \
+	fs/workspace/env.c fs/workspace/env.h \
+	fs/workspace/journal.c fs/workspace/journal.h \
+	fs/workspace/journal_disk.h fs/workspace/journal_impl.h \
+	fs/workspace/journal_open.c \
+	fs/workspace/ops.c fs/workspace/ops.h \
+	fs/workspace/recent.c fs/workspace/recent.h \
+	fs/workspace/recover.c \
+	fs/workspace/results.c fs/workspace/results.h \
+	fs/workspace/segment.c fs/workspace/segment.h \
+	fs/workspace/snapshot.c
+fs_workspace_libworkspace_a_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
+
+# What a program links for this room and those below it.
+LIBS_WORKSPACE = fs/workspace/libworkspace.a $(LMDB_LIBS) $(JANSSON_LIBS) \
+	$(LIBS_BASE)
+
+check_PROGRAMS += tests/unit/db-test
+TESTS += tests/unit/db-test
+tests_unit_db_test_SOURCES = tests/unit/db-test.c
+tests_unit_db_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)

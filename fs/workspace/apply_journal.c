@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/workspace/db_impl.h"
+#include "fs/workspace/journal_disk.h"
+#include "fs/workspace/ops.h"
+
+#include <errno.h>
+
+enum { TXN_BYTES = 4 << 20 }; /* of batches in one transaction */
+
+static const uint8_t key_applied[1] = {0}, key_results[2] = {0, 1};
+
+struct applying {
+	struct shale_db *db;
+	shale_apply_filter *filter;
+	void *arg;
+	struct shale_txn *txn; /* NULL: none begun */
+	size_t bytes;          /* of batches in it */
+};
+
+/*
+ * Commit with the position, so that the two never disagree (W3), and with the
+ * requests answered last, which the journal may forget from here on.
+ */
+static int commit(struct applying *a, uint64_t pos, struct shale_err *err)
+{
+	struct shale_disk_applied disk = {
+		.version = le32_make(SHALE_DB_VERSION),
+		.applied = le64_make(pos),
+	};
+	cleanup_buf struct shale_buf results = {0};
+
+	int r = 0;
+	if (!a->txn)
+		r = shale_txn_begin(a->db->env, &a->txn, err);
+	if (r == 0)
+		r = shale_txn_put(a->txn, key_applied, sizeof(key_applied),
+				  &disk, sizeof(disk), err);
+	if (r == 0 && shale_results_encode(&a->db->results, pos, &results) < 0)
+		r = shale_err_set(err, ENOMEM, "database: change");
+	if (r == 0)
+		r = shale_txn_put(a->txn, key_results, sizeof(key_results),
+				  results.data, results.len, err);
+	if (r < 0)
+		return r;
+	r = shale_txn_commit(a->txn, err);
+	a->txn = NULL;
+	a->bytes = 0;
+	if (r == 0)
+		atomic_store(&a->db->applied, pos);
+	return r;
+}
+
+static int apply_ops(struct applying *a, const struct shale_record *record,
+		     struct shale_err *err)
+{
+	const uint8_t *data = record->body;
+	size_t len = record->len;
+	struct shale_op op;
+	int r;
+
+	while ((r = shale_ops_next(&data, &len, &op)) > 0) {
+		if (a->filter &&
+		    !a->filter(a->arg, op.key, op.key_len, record->end))
+			continue;
+		r = op.put ? shale_txn_put(a->txn, op.key, op.key_len, op.value,
+					   op.value_len, err)
+			   : shale_txn_del(a->txn, op.key, op.key_len, err);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+static int apply_record(void *arg, const struct shale_record *record,
+			struct shale_err *err)
+{
+	struct applying *a = arg;
+	int r = 0;
+
+	if (record->type != SHALE_JOURNAL_BATCH)
+		return 0;
+	if (!a->txn)
+		r = shale_txn_begin(a->db->env, &a->txn, err);
+	if (r == 0)
+		r = apply_ops(a, record, err);
+	a->bytes += record->len;
+	if (r == 0 && a->bytes >= TXN_BYTES)
+		r = commit(a, record->end, err);
+	return r;
+}
+
+static int apply_once(struct shale_db *db, uint64_t to, uint64_t done,
+		      shale_apply_filter *filter, void *arg,
+		      struct shale_err *err)
+{
+	struct applying a = {.db = db, .filter = filter, .arg = arg};
+
+	int r = shale_journal_read(db->journal, atomic_load(&db->applied), to,
+				   apply_record, &a, err);
+	if (r == 0 && (a.txn || atomic_load(&db->applied) < done))
+		r = commit(&a, done, err);
+	shale_txn_abort(a.txn);
+	return r;
+}
+
+int shale_db_apply(struct shale_db *db, uint64_t to, uint64_t done,
+		   shale_apply_filter *filter, void *arg, struct shale_err *err)
+{
+	int r = apply_once(db, to, done, filter, arg, err);
+	/* The reserve is for this too: applying is what frees the journal. */
+	if (r == -ENOSPC && shale_journal_free_reserve(db->journal))
+		r = apply_once(db, to, done, filter, arg, err);
+	return r;
+}
+
+int shale_db_make_applied(struct shale_db *db, struct shale_err *err)
+{
+	struct applying a = {.db = db};
+	int r = commit(&a, 0, err);
+	shale_txn_abort(a.txn);
+	return r;
+}
+
+static int decode_applied(const struct shale_buf *value, uint64_t *applied,
+			  struct shale_err *err)
+{
+	struct shale_disk_applied disk;
+
+	if (value->len != sizeof(disk))
+		return shale_err_say(err, EUCLEAN,
+				     "database: its position has a wrong size");
+	memcpy(&disk, value->data, sizeof(disk));
+	if (le32_get(disk.version) != SHALE_DB_VERSION)
+		return shale_err_say(err, EPROTONOSUPPORT,
+				     "database: made by another version of "
+				     "Shale (format %u)",
+				     le32_get(disk.version));
+	if (le64_get(disk.applied) > INT64_MAX)
+		return shale_err_say(err, EUCLEAN,
+				     "database: its position is impossible");
+	*applied = le64_get(disk.applied);
+	return 0;
+}
+
+int shale_db_load_applied(struct shale_db *db, uint64_t *applied,
+			  struct shale_err *err)
+{
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_view *view;
+	int r = shale_view_take(db->env, &view, err);
+	if (r < 0)
+		return r;
+
+	r = shale_view_get(view, key_applied, sizeof(key_applied), &value, err);
+	if (r == 0)
+		r = decode_applied(&value, applied, err);
+	if (r == 0)
+		r = shale_view_get(view, key_results, sizeof(key_results),
+				   &value, err);
+	if (r == 0)
+		r = shale_results_decode(&db->results, &value, err);
+	shale_view_give(db->env, view);
+	return r;
+}

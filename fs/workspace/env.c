@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/workspace/env.h"
+
+#include "layers/base/bytes.h"
+#include "layers/base/cleanup.h"
+#include "layers/base/hash.h"
+#include "layers/base/io.h"
+
+#include <fcntl.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdio.h>
+
+enum { VIEWS = 64, READERS = 512, SUM = sizeof(struct le64) };
+
+struct shale_view {
+	MDB_txn *txn;
+	MDB_dbi dbi;
+};
+
+struct shale_env {
+	MDB_env *env;
+	MDB_dbi dbi;
+	pthread_mutex_t lock; /* of the views that wait to be used again */
+	struct shale_view *idle[VIEWS];
+	size_t n_idle;
+};
+
+struct shale_txn {
+	MDB_txn *txn;
+	MDB_dbi dbi;
+	struct shale_buf scratch;
+};
+
+static int fail(struct shale_err *err, int code, const char *what)
+{
+	switch (code) {
+	case MDB_CORRUPTED:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_INVALID:
+	case MDB_VERSION_MISMATCH:
+	case MDB_BAD_VALSIZE:
+	case MDB_INCOMPATIBLE:
+		return shale_err_say(err, EUCLEAN, "database: %s: %s", what,
+				     mdb_strerror(code));
+	case MDB_MAP_FULL:
+		return shale_err_set(err, ENOSPC, "database: %s", what);
+	case MDB_NOTFOUND:
+		return -ENOENT;
+	default:
+		if (code > 0)
+			return shale_err_set(err, code, "database: %s", what);
+		return shale_err_say(err, EIO, "database: %s: %s", what,
+				     mdb_strerror(code));
+	}
+}
+
+/* --------------------------------------------------------- environment */
+
+static int try_open(MDB_env **out, const char *path, bool write, size_t size)
+{
+	MDB_env *env;
+	int r = mdb_env_create(&env);
+	if (r)
+		return r;
+	r = mdb_env_set_maxreaders(env, READERS);
+	if (r == 0 && write)
+		r = mdb_env_set_mapsize(env, size);
+	if (r == 0)
+		r = mdb_env_open(env, path,
+				 MDB_NOTLS | (write ? 0 : MDB_RDONLY), 0600);
+	if (r)
+		mdb_env_close(env);
+	else
+		*out = env;
+	return r;
+}
+
+/* The map is address space only, so it is large from the start and for good. */
+static int open_mapped(MDB_env **out, const char *path, bool write)
+{
+	int r = ENOMEM;
+	for (size_t size = (size_t)1 << (sizeof(size_t) > 4 ? 40 : 30);
+	     r == ENOMEM && size >= (size_t)1 << 28; size >>= 2)
+		r = try_open(out, path, write, size);
+	return r;
+}
+
+static int open_main(struct shale_env *env, bool write)
+{
+	MDB_txn *txn;
+	int r = mdb_txn_begin(env->env, NULL, write ? 0 : MDB_RDONLY, &txn);
+	if (r)
+		return r;
+	r = mdb_dbi_open(txn, NULL, 0, &env->dbi);
+	if (r) {
+		mdb_txn_abort(txn);
+		return r;
+	}
+	return mdb_txn_commit(txn);
+}
+
+SHALE_DEFINE_CLEANUP(env, struct shale_env *, shale_env_close);
+
+int shale_env_open(struct shale_env **out, int dirfd, bool write,
+		   struct shale_err *err)
+{
+	int r = write ? shale_mkdir(dirfd, "db", 0700, err) : 0;
+	if (r < 0)
+		return r;
+
+	SHALE_CLEANUP(shale_cleanup_env)
+	struct shale_env *env = calloc(1, sizeof(*env));
+	if (!env)
+		return shale_err_set(err, ENOMEM, "database");
+	pthread_mutex_init(&env->lock, NULL);
+
+	/* LMDB wants a path; this one is right wherever the directory is. */
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/db", dirfd);
+	r = open_mapped(&env->env, path, write);
+	if (r == 0) {
+		shale_env_clear_readers(env);
+		r = open_main(env, write);
+	}
+	if (r == ENOENT || r == MDB_NOTFOUND)
+		return shale_err_set(err, ENOENT, "database: open");
+	if (r)
+		return fail(err, r, "open");
+	*out = steal_ptr(&env);
+	return 0;
+}
+
+void shale_env_close(struct shale_env *env)
+{
+	if (!env)
+		return;
+	for (size_t i = 0; i < env->n_idle; i++) {
+		mdb_txn_abort(env->idle[i]->txn);
+		free(env->idle[i]);
+	}
+	if (env->env)
+		mdb_env_close(env->env);
+	pthread_mutex_destroy(&env->lock);
+	free(env);
+}
+
+void shale_env_clear_readers(struct shale_env *env)
+{
+	int dead;
+	mdb_reader_check(env->env, &dead);
+}
+
+uint64_t shale_env_bytes(struct shale_env *env)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+
+	mdb_env_info(env->env, &info);
+	mdb_env_stat(env->env, &stat);
+	return (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize;
+}
+
+/* -------------------------------------------------------------- reading */
+
+int shale_view_take(struct shale_env *env, struct shale_view **out,
+		    struct shale_err *err)
+{
+	struct shale_view *view = NULL;
+
+	pthread_mutex_lock(&env->lock);
+	if (env->n_idle)
+		view = env->idle[--env->n_idle];
+	pthread_mutex_unlock(&env->lock);
+	if (view) {
+		int r = mdb_txn_renew(view->txn);
+		if (r == 0) {
+			*out = view;
+			return 0;
+		}
+		mdb_txn_abort(view->txn);
+		free(view);
+		return fail(err, r, "read");
+	}
+
+	view = malloc(sizeof(*view));
+	if (!view)
+		return shale_err_set(err, ENOMEM, "database: read");
+	view->dbi = env->dbi;
+	int r = mdb_txn_begin(env->env, NULL, MDB_RDONLY, &view->txn);
+	if (r) {
+		free(view);
+		return fail(err, r, "read");
+	}
+	*out = view;
+	return 0;
+}
+
+void shale_view_give(struct shale_env *env, struct shale_view *view)
+{
+	mdb_txn_reset(view->txn);
+
+	pthread_mutex_lock(&env->lock);
+	bool keep = env->n_idle < VIEWS;
+	if (keep)
+		env->idle[env->n_idle++] = view;
+	pthread_mutex_unlock(&env->lock);
+	if (!keep) {
+		mdb_txn_abort(view->txn);
+		free(view);
+	}
+}
+
+/*
+ * Hand out a value without its checksum.  The checksum is of value and key in
+ * one piece, which the caller's buffer is for a moment.
+ */
+static int checked_value(const MDB_val *key, const MDB_val *stored,
+			 struct shale_buf *value, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf own = {0};
+	struct le64 sum;
+
+	if (!value)
+		value = &own;
+	if (stored->mv_size < SUM)
+		return shale_err_say(err, EUCLEAN,
+				     "database: a value is cut short");
+	size_t len = stored->mv_size - SUM;
+	memcpy(&sum, (const uint8_t *)stored->mv_data + len, SUM);
+
+	value->len = 0;
+	if (shale_buf_reserve(value, len + key->mv_size) < 0)
+		return shale_err_set(err, ENOMEM, "database: read");
+	shale_buf_append(value, stored->mv_data, len);
+	shale_buf_append(value, key->mv_data, key->mv_size);
+	bool good = shale_xxh64(value->data, value->len) == le64_get(sum);
+	value->len = len;
+	if (!good)
+		return shale_err_say(err, EUCLEAN,
+				     "database: the checksum of a value does "
+				     "not hold");
+	return 0;
+}
+
+int shale_view_get(struct shale_view *view, const void *key, size_t key_len,
+		   struct shale_buf *value, struct shale_err *err)
+{
+	MDB_val k = {key_len, (void *)(uintptr_t)key}, v;
+
+	int r = mdb_get(view->txn, view->dbi, &k, &v);
+	if (r)
+		return fail(err, r, "read");
+	return checked_value(&k, &v, value, err);
+}
+
+int shale_view_next(struct shale_view *view, const void *from, size_t from_len,
+		    struct shale_buf *key, struct shale_buf *value,
+		    struct shale_err *err)
+{
+	MDB_val k = {from_len, (void *)(uintptr_t)from}, v;
+	MDB_cursor *cursor;
+
+	int r = mdb_cursor_open(view->txn, view->dbi, &cursor);
+	if (r)
+		return fail(err, r, "read");
+	r = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+	mdb_cursor_close(cursor);
+	if (r)
+		return fail(err, r, "read");
+	key->len = 0;
+	if (shale_buf_append(key, k.mv_data, k.mv_size) < 0)
+		return shale_err_set(err, ENOMEM, "database: read");
+	return checked_value(&k, &v, value, err);
+}
+
+/* ------------------------------------------------------------- changing */
+
+int shale_txn_begin(struct shale_env *env, struct shale_txn **out,
+		    struct shale_err *err)
+{
+	struct shale_txn *txn = calloc(1, sizeof(*txn));
+	if (!txn)
+		return shale_err_set(err, ENOMEM, "database: change");
+	txn->dbi = env->dbi;
+	int r = mdb_txn_begin(env->env, NULL, 0, &txn->txn);
+	if (r) {
+		free(txn);
+		return fail(err, r, "change");
+	}
+	*out = txn;
+	return 0;
+}
+
+int shale_txn_put(struct shale_txn *txn, const void *key, size_t key_len,
+		  const void *value, size_t value_len, struct shale_err *err)
+{
+	struct shale_buf *scratch = &txn->scratch;
+
+	scratch->len = 0;
+	if (shale_buf_reserve(scratch, value_len + key_len + SUM) < 0)
+		return shale_err_set(err, ENOMEM, "database: change");
+	shale_buf_append(scratch, value, value_len);
+	shale_buf_append(scratch, key, key_len);
+	struct le64 sum = le64_make(shale_xxh64(scratch->data, scratch->len));
+	scratch->len = value_len;
+	shale_buf_append(scratch, &sum, SUM);
+
+	MDB_val k = {key_len, (void *)(uintptr_t)key};
+	MDB_val v = {scratch->len, scratch->data};
+	int r = mdb_put(txn->txn, txn->dbi, &k, &v, 0);
+	return r ? fail(err, r, "change") : 0;
+}
+
+int shale_txn_del(struct shale_txn *txn, const void *key, size_t key_len,
+		  struct shale_err *err)
+{
+	MDB_val k = {key_len, (void *)(uintptr_t)key};
+	int r = mdb_del(txn->txn, txn->dbi, &k, NULL);
+	return r && r != MDB_NOTFOUND ? fail(err, r, "change") : 0;
+}
+
+static void txn_free(struct shale_txn *txn)
+{
+	shale_buf_release(&txn->scratch);
+	free(txn);
+}
+
+int shale_txn_commit(struct shale_txn *txn, struct shale_err *err)
+{
+	int r = mdb_txn_commit(txn->txn);
+	txn_free(txn);
+	return r ? fail(err, r, "commit") : 0;
+}
+
+void shale_txn_abort(struct shale_txn *txn)
+{
+	if (!txn)
+		return;
+	mdb_txn_abort(txn->txn);
+	txn_free(txn);
+}

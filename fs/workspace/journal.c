@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/workspace/journal.h"
+
+#include "fs/workspace/journal_disk.h"
+#include "fs/workspace/journal_impl.h"
+#include "layers/base/cleanup.h"
+#include "layers/base/io.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum {
+	AHEAD = 4 << 20,      /* bytes allocated at a time */
+	AHEAD_MIN = 64 << 10, /* when there is no room for that */
+	RESERVE = 8 << 20,
+};
+
+static struct shale_segment *last(struct shale_journal *j)
+{
+	return &j->seg[j->n - 1];
+}
+
+void shale_segment_name(char name[SHALE_SEGMENT_NAME], uint64_t start)
+{
+	snprintf(name, SHALE_SEGMENT_NAME, "journal.%016llx",
+		 (unsigned long long)start);
+}
+
+int shale_journal_add(struct shale_journal *j, uint64_t start, int fd)
+{
+	if (j->n == j->cap) {
+		size_t cap = j->cap ? 2 * j->cap : 8;
+		void *seg = realloc(j->seg, cap * sizeof(*j->seg));
+		if (!seg)
+			return -ENOMEM;
+		j->seg = seg;
+		j->cap = cap;
+	}
+	j->seg[j->n++] = (struct shale_segment){start, fd};
+	return 0;
+}
+
+/* ------------------------------------------------------------- reserve */
+
+bool shale_journal_free_reserve(struct shale_journal *j)
+{
+	return unlinkat(j->dirfd, "reserve", 0) == 0;
+}
+
+void shale_journal_keep_reserve(struct shale_journal *j)
+{
+	struct stat st;
+	if (fstatat(j->dirfd, "reserve", &st, 0) == 0 && st.st_size == RESERVE)
+		return;
+
+	/* Marked complete by its name: a crash in between leaves no false one.
+	 */
+	cleanup_fd int fd =
+		openat(j->dirfd, "reserve.tmp",
+		       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	if (fallocate(fd, 0, 0, RESERVE) < 0 ||
+	    renameat(j->dirfd, "reserve.tmp", j->dirfd, "reserve") < 0)
+		unlinkat(j->dirfd, "reserve.tmp", 0);
+}
+
+/* ------------------------------------------------------------ appending */
+
+/*
+ * Allocate space so that `end` may be written.  File systems without fallocate
+ * find out at the write.
+ */
+static int allocate(struct shale_journal *j, uint64_t end, bool reserve)
+{
+	uint64_t step = AHEAD;
+
+	for (;;) {
+		uint64_t to =
+			end > j->allocated + step ? end : j->allocated + step;
+		uint64_t start = last(j)->start;
+		if (fallocate(last(j)->fd, FALLOC_FL_KEEP_SIZE,
+			      (off_t)(j->allocated - start),
+			      (off_t)(to - j->allocated)) == 0 ||
+		    errno == EOPNOTSUPP) {
+			j->allocated = to;
+			return 0;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno != ENOSPC && errno != EDQUOT)
+			return -errno;
+		int r = -errno;
+		if (step > AHEAD_MIN)
+			step = AHEAD_MIN;
+		else if (!reserve || !shale_journal_free_reserve(j))
+			return r;
+	}
+}
+
+static int rotate(struct shale_journal *j)
+{
+	char name[SHALE_SEGMENT_NAME];
+	shale_segment_name(name, j->end);
+
+	cleanup_fd int fd = openat(
+		j->dirfd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	/* Give back what was allocated ahead; not doing so harms nobody. */
+	if (ftruncate(last(j)->fd, (off_t)(j->end - last(j)->start)) < 0)
+		errno = 0;
+	int r = shale_journal_add(j, j->end, fd);
+	if (r < 0) {
+		unlinkat(j->dirfd, name, 0);
+		return r;
+	}
+	steal_fd(&fd);
+	j->allocated = j->end;
+	j->new_names = true;
+	return 0;
+}
+
+static int make_room(struct shale_journal *j, size_t len, bool reserve)
+{
+	if (j->end > last(j)->start &&
+	    j->end + len > last(j)->start + SHALE_JOURNAL_SEGMENT) {
+		int r = rotate(j);
+		if (r == -ENOSPC && reserve && shale_journal_free_reserve(j))
+			r = rotate(j);
+		if (r < 0)
+			return r;
+	}
+	if (j->end + len <= j->allocated)
+		return 0;
+	return allocate(j, j->end + len, reserve);
+}
+
+static int write_scratch(struct shale_journal *j, struct shale_err *err)
+{
+	uint64_t off = j->end - last(j)->start;
+	int r = shale_pwrite_full(last(j)->fd, j->scratch.data, j->scratch.len,
+				  off, "journal", err);
+	if (r == 0)
+		return 0;
+	j->allocated = j->end;
+	if (ftruncate(last(j)->fd, (off_t)off) < 0)
+		j->poisoned = true;
+	return r;
+}
+
+static int append_locked(struct shale_journal *j, struct shale_record *record,
+			 bool reserve, struct shale_err *err)
+{
+	if (j->poisoned)
+		return shale_err_say(
+			err, EIO, "the journal has failed and takes no change");
+	record->start = j->end;
+	record->durable = j->durable;
+	j->scratch.len = 0;
+	if (shale_record_encode(record, &j->scratch) < 0)
+		return shale_err_set(err, ENOMEM, "journal");
+	if (j->scratch.len > SHALE_JOURNAL_RECORD_MAX)
+		return shale_err_set(err, E2BIG, "journal");
+
+	int r = make_room(j, j->scratch.len, reserve);
+	if (r < 0)
+		return shale_err_set(err, -r, "extend the journal");
+	r = write_scratch(j, err);
+	if (r < 0)
+		return r;
+	j->end += j->scratch.len;
+	record->end = j->end;
+	return 0;
+}
+
+int shale_journal_append(struct shale_journal *j, struct shale_record *record,
+			 bool reserve, struct shale_err *err)
+{
+	pthread_mutex_lock(&j->lock);
+	int r = append_locked(j, record, reserve, err);
+	pthread_mutex_unlock(&j->lock);
+	return r;
+}
+
+/* -------------------------------------------------------------- flushing */
+
+/* The oldest segment that is not durable, and where it ends. */
+static int oldest_dirty(struct shale_journal *j, uint64_t *end)
+{
+	size_t i = 0;
+	while (i + 1 < j->n && j->seg[i + 1].start <= j->durable)
+		i++;
+	*end = i + 1 < j->n ? j->seg[i + 1].start : j->end;
+	return j->seg[i].fd;
+}
+
+/* One step, lock held, released around the system calls. */
+static int sync_step(struct shale_journal *j)
+{
+	uint64_t end;
+	int fd = oldest_dirty(j, &end);
+	bool names = j->new_names;
+
+	j->syncing = true;
+	j->new_names = false;
+	pthread_mutex_unlock(&j->lock);
+	/* A segment is dropped only below `durable`: fd stays open. */
+	int r = fdatasync(fd) < 0 ? -errno : 0;
+	if (r == 0 && names)
+		r = shale_dir_sync(j->dirfd, "journal", NULL);
+	pthread_mutex_lock(&j->lock);
+
+	j->syncing = false;
+	if (r == 0)
+		j->durable = end;
+	else /* the kernel may call the pages clean now: never ask again */
+		j->poisoned = true;
+	pthread_cond_broadcast(&j->synced);
+	return r;
+}
+
+int shale_journal_sync(struct shale_journal *j, uint64_t pos,
+		       struct shale_err *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&j->lock);
+	assert(pos <= j->end);
+	while (r == 0 && j->durable < pos) {
+		if (j->poisoned)
+			r = -EIO;
+		else if (j->syncing)
+			pthread_cond_wait(&j->synced, &j->lock);
+		else
+			r = sync_step(j);
+	}
+	pthread_mutex_unlock(&j->lock);
+	return r < 0 ? shale_err_set(err, -r, "flush the journal") : 0;
+}
+
+/* --------------------------------------------------------------- reading */
+
+int shale_journal_read(struct shale_journal *j, uint64_t from, uint64_t to,
+		       shale_record_fn *fn, void *arg, struct shale_err *err)
+{
+	while (from < to) {
+		pthread_mutex_lock(&j->lock);
+		size_t i = j->n - 1;
+		while (i > 0 && j->seg[i].start > from)
+			i--;
+		struct shale_segment seg = j->seg[i];
+		pthread_mutex_unlock(&j->lock);
+
+		uint64_t end;
+		int r = shale_segment_read(seg.fd, seg.start, from, to, fn, arg,
+					   &end, err);
+		if (r < 0)
+			return r;
+		if (end == from)
+			return shale_err_say(err, EUCLEAN,
+					     "the journal is damaged at "
+					     "position %llu",
+					     (unsigned long long)from);
+		from = end;
+	}
+	return 0;
+}
+
+void shale_journal_drop(struct shale_journal *j, uint64_t pos)
+{
+	pthread_mutex_lock(&j->lock);
+	size_t n = 0;
+	while (n + 1 < j->n && j->seg[n + 1].start <= pos &&
+	       j->seg[n + 1].start <= j->durable)
+		n++;
+	for (size_t i = 0; i < n; i++) {
+		char name[SHALE_SEGMENT_NAME];
+		shale_segment_name(name, j->seg[i].start);
+		unlinkat(j->dirfd, name, 0);
+		close(j->seg[i].fd);
+	}
+	j->n -= n;
+	memmove(j->seg, j->seg + n, j->n * sizeof(*j->seg));
+	pthread_mutex_unlock(&j->lock);
+}
+
+uint64_t shale_journal_end(struct shale_journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	uint64_t end = j->end;
+	pthread_mutex_unlock(&j->lock);
+	return end;
+}
+
+uint64_t shale_journal_bytes(struct shale_journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	uint64_t bytes = j->end - j->seg[0].start;
+	pthread_mutex_unlock(&j->lock);
+	return bytes;
+}

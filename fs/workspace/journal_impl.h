@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_WORKSPACE_JOURNAL_IMPL_H
+#define SHALE_WORKSPACE_JOURNAL_IMPL_H
+
+/* What journal.c (a journal at work) and journal_open.c (finding it) share. */
+
+#include "fs/workspace/journal.h"
+
+#include <pthread.h>
+
+enum { SHALE_SEGMENT_NAME = 8 + 16 + 1 };
+
+struct shale_segment {
+	uint64_t start;
+	int fd;
+};
+
+struct shale_journal {
+	int dirfd;
+	pthread_mutex_t lock; /* all below */
+	pthread_cond_t synced;
+	struct shale_segment *seg; /* oldest first; the last is appended to */
+	size_t n, cap;
+	uint64_t end;       /* behind the last record */
+	uint64_t allocated; /* up to here there is space in the last segment */
+	uint64_t durable;   /* up to here it is on disk */
+	bool syncing;       /* some thread is in fdatasync */
+	bool new_names;     /* segments were made since the directory's fsync */
+	bool poisoned;
+	struct shale_buf scratch; /* the record being written */
+};
+
+void shale_segment_name(char name[SHALE_SEGMENT_NAME], uint64_t start);
+
+/* Add a segment behind the others; owns `fd` from then on. */
+int shale_journal_add(struct shale_journal *journal, uint64_t start, int fd);
+
+#endif
