@@ -34,3 +34,8 @@ check_PROGRAMS += tests/unit/chunks-test
 TESTS += tests/unit/chunks-test
 tests_unit_chunks_test_SOURCES = tests/unit/chunks-test.c
 tests_unit_chunks_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
+
+check_PROGRAMS += tests/unit/table-test
+TESTS += tests/unit/table-test
+tests_unit_table_test_SOURCES = tests/unit/table-test.c tests/lib/table_sums.h
+tests_unit_table_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
