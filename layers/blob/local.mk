@@ -8,6 +8,7 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/chunks.c layers/blob/chunks.h \
 	layers/blob/fds.c layers/blob/fds.h \
 	layers/blob/intern.c layers/blob/intern.h \
+	layers/blob/pieces.c layers/blob/pieces.h \
 	layers/blob/record.c layers/blob/record.h \
 	layers/blob/scratch.c layers/blob/scratch.h \
 	layers/blob/table.c layers/blob/table.h \
@@ -16,6 +17,7 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/tree.c layers/blob/tree.h \
 	layers/blob/tree_build.c layers/blob/tree_build.h \
 	layers/blob/tree_check.c layers/blob/tree_check.h \
+	layers/blob/tree_compose.c \
 	layers/blob/tree_disk.h \
 	layers/blob/tree_find.c \
 	layers/blob/tree_impl.h \

@@ -87,7 +87,8 @@ int shale_tree_build_finish(struct shale_tree_build *b, int fd,
 /*
  * Compose neighbouring layers of one image, bottom first, into one tree blob
  * that says the same.  `bottom`: nothing lies below them, so tombstones go.
- * Streams: memory for chunk renumbering only.
+ * Memory is what a builder of the result needs, plus 4 bytes an extent of the
+ * trees.
  */
 int shale_tree_compose(struct shale_tree *const *trees, size_t n, bool bottom,
 		       int fd, struct shale_digest *digest, uint64_t *size,
