@@ -41,3 +41,8 @@ check_PROGRAMS += tests/unit/table-test
 TESTS += tests/unit/table-test
 tests_unit_table_test_SOURCES = tests/unit/table-test.c tests/lib/table_sums.h
 tests_unit_table_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
+
+check_PROGRAMS += tests/unit/tree-test
+TESTS += tests/unit/tree-test
+tests_unit_tree_test_SOURCES = tests/unit/tree-test.c tests/lib/table_sums.h
+tests_unit_tree_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
