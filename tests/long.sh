@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# The long modes, sourced by tests/run --long.
+
+fuzz_seconds=${SHALE_FUZZ_SECONDS:-300}
+say "configure for fuzzing" fresh fuzzing --enable-fuzzing --enable-sanitizers \
+	CC=clang CFLAGS='-O1 -g'
+say "build the fuzzers" make -C build/fuzzing -j"$jobs" fuzzers
+for harness in build/fuzzing/tests/fuzz/*_fuzz; do
+	name=$(basename "$harness")
+	mkdir -p "build/fuzzing/corpus/$name"
+	echo "== $name for $fuzz_seconds s"
+	if "$harness" -max_total_time="$fuzz_seconds" -rss_limit_mb=4096 \
+		-timeout=20 -artifact_prefix="build/fuzzing/$name-" \
+		"build/fuzzing/corpus/$name" "tests/fuzz/corpus/${name%_fuzz}" \
+		>"build/fuzzing/$name.log" 2>&1; then
+		passed=$((passed + 1))
+		grep -E 'DONE|stat::number' "build/fuzzing/$name.log" | tail -n 1
+	else
+		failed=$((failed + 1))
+		tail -n 30 "build/fuzzing/$name.log"
+	fi
+done
+
+# Suites that somebody built already: each an executable `run` in a folder of
+# its own, called with a directory on a writable mount.
+if [ -n "${SHALE_SUITES:-}" ]; then
+	for suite in "$SHALE_SUITES"/*/run; do
+		[ -x "$suite" ] || continue
+		echo "== $suite"
+		if build/plain/tests/on-mount "$suite" >>"$log" 2>&1; then
+			passed=$((passed + 1))
+		else
+			failed=$((failed + 1))
+		fi
+	done
+fi
