@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/commit/delta.h"
+
+#include "fs/commit/levels.h"
+#include "layers/base/cleanup.h"
+#include "layers/base/io.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { STEP = 1 << 20 };
+
+/*
+ * Does the range show this inode's own content of the last image, in place?
+ * Ranges of committed epochs do (an inode that a commit changed had its ranges
+ * rewritten by it); one that a copy put there since need not.
+ */
+static bool in_place(const struct shale_delta *delta, uint64_t ino,
+		     const struct shale_rec_range *range)
+{
+	return range->ino == ino && range->src == range->off &&
+	       range->epoch <= delta->state.committed;
+}
+
+/* Where the last image's own content ends to show: 0 if it never does. */
+static uint64_t lower_limit(const struct shale_delta *delta, uint64_t ino,
+			    const struct shale_rec_content *content)
+{
+	uint64_t limit = 0;
+	for (uint32_t i = 0; i < content->n_ranges; i++) {
+		const struct shale_rec_range *range = &content->ranges[i];
+		if (in_place(delta, ino, range))
+			limit = range->off + range->len;
+	}
+	return limit < content->size ? limit : content->size;
+}
+
+/*
+ * Is the file in so many pieces by now that reading it suffers?  One piece in
+ * 32 KiB costs about as much as the chunks themselves.
+ */
+static bool too_fragmented(const struct shale_content *lower)
+{
+	uint64_t pieces = 0;
+	for (unsigned i = 0; i + 1 < lower->n; i++)
+		pieces += lower->level[i].count;
+	return lower->n > 24 || pieces > 64 + lower->size / (32 << 10);
+}
+
+static int pack_data(struct shale_delta *delta, uint64_t ino,
+		     const struct shale_run *run, struct shale_err *err)
+{
+	cleanup_free uint8_t *data = malloc(STEP);
+	if (!data)
+		return shale_err_set(err, ENOMEM, "commit");
+
+	for (uint64_t done = 0; done < run->len;) {
+		uint64_t left = run->len - done;
+		size_t n = left < STEP ? (size_t)left : STEP;
+		int r = shale_files_read(delta->files, ino, run->epoch, data, n,
+					 run->off + done, err);
+		if (r == 0)
+			r = shale_pack_write(delta->pack, data, n, err);
+		if (r < 0)
+			return r;
+		done += n;
+	}
+	return 0;
+}
+
+/* Is the content of inode `ino` in both images the same, because both find it
+ * in the same records? */
+static bool same_content(const struct shale_content *a,
+			 const struct shale_content *b)
+{
+	if (a->n != b->n || a->size != b->size)
+		return false;
+	for (unsigned i = 0; i < a->n; i++)
+		if (strcmp(shale_tree_name(a->level[i].tree),
+			   shale_tree_name(b->level[i].tree)) != 0 ||
+		    a->level[i].first != b->level[i].first)
+			return false;
+	return true;
+}
+
+/* Refer to [src, src + len) of an image's content, chunk by chunk. */
+static int refer_chunks(struct shale_delta *delta,
+			const struct shale_content *content, uint64_t src,
+			uint64_t len, struct shale_err *err)
+{
+	while (len) {
+		struct shale_piece piece;
+		if (src >= content->size)
+			return shale_pack_hole(delta->pack, len, err);
+		int r = shale_content_piece(content, src, len, &piece, err);
+		if (r < 0)
+			return r;
+		if (!piece.tree) {
+			r = shale_pack_hole(delta->pack, piece.len, err);
+			if (r < 0)
+				return r;
+			src += piece.len;
+			len -= piece.len;
+			continue;
+		}
+
+		struct shale_chunk chunk;
+		r = shale_tree_chunk(piece.tree, piece.chunk, &chunk, err);
+		if (r < 0)
+			return r;
+		uint64_t n = chunk.len - piece.chunk_off;
+		n = n < piece.len ? n : piece.len;
+		r = shale_pack_refer(delta->pack, &chunk, piece.chunk_off,
+				     (uint32_t)n, NULL, err);
+		if (r < 0)
+			return r;
+		src += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* Content taken over from an inode of some image: by the inode if the last
+ * image has it unchanged, else by its chunks. */
+static int pack_range(struct shale_delta *delta, const struct shale_run *run,
+		      struct shale_err *err)
+{
+	const struct shale_rec_range *range = run->range;
+	uint64_t src = range->src + (run->off - range->off);
+	struct shale_image *image;
+	struct shale_content there, last;
+
+	int r = shale_delta_image(delta, range->image, &image, err);
+	if (r < 0)
+		return r;
+	r = shale_image_content(image, range->ino, &there, err);
+	if (r < 0)
+		return r;
+	r = shale_content_resolve(&last, delta->lower->trees,
+				  delta->lower->n_trees, range->ino, NULL);
+	if (r == 0 && same_content(&there, &last))
+		return shale_pack_clone(delta->pack, range->ino, src, run->len,
+					err);
+	return refer_chunks(delta, &there, src, run->len, err);
+}
+
+/* Read what the last image has in place, and pack it afresh. */
+static int recut(struct shale_delta *delta, const struct shale_content *lower,
+		 const struct shale_run *run, struct shale_err *err)
+{
+	cleanup_free uint8_t *data = malloc(STEP);
+	if (!data)
+		return shale_err_set(err, ENOMEM, "commit");
+
+	for (uint64_t done = 0; done < run->len;) {
+		uint64_t left = run->len - done;
+		size_t n = left < STEP ? (size_t)left : STEP, got;
+		int r = shale_content_read(lower, delta->lower->chunks,
+					   run->off + done, data, n, &got, err);
+		if (r == 0 && got < n)
+			memset(data + got, 0, n - got);
+		if (r == 0)
+			r = shale_pack_write(delta->pack, data, n, err);
+		if (r < 0)
+			return r;
+		done += n;
+	}
+	return 0;
+}
+
+static int pack_run(struct shale_delta *delta, const struct shale_inode *in,
+		    const struct shale_content *lower,
+		    const struct shale_run *run, struct shale_err *err)
+{
+	uint64_t ino = in->attr.ino;
+	bool patch = in->content == SHALE_CONTENT_PATCHED;
+
+	switch (run->kind) {
+	case SHALE_RUN_DATA:
+		return pack_data(delta, ino, run, err);
+	case SHALE_RUN_ZERO:
+		/* From the limit on there is nothing to hide. */
+		return patch && run->off >= in->limit
+			       ? shale_pack_skip(delta->pack, run->len, err)
+			       : shale_pack_hole(delta->pack, run->len, err);
+	case SHALE_RUN_RANGE:
+		break;
+	}
+	if (!in_place(delta, ino, run->range))
+		return pack_range(delta, run, err);
+	if (patch)
+		return shale_pack_skip(delta->pack, run->len, err);
+	return lower ? recut(delta, lower, run, err)
+		     : pack_range(delta, run, err);
+}
+
+int shale_delta_content(struct shale_delta *delta, struct shale_inode *in,
+			const struct shale_rec_content *content,
+			const struct shale_content *lower,
+			struct shale_err *err)
+{
+	uint64_t ino = in->attr.ino;
+	uint64_t limit = lower ? lower_limit(delta, ino, content) : 0;
+	bool patch = limit > 0 && !too_fragmented(lower);
+
+	in->content = patch ? SHALE_CONTENT_PATCHED : SHALE_CONTENT_REPLACED;
+	in->limit = patch ? limit : 0;
+
+	int r = shale_pack_begin(delta->pack, ino, err);
+	if (r < 0)
+		return r;
+	if (patch)
+		shale_pack_patch(delta->pack);
+
+	struct shale_levels levels;
+	shale_levels_init(&levels, delta->snapshot, ino, content);
+	for (uint64_t off = 0; off < content->size;) {
+		struct shale_run run;
+		r = shale_levels_run(&levels, off, &run, err);
+		if (r == 0)
+			r = pack_run(delta, in, lower, &run, err);
+		if (r < 0)
+			return r;
+		if (delta->cancelled && delta->cancelled(delta->arg))
+			return shale_err_say(err, EINTR, "interrupted");
+		off += run.len;
+	}
+	return shale_pack_end(delta->pack, err);
+}
