@@ -155,7 +155,7 @@ static int add_chunk(struct shale_tree_build *b, struct shale_disk_chunk *disk,
 	}
 
 	uint32_t n = chunk_count(b);
-	if (n >= SHALE_HOLE - 1)
+	if (n >= SHALE_CLONE - 1)
 		return shale_err_say(err, EFBIG, "too many chunks");
 	disk->end = le64_make(chunk_start(b, n) + len);
 	if (shale_buf_append(&b->chunks, disk, sizeof(*disk)) < 0 ||
@@ -194,6 +194,19 @@ int shale_tree_build_chunk(struct shale_tree_build *b,
 
 /* -------------------------------------------------------------- extents */
 
+/* Does the clone `in` go on where that extent's source ends? */
+static bool clone_goes_on(const struct shale_tree_build *b,
+			  const struct shale_disk_extent *last,
+			  const struct shale_extent *in)
+{
+	const struct shale_disk_clone *clone =
+		(const struct shale_disk_clone *)b->clones.data +
+		le32_get(last->chunk_off);
+
+	return le64_get(clone->ino) == in->clone_ino &&
+	       le64_get(clone->off) + le64_get(last->len) == in->clone_off;
+}
+
 /* Make the extent added last longer, if `in` carries it on. */
 static bool join(struct shale_tree_build *b, const struct shale_extent *in,
 		 uint64_t pos)
@@ -204,14 +217,23 @@ static bool join(struct shale_tree_build *b, const struct shale_extent *in,
 	struct shale_disk_extent *last =
 		(struct shale_disk_extent *)(b->extents.data + b->extents.len) -
 		1;
-	bool hole = le32_get(last->chunk) == SHALE_HOLE;
+	uint32_t chunk = le32_get(last->chunk);
 	uint64_t len = le64_get(last->len);
 	if (le64_get(last->ino) != in->ino ||
-	    le64_get(last->off) + len != in->off ||
-	    hole != (in->chunk == SHALE_HOLE) || (!hole && b->run_end != pos))
+	    le64_get(last->off) + len != in->off)
 		return false;
+	if (in->chunk == SHALE_HOLE || chunk == SHALE_HOLE) {
+		if (in->chunk != chunk)
+			return false;
+	} else if (in->chunk == SHALE_CLONE || chunk == SHALE_CLONE) {
+		if (in->chunk != chunk || !clone_goes_on(b, last, in))
+			return false;
+	} else {
+		if (b->run_end != pos)
+			return false;
+		b->run_end += in->len;
+	}
 	last->len = le64_make(len + in->len);
-	b->run_end += hole ? 0 : in->len;
 	return true;
 }
 
@@ -220,7 +242,9 @@ static int add_extent(struct shale_tree_build *b, const struct shale_extent *in,
 {
 	uint64_t pos = 0;
 
-	if (in->chunk != SHALE_HOLE) {
+	bool chunked = in->chunk != SHALE_HOLE && in->chunk != SHALE_CLONE;
+
+	if (chunked) {
 		if (in->chunk >= chunk_count(b))
 			return shale_err_say(err, EINVAL,
 					     "extent of an unknown chunk");
@@ -252,10 +276,19 @@ static int add_extent(struct shale_tree_build *b, const struct shale_extent *in,
 		if (shale_buf_append(&b->packed, &p, sizeof(p)) < 0)
 			return no_memory(err);
 	}
+	if (in->chunk == SHALE_CLONE) {
+		struct shale_disk_clone clone = {
+			.ino = le64_make(in->clone_ino),
+			.off = le64_make(in->clone_off),
+		};
+		disk.chunk_off =
+			le32_make((uint32_t)(b->clones.len / sizeof(clone)));
+		if (shale_buf_append(&b->clones, &clone, sizeof(clone)) < 0)
+			return no_memory(err);
+	}
 	if (shale_buf_append(&b->extents, &disk, sizeof(disk)) < 0)
 		return no_memory(err);
-	b->run_end = packed ? UINT64_MAX
-			    : pos + (in->chunk == SHALE_HOLE ? 0 : in->len);
+	b->run_end = packed ? UINT64_MAX : pos + (chunked ? in->len : 0);
 	return 0;
 }
 
@@ -265,8 +298,8 @@ int shale_tree_build_extent(struct shale_tree_build *b,
 			    struct shale_err *err)
 {
 	const char *fault = shale_extent_fault(in);
-	if (!fault && packed && in->chunk == SHALE_HOLE)
-		fault = "a packed hole";
+	if (!fault && packed && in->chunk >= SHALE_CLONE)
+		fault = "a packed hole or clone";
 	if (fault)
 		return shale_err_say(err, EINVAL, "inode %llu: %s",
 				     (unsigned long long)in->ino, fault);

@@ -43,6 +43,7 @@ struct shale_tree_build {
 	pthread_mutex_t lock; /* of all below */
 	struct shale_buf extents;
 	struct shale_buf packed;
+	struct shale_buf clones; /* struct shale_disk_clone */
 	struct shale_buf chunks;
 	struct shale_intern chunk_ids; /* by blob and offset */
 	struct shale_buf blobs;        /* struct shale_build_blob */

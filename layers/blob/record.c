@@ -104,5 +104,9 @@ const char *shale_extent_fault(const struct shale_extent *in)
 		return "extent beyond 2^63 - 1";
 	if (in->chunk == SHALE_HOLE && in->chunk_off != 0)
 		return "a hole with an offset in a chunk";
+	if (in->chunk == SHALE_CLONE &&
+	    (!ino_valid(in->clone_ino) || in->clone_off > INT64_MAX ||
+	     in->len > INT64_MAX - in->clone_off))
+		return "a clone of what cannot be";
 	return NULL;
 }

@@ -23,6 +23,7 @@ const struct shale_table_kind shale_tree_kind = {
 			[SHALE_TREE_PACKED] = sizeof(struct shale_disk_packed),
 			[SHALE_TREE_STRINGS] = 1,
 			[SHALE_TREE_XATTRS] = 1,
+			[SHALE_TREE_CLONES] = sizeof(struct shale_disk_clone),
 		},
 	.noun = "tree blob",
 };
@@ -35,7 +36,7 @@ int shale_tree_bad(const struct shale_tree *tree,
 {
 	static const char *const record[SHALE_TREE_NSECTIONS] = {
 		"inode",     "dirent",        "extent", "chunk", "blob",
-		"chunksort", "packed extent", "string", "xattr",
+		"chunksort", "packed extent", "string", "xattr", "clone",
 	};
 	return shale_err_say(err, EUCLEAN,
 			     "tree blob %s is damaged: %s record %llu: %s",
@@ -50,7 +51,7 @@ static const char *counts_fault(const struct shale_tree *tree)
 	if (tree->next_ino < 1 || tree->next_ino > SHALE_INO_MAX + 1)
 		return "next inode number out of range";
 	/* records name chunks, blobs and extents with 32 bits */
-	if (tree->count[SHALE_TREE_CHUNKS] >= SHALE_HOLE ||
+	if (tree->count[SHALE_TREE_CHUNKS] >= SHALE_CLONE ||
 	    tree->count[SHALE_TREE_BLOBS] >= UINT32_MAX ||
 	    tree->count[SHALE_TREE_EXTENTS] >= UINT32_MAX)
 		return "too many records";
@@ -369,6 +370,23 @@ static int check_run(const struct shale_tree *tree, uint64_t i,
 	return 0;
 }
 
+/* The source of a clone, whose number stands in `chunk_off`. */
+static int decode_clone(const struct shale_tree *tree, struct shale_extent *e,
+			struct shale_err *err)
+{
+	const void *raw;
+	int r = shale_tree_raw(tree, SHALE_TREE_CLONES, e->chunk_off, &raw,
+			       err);
+	if (r < 0)
+		return r;
+
+	const struct shale_disk_clone *disk = raw;
+	e->clone_ino = le64_get(disk->ino);
+	e->clone_off = le64_get(disk->off);
+	e->chunk_off = 0;
+	return 0;
+}
+
 int shale_tree_extent(const struct shale_tree *tree, uint64_t i,
 		      struct shale_extent *out, struct shale_err *err)
 {
@@ -385,10 +403,15 @@ int shale_tree_extent(const struct shale_tree *tree, uint64_t i,
 		.chunk = le32_get(disk->chunk),
 		.chunk_off = le32_get(disk->chunk_off),
 	};
+	if (e.chunk == SHALE_CLONE)
+		r = decode_clone(tree, &e, err);
+	if (r < 0)
+		return shale_err_wrap(err, r, "extent record %llu",
+				      (unsigned long long)i);
 	const char *fault = shale_extent_fault(&e);
 	if (fault)
 		return shale_tree_bad(tree, SHALE_TREE_EXTENTS, i, fault, err);
-	if (e.chunk != SHALE_HOLE)
+	if (e.chunk != SHALE_HOLE && e.chunk != SHALE_CLONE)
 		r = check_run(tree, i, &e, err);
 	if (r < 0)
 		return r;

@@ -51,8 +51,10 @@ struct shale_dirent {
 
 struct shale_extent {
 	uint64_t ino, off, len;
-	uint32_t chunk; /* SHALE_HOLE: zeros */
-	uint32_t chunk_off;
+	uint32_t chunk;     /* SHALE_HOLE: zeros; SHALE_CLONE */
+	uint32_t chunk_off; /* of a clone: 0 */
+	/* A clone's source: see struct shale_disk_clone; 0 otherwise. */
+	uint64_t clone_ino, clone_off;
 };
 
 struct shale_chunk {

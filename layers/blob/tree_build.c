@@ -30,9 +30,9 @@ void shale_tree_build_free(struct shale_tree_build *b)
 {
 	if (!b)
 		return;
-	struct shale_buf *const bufs[] = {&b->inodes, &b->dirents, &b->text,
-					  &b->xattrs, &b->lists,   &b->extents,
-					  &b->packed, &b->chunks,  &b->blobs};
+	struct shale_buf *const bufs[] = {
+		&b->inodes,  &b->dirents, &b->text,   &b->xattrs, &b->lists,
+		&b->extents, &b->packed,  &b->chunks, &b->blobs,  &b->clones};
 	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
 		shale_buf_release(bufs[i]);
 	shale_intern_release(&b->list_ids);
@@ -174,9 +174,9 @@ uint64_t shale_tree_build_count(const struct shale_tree_build *b,
 				enum shale_tree_section section)
 {
 	const struct shale_buf *const bufs[SHALE_TREE_NSECTIONS] = {
-		&b->inodes, &b->dirents, &b->extents,
-		&b->chunks, &b->blobs,   &b->chunks, /* CHUNKSORT */
-		&b->packed, &b->text,    &b->xattrs,
+		&b->inodes, &b->dirents, &b->extents, &b->chunks,
+		&b->blobs,  &b->chunks, /* CHUNKSORT */
+		&b->packed, &b->text,    &b->xattrs,  &b->clones,
 	};
 	size_t size = shale_tree_kind.record_size[section];
 

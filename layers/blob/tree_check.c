@@ -234,8 +234,8 @@ static int check_packed(const struct shale_tree *tree, struct shale_err *err)
 			fault = "unsorted";
 		else if (seen[extent / 8] >> extent % 8 & 1)
 			fault = "an extent with two hashes";
-		else if (e.chunk == SHALE_HOLE)
-			fault = "a hole";
+		else if (e.chunk == SHALE_HOLE || e.chunk == SHALE_CLONE)
+			fault = "a hole or a clone";
 		if (fault)
 			return shale_tree_bad(tree, SHALE_TREE_PACKED, i, fault,
 					      err);

@@ -20,7 +20,8 @@ enum shale_tree_section {
 	SHALE_TREE_PACKED = 6,    /* by hash then extent number */
 	SHALE_TREE_STRINGS = 7,   /* names and targets, no NULs */
 	SHALE_TREE_XATTRS = 8,    /* xattr lists, 4-aligned */
-	SHALE_TREE_NSECTIONS = 9,
+	SHALE_TREE_CLONES = 9,    /* in the order first named */
+	SHALE_TREE_NSECTIONS = 10,
 };
 
 /* Header fields. */
@@ -85,7 +86,20 @@ struct shale_disk_extent {
 };                             /* +0x20 */
 static_assert(sizeof(struct shale_disk_extent) == 0x20, "docs/format.md 3.3");
 
-#define SHALE_HOLE UINT32_MAX
+/* Instead of a chunk's number. */
+#define SHALE_HOLE  UINT32_MAX
+#define SHALE_CLONE (UINT32_MAX - 1) /* `chunk_off` is a number in CLONES */
+
+/*
+ * Content that an inode of the image *below this layer* has: what the layers
+ * under this one say of it, zeros past its size.  So a copy of a whole file is
+ * one record, and no tree blob points into another.
+ */
+struct shale_disk_clone {
+	struct le64 ino; /* +0x00 */
+	struct le64 off; /* +0x08 */
+};                       /* +0x10 */
+static_assert(sizeof(struct shale_disk_clone) == 0x10, "docs/format.md 3.10");
 
 struct shale_disk_chunk {
 	struct le64 end;          /* +0x00  content bytes of this chunk and all

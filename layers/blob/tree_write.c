@@ -203,6 +203,13 @@ static int write_packed(struct out *o, struct shale_err *err)
 		N_RECORDS(o->b->packed, struct shale_disk_packed), err);
 }
 
+static int write_clones(struct out *o, struct shale_err *err)
+{
+	return shale_table_writer_add(
+		o->table, o->b->clones.data,
+		N_RECORDS(o->b->clones, struct shale_disk_clone), err);
+}
+
 /* Names as DIRENTS has them, then symlink targets as INODES has them. */
 static int write_strings(struct out *o, struct shale_err *err)
 {
@@ -283,6 +290,7 @@ static int write_all(struct out *o, struct shale_err *err)
 		[SHALE_TREE_PACKED] = write_packed,
 		[SHALE_TREE_STRINGS] = write_strings,
 		[SHALE_TREE_XATTRS] = write_xattrs,
+		[SHALE_TREE_CLONES] = write_clones,
 	};
 
 	shale_table_writer_field(o->table, SHALE_TREE_NEXT_INO, o->next_ino);

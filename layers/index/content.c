@@ -6,9 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int add_level(struct shale_content *c, const struct shale_tree *tree,
-		     uint64_t ino, uint64_t limit, struct shale_err *err)
+static int add_level(struct shale_content *c, uint32_t position, uint64_t ino,
+		     uint64_t limit, struct shale_err *err)
 {
+	const struct shale_tree *tree = c->trees[position];
 	uint64_t first, count;
 
 	if (c->n == SHALE_CONTENT_LEVELS)
@@ -22,6 +23,7 @@ static int add_level(struct shale_content *c, const struct shale_tree *tree,
 	c->level[c->n].tree = tree;
 	c->level[c->n].first = first;
 	c->level[c->n].count = count;
+	c->level[c->n].position = position;
 	c->level[c->n++].limit = limit;
 	return 0;
 }
@@ -30,13 +32,14 @@ static int add_level(struct shale_content *c, const struct shale_tree *tree,
  * Add what one layer's record says.  Returns 1 if lower layers may have a say,
  * 0 if not.
  */
-static int add_record(struct shale_content *c, const struct shale_tree *tree,
+static int add_record(struct shale_content *c, uint32_t position,
 		      const struct shale_inode *in, struct shale_err *err)
 {
 	if (in->content == SHALE_CONTENT_SAME)
 		return 1;
 	bool patched = in->content == SHALE_CONTENT_PATCHED;
-	int r = add_level(c, tree, in->attr.ino, patched ? in->limit : 0, err);
+	int r = add_level(c, position, in->attr.ino, patched ? in->limit : 0,
+			  err);
 	return r < 0 ? r : patched;
 }
 
@@ -47,6 +50,7 @@ int shale_content_resolve(struct shale_content *out,
 	bool found = false;
 
 	out->n = 0;
+	out->trees = trees;
 	while (n-- > 0) {
 		struct shale_inode in;
 		uint64_t i;
@@ -70,7 +74,7 @@ int shale_content_resolve(struct shale_content *out,
 		if (!found)
 			out->size = in.attr.size;
 		found = true;
-		r = add_record(out, trees[n], &in, err);
+		r = add_record(out, (uint32_t)n, &in, err);
 		if (r < 0)
 			return r;
 		if (r == 0)
@@ -114,6 +118,7 @@ int shale_content_of(struct shale_content *out, const struct shale_index *ix,
 		return r;
 
 	out->n = 0;
+	out->trees = trees + where.bottom;
 	if (where.tree != SHALE_NO_TREE && where.levels == 1) {
 		r = check_run(trees[where.tree], &where, err);
 		out->n = 1;
@@ -121,6 +126,7 @@ int shale_content_of(struct shale_content *out, const struct shale_index *ix,
 		out->level[0].first = where.first;
 		out->level[0].count = where.count;
 		out->level[0].limit = 0;
+		out->level[0].position = where.tree - where.bottom;
 	} else if (where.tree != SHALE_NO_TREE) {
 		r = shale_content_resolve(out, trees + where.bottom,
 					  where.tree - where.bottom + 1,
@@ -146,7 +152,7 @@ static int make_piece(const struct shale_tree *tree, uint64_t i,
 
 	if (len > max)
 		len = max;
-	if (e->chunk == SHALE_HOLE) {
+	if (e->chunk == SHALE_HOLE || e->chunk == SHALE_CLONE) {
 		make_hole(off, len, out);
 		return 0;
 	}
@@ -166,13 +172,20 @@ static int make_piece(const struct shale_tree *tree, uint64_t i,
 	return 0;
 }
 
+/* Content that the image below a layer has: where to go on asking. */
+struct clone {
+	uint64_t ino, off;
+	uint32_t below; /* how many trees that image has */
+};
+
 /*
  * What level `l` says at `off`: returns 1 with the piece, or 0 with `*max` cut
- * to where its next extent starts.
+ * to where its next extent starts.  A piece of a clone is made like a hole,
+ * with where its content is in `*clone`.
  */
 static int ask_level(const struct shale_content *c, unsigned l, uint64_t off,
 		     uint64_t *max, struct shale_piece *out,
-		     struct shale_err *err)
+		     struct clone *clone, struct shale_err *err)
 {
 	const struct shale_tree *tree = c->level[l].tree;
 	uint64_t first = c->level[l].first, count = c->level[l].count, i;
@@ -186,6 +199,12 @@ static int ask_level(const struct shale_content *c, unsigned l, uint64_t off,
 	if (r < 0)
 		return r;
 	if (e.off <= off && off - e.off < e.len) {
+		if (e.chunk == SHALE_CLONE)
+			*clone = (struct clone){
+				.ino = e.clone_ino,
+				.off = e.clone_off + (off - e.off),
+				.below = c->level[l].position,
+			};
 		r = make_piece(tree, i, &e, off, *max, out, err);
 		return r < 0 ? r : 1;
 	}
@@ -199,17 +218,18 @@ static int ask_level(const struct shale_content *c, unsigned l, uint64_t off,
 	return 0;
 }
 
-int shale_content_piece(const struct shale_content *c, uint64_t off,
-			uint64_t max, struct shale_piece *out,
-			struct shale_err *err)
+/* The piece at `off`, which is at most `max` long; `clone->ino` 0: it is what
+ * it is. */
+static int ask(const struct shale_content *c, uint64_t off, uint64_t max,
+	       struct shale_piece *out, struct clone *clone,
+	       struct shale_err *err)
 {
-	if (off >= c->size)
-		return shale_err_set(err, EINVAL, "offset %" PRIu64, off);
+	clone->ino = 0;
 	if (max > c->size - off)
 		max = c->size - off;
 
 	for (unsigned l = 0; l < c->n; l++) {
-		int r = ask_level(c, l, off, &max, out, err);
+		int r = ask_level(c, l, off, &max, out, clone, err);
 		if (r != 0)
 			return r < 0 ? r : 0;
 		if (off >= c->level[l].limit)
@@ -219,6 +239,53 @@ int shale_content_piece(const struct shale_content *c, uint64_t off,
 	}
 	make_hole(off, max, out);
 	return 0;
+}
+
+/*
+ * Follow clones: each leads to an image of fewer trees, so this ends.  The
+ * piece keeps its place in the file that was asked for.
+ */
+static int follow(const struct shale_content *c, struct clone clone,
+		  struct shale_piece *out, struct shale_err *err)
+{
+	struct shale_content source;
+	const uint64_t off = out->off;
+
+	while (clone.ino) {
+		uint64_t max = out->len;
+		int r = shale_content_resolve(&source, c->trees, clone.below,
+					      clone.ino, err);
+		if (r == -ENOENT || r == -EINVAL)
+			return shale_err_say(err, EUCLEAN,
+					     "a clone of inode %" PRIu64
+					     ", which is not there",
+					     clone.ino);
+		if (r < 0)
+			return r;
+		if (clone.off >= source.size) {
+			make_hole(off, max, out);
+			return 0;
+		}
+		r = ask(&source, clone.off, max, out, &clone, err);
+		if (r < 0)
+			return r;
+	}
+	out->off = off;
+	return 0;
+}
+
+int shale_content_piece(const struct shale_content *c, uint64_t off,
+			uint64_t max, struct shale_piece *out,
+			struct shale_err *err)
+{
+	struct clone clone;
+
+	if (off >= c->size)
+		return shale_err_set(err, EINVAL, "offset %" PRIu64, off);
+	int r = ask(c, off, max, out, &clone, err);
+	if (r < 0 || !clone.ino)
+		return r;
+	return follow(c, clone, out, err);
 }
 
 /* ------------------------------------------------------------- reading */

@@ -15,11 +15,13 @@ enum { SHALE_CONTENT_LEVELS = 64 };
 
 struct shale_content {
 	uint64_t size;
-	unsigned n; /* levels, top first */
+	struct shale_tree *const *trees; /* of the image, bottom first */
+	unsigned n;                      /* levels, top first */
 	struct {
 		const struct shale_tree *tree;
 		uint64_t first, count; /* extents */
 		uint64_t limit;        /* what lies below shows up to here */
+		uint32_t position;     /* of the tree in `trees` */
 	} level[SHALE_CONTENT_LEVELS];
 };
 
