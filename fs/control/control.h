@@ -32,7 +32,7 @@
  * indexes in use).  Images that info.json names are leased:
  *
  *     {"mountpoint":DIR,"kind":"image|rw|browse","workspace":NAME,
- *      "ephemeral":BOOL,"refs":[REF,…],"manifests":["sha256:…",…],
+ *      "repo":REPO,"ephemeral":BOOL,"refs":[REF,…],"manifests":["sha256:…",…],
  *      "leased":["sha256:…",…],"index":NAME}
  *
  * A mountpoint that is not UTF-8 is "mountpoint_hex", its bytes in hex.
@@ -42,6 +42,7 @@ struct shale_mount_info {
 	char *mountpoint;
 	char kind[8];    /* "image", "rw", "browse" */
 	char *workspace; /* rw */
+	char *repo;      /* browse: only this repository, or NULL */
 	bool ephemeral;  /* the workspace goes when the mount does */
 	char **refs;
 	char **manifests; /* "sha256:…", bottom first: what is mounted */

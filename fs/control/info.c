@@ -23,6 +23,7 @@ void shale_mount_info_release(struct shale_mount_info *info)
 {
 	free(info->mountpoint);
 	free(info->workspace);
+	free(info->repo);
 	free_list(info->refs, info->n);
 	free_list(info->manifests, info->n);
 	free_list(info->leased, info->n_leased);
@@ -65,6 +66,7 @@ int shale_mount_write(int store_dirfd, const struct shale_mount_info *info,
 	set_mountpoint(doc, info->mountpoint);
 	json_object_set_new(doc, "kind", text_json(info->kind));
 	json_object_set_new(doc, "workspace", text_json(info->workspace));
+	json_object_set_new(doc, "repo", text_json(info->repo));
 	json_object_set_new(doc, "ephemeral", json_boolean(info->ephemeral));
 	json_object_set_new(doc, "refs", list_json(info->refs, info->n));
 	json_object_set_new(doc, "manifests",
@@ -176,6 +178,8 @@ static int fill(const json_t *doc, struct shale_mount_info *info)
 		r = get_text(doc, "kind", &kind);
 	if (r == 0)
 		r = get_text(doc, "workspace", &info->workspace);
+	if (r == 0)
+		r = get_text(doc, "repo", &info->repo);
 	if (r == 0)
 		r = get_text(doc, "index", &info->index);
 	if (r == 0)
