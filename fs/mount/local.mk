@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += fs/mount/libmount.a
+fs_mount_libmount_a_SOURCES = \
+	fs/mount/forest.c fs/mount/forest.h \
+	fs/mount/forest_image.c fs/mount/forest_impl.h \
+	fs/mount/ops.h \
+	fs/mount/raw.c fs/mount/raw.h \
+	fs/mount/ro.c \
+	fs/mount/rw.c \
+	fs/mount/session.c fs/mount/session.h \
+	fs/mount/synth.c fs/mount/synth.h
+fs_mount_libmount_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
+
+# What a program links for this room and those below it.
+LIBS_MOUNT = fs/mount/libmount.a $(LIBS_LIVE) $(FUSE_LIBS)

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_MOUNT_OPS_H
+#define SHALE_MOUNT_OPS_H
+
+/*
+ * Private to the room: what the callbacks of ro.c and rw.c share.  A callback
+ * resolves, makes one call, sends one reply.
+ */
+
+#define FUSE_USE_VERSION 314
+#include "fs/mount/session.h"
+#include "layers/base/pool.h"
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+	SHALE_FUSE_MAX_IO = 1 << 20,    /* bytes of one read or write */
+	SHALE_FUSE_HEADROOM = 4096 * 2, /* headers around them */
+	SHALE_FUSE_BUF = SHALE_FUSE_MAX_IO + SHALE_FUSE_HEADROOM,
+};
+
+/* One receiving thread: its request and room for its reply. */
+struct shale_receiver {
+	struct shale_session *session;
+	pthread_t thread;
+	uint8_t *in;  /* SHALE_FUSE_BUF bytes, resident */
+	uint8_t *out; /* SHALE_FUSE_BUF bytes */
+	size_t len;   /* of the request in `in` */
+};
+
+struct shale_session {
+	struct shale_session_opts opts;
+	struct fuse_session *fuse;
+	pthread_key_t key;       /* this thread's struct shale_receiver */
+	struct shale_pool *pool; /* what waits for a disk */
+	bool greeted;            /* INIT is answered */
+	uint64_t init_unique;    /* of the INIT request */
+	uint64_t init_flags;     /* what it offered */
+	_Atomic uint64_t requests, errors, bytes_read, bytes_written;
+	_Atomic int64_t log_second; /* of the last messages … */
+	atomic_int log_count;       /* … and how many there were in it */
+	atomic_int failure;         /* errno that ended a receiver */
+};
+
+extern const struct fuse_lowlevel_ops shale_ro_ops;
+extern const struct fuse_lowlevel_ops shale_rw_ops;
+
+/* For ever: one kernel is the only writer. */
+#define SHALE_TIMEOUT 31536000.0
+/* A made-up tree changes with the store. */
+#define SHALE_TIMEOUT_SHORT 1.0
+
+static inline struct shale_session *shale_req_session(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* The receiver that runs this callback. */
+static inline struct shale_receiver *shale_req_receiver(fuse_req_t req)
+{
+	return pthread_getspecific(shale_req_session(req)->key);
+}
+
+/*
+ * Reply with what `r` (0 or -errno) means to an application: damage is EIO.
+ * Words in `err` are logged with the path of `id`.
+ */
+void shale_reply_error(fuse_req_t req, int r, uint64_t id,
+		       const struct shale_err *err);
+
+/* Reply to getxattr and listxattr: `size` 0 asks for the length. */
+void shale_reply_xattr(fuse_req_t req, const struct shale_buf *value,
+		       size_t size);
+
+/* Common to both kinds of mounts. */
+void shale_op_init(void *userdata, struct fuse_conn_info *conn);
+void shale_op_opendir(fuse_req_t req, fuse_ino_t ino,
+		      struct fuse_file_info *fi);
+void shale_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void shale_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+		    struct fuse_file_info *fi, unsigned flags, const void *in,
+		    size_t in_size, size_t out_size);
+
+/* Say something in the log, at most ten lines a second. */
+void shale_session_log(struct shale_session *s, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

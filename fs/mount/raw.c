@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/mount/ops.h"
+
+#include "fs/mount/raw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A resent request carries this in its key (Linux 6.9). */
+#define RESENT (UINT64_C(1) << 63)
+
+/* The body of a receiver's request, if it has `size` bytes. */
+static const void *body(const struct shale_receiver *r, size_t size)
+{
+	size_t head = sizeof(struct fuse_in_header);
+	return r->len >= head + size ? r->in + head : NULL;
+}
+
+static const struct fuse_in_header *header(const struct shale_receiver *r)
+{
+	return (const void *)r->in;
+}
+
+uint64_t shale_raw_unique(const struct shale_receiver *r)
+{
+	return header(r)->unique & ~RESENT;
+}
+
+bool shale_raw_kills(const struct shale_receiver *r)
+{
+	switch (header(r)->opcode) {
+	case FUSE_SETATTR: {
+		const struct fuse_setattr_in *in = body(r, sizeof(*in));
+		return in && in->valid & FATTR_KILL_SUIDGID;
+	}
+	case FUSE_OPEN: {
+		const struct fuse_open_in *in = body(r, sizeof(*in));
+		return in && in->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	}
+	case FUSE_CREATE: {
+		const struct fuse_create_in *in = body(r, sizeof(*in));
+		return in && in->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	}
+	case FUSE_WRITE: {
+		const struct fuse_write_in *in = body(r, sizeof(*in));
+		return in && in->write_flags & FUSE_WRITE_KILL_SUIDGID;
+	}
+	default:
+		return false;
+	}
+}
+
+bool shale_raw_see_init(struct shale_session *s, const struct shale_receiver *r)
+{
+	const struct fuse_init_in *in = body(r, 16); /* as of protocol 7.6 */
+
+	if (!in || header(r)->opcode != FUSE_INIT)
+		return false;
+	s->init_unique = header(r)->unique;
+	s->init_flags = in->flags;
+	return true;
+}
+
+void shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
+		     struct shale_raw_room *room)
+{
+	const struct fuse_out_header *head = iov[0].iov_base;
+	struct fuse_init_out *out = (void *)room->body;
+	size_t len = n == 2 ? iov[1].iov_len : 0;
+
+	if (s->greeted || n != 2 || head->unique != s->init_unique ||
+	    head->error || len < 24 || len > sizeof(room->body))
+		return;
+	memcpy(out, iov[1].iov_base, len);
+	iov[1].iov_base = out;
+	/* The kernel asks for security.capability once an inode then, not
+	 * before every write. */
+	if (s->opts.live && s->init_flags & FUSE_HANDLE_KILLPRIV_V2)
+		out->flags |= FUSE_HANDLE_KILLPRIV_V2;
+}
+
+/* ---------------------------------------------------------- O_TMPFILE */
+
+struct tmpfile_reply {
+	struct fuse_out_header head;
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+
+static void fill_attr(struct fuse_attr *a, const struct shale_node *node)
+{
+	*a = (struct fuse_attr){
+		.ino = node->ino,
+		.size = node->size,
+		.blocks = node->blocks,
+		.atime = (uint64_t)node->atime.tv_sec,
+		.mtime = (uint64_t)node->mtime.tv_sec,
+		.ctime = (uint64_t)node->ctime.tv_sec,
+		.atimensec = (uint32_t)node->atime.tv_nsec,
+		.mtimensec = (uint32_t)node->mtime.tv_nsec,
+		.ctimensec = (uint32_t)node->ctime.tv_nsec,
+		.mode = node->mode,
+		.nlink = node->nlink,
+		.uid = node->uid,
+		.gid = node->gid,
+		.blksize = 4096,
+	};
+}
+
+static int make_tmpfile(struct shale_receiver *r, struct tmpfile_reply *reply)
+{
+	struct shale_session *s = r->session;
+	const struct fuse_in_header *head = header(r);
+	const struct fuse_create_in *in = body(r, sizeof(*in));
+	struct shale_node node;
+	uint64_t handle;
+
+	if (!in)
+		return -EIO;
+	struct shale_caller who = {
+		.uid = head->uid,
+		.gid = head->gid,
+		.umask = in->umask,
+		.request = {s->opts.connection, shale_raw_unique(r)},
+	};
+	int ret = shale_live_tmpfile(s->opts.live, &who, head->nodeid,
+				     S_IFREG | (in->mode & 07777), &node);
+	if (ret == 0)
+		ret = shale_live_opened(s->opts.live, &who, node.ino, &handle);
+	if (ret < 0)
+		return ret;
+	reply->entry.nodeid = node.ino;
+	reply->entry.generation = node.generation;
+	reply->entry.entry_valid = (uint64_t)SHALE_TIMEOUT;
+	reply->entry.attr_valid = (uint64_t)SHALE_TIMEOUT;
+	fill_attr(&reply->entry.attr, &node);
+	reply->open.fh = handle;
+	reply->open.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
+	return 0;
+}
+
+bool shale_raw_handle(struct shale_receiver *r)
+{
+	struct shale_session *s = r->session;
+	struct tmpfile_reply reply = {0};
+
+	if (r->len < sizeof(struct fuse_in_header) ||
+	    header(r)->opcode != FUSE_TMPFILE || !s->opts.live)
+		return false;
+	int ret = make_tmpfile(r, &reply);
+	reply.head.unique = header(r)->unique;
+	reply.head.error = ret == -EUCLEAN ? -EIO : ret;
+	reply.head.len = ret < 0 ? sizeof(reply.head) : sizeof(reply);
+	/* An error here means that the caller has gone. */
+	ssize_t n = write(s->opts.fd, &reply, reply.head.len);
+	(void)n;
+	return true;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_MOUNT_RAW_H
+#define SHALE_MOUNT_RAW_H
+
+/*
+ * What of the kernel's protocol (linux/fuse.h) libfuse 3.14 does not hand on:
+ * the request's key, the flag to clear setuid, feature bits of INIT that it
+ * does not know, and O_TMPFILE.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct shale_session;
+struct shale_receiver;
+
+/* Key of the request in a receiver's buffer, without the bit of a resend. */
+uint64_t shale_raw_unique(const struct shale_receiver *r);
+
+/* Does this SETATTR, OPEN, CREATE or WRITE ask to clear setuid and setgid? */
+bool shale_raw_kills(const struct shale_receiver *r);
+
+/* Note what INIT offers.  False: the request is no whole INIT. */
+bool shale_raw_see_init(struct shale_session *s,
+			const struct shale_receiver *r);
+
+/*
+ * Called with every reply on its way out: INIT's gets the features added that
+ * libfuse does not know.  `room` holds the changed body.
+ */
+struct shale_raw_room {
+	uint8_t body[256];
+};
+void shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
+		     struct shale_raw_room *room);
+
+/* Answer a request that libfuse does not know.  False: it is none of those. */
+bool shale_raw_handle(struct shale_receiver *r);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/mount/ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static void fill_stat(const struct shale_forest_node *node, struct stat *st)
+{
+	const struct shale_attr *a = &node->attr;
+
+	memset(st, 0, sizeof(*st));
+	st->st_ino = node->id;
+	st->st_mode = a->mode;
+	st->st_nlink = a->nlink;
+	st->st_uid = a->uid;
+	st->st_gid = a->gid;
+	st->st_rdev = makedev(a->rdev_major, a->rdev_minor);
+	st->st_size = (off_t)a->size;
+	st->st_blksize = 4096;
+	st->st_blocks = (blkcnt_t)node->blocks;
+	st->st_atim = st->st_mtim = st->st_ctim = a->mtime;
+}
+
+static void fill_entry(const struct shale_forest_node *node,
+		       struct fuse_entry_param *e)
+{
+	memset(e, 0, sizeof(*e));
+	e->ino = node->id;
+	e->entry_timeout = node->changes ? SHALE_TIMEOUT_SHORT : SHALE_TIMEOUT;
+	e->attr_timeout = e->entry_timeout;
+	fill_stat(node, &e->attr);
+}
+
+static struct shale_forest *forest_of(fuse_req_t req)
+{
+	return shale_req_session(req)->opts.forest;
+}
+
+/* A name that is not there is remembered by the kernel, too. */
+static void reply_absent(fuse_req_t req, fuse_ino_t parent)
+{
+	bool changes = shale_req_session(req)->opts.slow_lookups &&
+		       shale_node_tree(parent) == 0;
+	struct fuse_entry_param e = {
+		.entry_timeout = changes ? SHALE_TIMEOUT_SHORT : SHALE_TIMEOUT,
+	};
+	fuse_reply_entry(req, &e);
+}
+
+static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct shale_forest_node node;
+	struct shale_err err = {0};
+	struct fuse_entry_param e;
+
+	int r = shale_forest_lookup(forest_of(req), parent, name, strlen(name),
+				    &node, &err);
+	if (r == -ENOENT)
+		return reply_absent(req, parent);
+	if (r < 0)
+		return shale_reply_error(req, r, parent, &err);
+	fill_entry(&node, &e);
+	fuse_reply_entry(req, &e);
+}
+
+struct slow_lookup {
+	fuse_req_t req;
+	fuse_ino_t parent;
+	char name[256];
+};
+
+static void run_lookup(void *arg)
+{
+	struct slow_lookup *job = arg;
+	do_lookup(job->req, job->parent, job->name);
+	free(job);
+}
+
+static void ro_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct shale_session *s = shale_req_session(req);
+
+	if (!s->opts.slow_lookups || shale_node_tree(parent) != 0)
+		return do_lookup(req, parent, name);
+	struct slow_lookup *job = malloc(sizeof(*job));
+	if (!job || strlen(name) >= sizeof(job->name)) {
+		free(job);
+		return (void)fuse_reply_err(req, job ? ENAMETOOLONG : ENOMEM);
+	}
+	job->req = req;
+	job->parent = parent;
+	memcpy(job->name, name, strlen(name) + 1);
+	shale_pool_add(s->pool, run_lookup, job);
+}
+
+static void ro_getattr(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	struct shale_forest_node node;
+	struct shale_err err = {0};
+	struct stat st;
+
+	(void)fi;
+	int r = shale_forest_getattr(forest_of(req), ino, &node, &err);
+	if (r < 0)
+		return shale_reply_error(req, r, ino, &err);
+	fill_stat(&node, &st);
+	fuse_reply_attr(req, &st,
+			node.changes ? SHALE_TIMEOUT_SHORT : SHALE_TIMEOUT);
+}
+
+static void ro_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	cleanup_buf struct shale_buf target = {0};
+	struct shale_err err = {0};
+
+	int r = shale_forest_readlink(forest_of(req), ino, &target, &err);
+	const char *text = r == 0 ? shale_buf_str(&target) : NULL;
+	if (r < 0)
+		return shale_reply_error(req, r, ino, &err);
+	if (!text)
+		return (void)fuse_reply_err(req, ENOMEM);
+	fuse_reply_readlink(req, text);
+}
+
+static void ro_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, ENOSYS); /* no more of them; pages are kept */
+}
+
+/* A listing under construction in the receiver's reply buffer. */
+struct listing {
+	fuse_req_t req;
+	char *buf;
+	size_t len, room;
+	bool plus;
+};
+
+static bool add_entry(void *arg, const char *name, size_t len,
+		      const struct shale_forest_node *node, bool filled,
+		      uint64_t next)
+{
+	struct listing *l = arg;
+	struct fuse_entry_param e;
+	char text[256];
+	size_t n;
+
+	memcpy(text, name, len);
+	text[len] = '\0';
+	fill_entry(node, &e);
+	if (!filled)
+		e.ino = 0; /* the kernel then looks it up when it needs it */
+	if (l->plus)
+		n = fuse_add_direntry_plus(l->req, l->buf + l->len,
+					   l->room - l->len, text, &e,
+					   (off_t)next);
+	else
+		n = fuse_add_direntry(l->req, l->buf + l->len, l->room - l->len,
+				      text, &e.attr, (off_t)next);
+	if (n > l->room - l->len)
+		return false;
+	l->len += n;
+	return true;
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		 bool plus)
+{
+	struct shale_err err = {0};
+	struct listing l = {
+		.req = req,
+		.buf = (char *)shale_req_receiver(req)->out,
+		.room = size < SHALE_FUSE_MAX_IO ? size : SHALE_FUSE_MAX_IO,
+		.plus = plus,
+	};
+
+	int r = shale_forest_readdir(forest_of(req), ino, (uint64_t)off, plus,
+				     add_entry, &l, &err);
+	/* What came before an error is delivered, the error next time. */
+	if (r < 0 && l.len == 0)
+		return shale_reply_error(req, r, ino, &err);
+	fuse_reply_buf(req, l.buf, l.len);
+}
+
+static void ro_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi)
+{
+	(void)fi;
+	list(req, ino, size, off, false);
+}
+
+static void ro_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
+			   off_t off, struct fuse_file_info *fi)
+{
+	(void)fi;
+	list(req, ino, size, off, true);
+}
+
+static void ro_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	struct shale_session *s = shale_req_session(req);
+	char *buf = (char *)shale_req_receiver(req)->out;
+	struct shale_err err = {0};
+	size_t got;
+
+	(void)fi;
+	if (size > SHALE_FUSE_MAX_IO)
+		size = SHALE_FUSE_MAX_IO;
+	int r = shale_forest_read(s->opts.forest, ino, (uint64_t)off, buf, size,
+				  &got, &err);
+	if (r < 0)
+		return shale_reply_error(req, r, ino, &err);
+	atomic_fetch_add_explicit(&s->bytes_read, got, memory_order_relaxed);
+	fuse_reply_buf(req, buf, got);
+}
+
+static void ro_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+		     struct fuse_file_info *fi)
+{
+	struct shale_err err = {0};
+	uint64_t found;
+
+	(void)fi;
+	int r = shale_forest_seek(forest_of(req), ino, (uint64_t)off,
+				  whence == SEEK_DATA, &found, &err);
+	if (r < 0)
+		return shale_reply_error(req, r, ino, &err);
+	fuse_reply_lseek(req, (off_t)found);
+}
+
+static void ro_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			size_t size)
+{
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_err err = {0};
+
+	int r = shale_forest_getxattr(forest_of(req), ino, name, &value, &err);
+	if (r < 0)
+		return shale_reply_error(req, r, ino, &err);
+	shale_reply_xattr(req, &value, size);
+}
+
+static void ro_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	cleanup_buf struct shale_buf names = {0};
+	struct shale_err err = {0};
+
+	int r = shale_forest_listxattr(forest_of(req), ino, &names, &err);
+	if (r < 0)
+		return shale_reply_error(req, r, ino, &err);
+	shale_reply_xattr(req, &names, size);
+}
+
+static void ro_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st = {
+		.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255};
+	uint64_t inodes, bytes;
+
+	(void)ino;
+	shale_forest_totals(forest_of(req), &inodes, &bytes);
+	st.f_files = inodes;
+	st.f_blocks = (bytes + 4095) / 4096;
+	fuse_reply_statfs(req, &st);
+}
+
+const struct fuse_lowlevel_ops shale_ro_ops = {
+	.init = shale_op_init,
+	.lookup = ro_lookup,
+	.getattr = ro_getattr,
+	.readlink = ro_readlink,
+	.open = ro_open,
+	.read = ro_read,
+	.flush = shale_op_flush,
+	.opendir = shale_op_opendir,
+	.readdir = ro_readdir,
+	.readdirplus = ro_readdirplus,
+	.lseek = ro_lseek,
+	.getxattr = ro_getxattr,
+	.listxattr = ro_listxattr,
+	.statfs = ro_statfs,
+	.ioctl = shale_op_ioctl,
+};

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/mount/ops.h"
+
+#include "fs/mount/raw.h"
+#include "layers/base/cleanup.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+
+enum { MAX_RECEIVERS = 16, WAITERS = 8, LOG_A_SECOND = 10 };
+
+void shale_session_log(struct shale_session *s, const char *fmt, ...)
+{
+	char line[2048];
+	va_list ap;
+	int64_t now = time(NULL);
+
+	if (atomic_exchange(&s->log_second, now) != now)
+		atomic_store(&s->log_count, 0);
+	if (!s->opts.log || atomic_fetch_add(&s->log_count, 1) >= LOG_A_SECOND)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	s->opts.log(s->opts.arg, line);
+}
+
+void shale_reply_error(fuse_req_t req, int r, uint64_t id,
+		       const struct shale_err *err)
+{
+	struct shale_session *s = shale_req_session(req);
+
+	if (r == -EUCLEAN || r == -EIO || r == -EPROTONOSUPPORT) {
+		cleanup_buf struct shale_buf name = {0};
+		if (s->opts.forest)
+			shale_forest_name(s->opts.forest, id, &name);
+		else
+			(void)shale_buf_printf(&name, "inode %llu",
+					       (unsigned long long)id);
+		const char *where = shale_buf_str(&name);
+		shale_session_log(s, "%s: %s", where ? where : "?",
+				  err && err->msg[0] ? err->msg : strerror(-r));
+		atomic_fetch_add(&s->errors, 1);
+		r = -EIO;
+	}
+	fuse_reply_err(req, -r);
+}
+
+void shale_reply_xattr(fuse_req_t req, const struct shale_buf *value,
+		       size_t size)
+{
+	if (size == 0)
+		fuse_reply_xattr(req, value->len);
+	else if (value->len > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, (const char *)value->data, value->len);
+}
+
+void shale_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, ENOSYS); /* no more of them: kept and cached */
+}
+
+void shale_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, ENOSYS); /* nothing to do at a close: no more */
+}
+
+void shale_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+		    struct fuse_file_info *fi, unsigned flags, const void *in,
+		    size_t in_size, size_t out_size)
+{
+	(void)ino;
+	(void)cmd;
+	(void)arg;
+	(void)fi;
+	(void)flags;
+	(void)in;
+	(void)in_size;
+	(void)out_size;
+	fuse_reply_err(req, ENOTTY);
+}
+
+void shale_op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	const struct shale_session *s = userdata;
+	unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_EXPORT_SUPPORT |
+			FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_DIO |
+			FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
+			FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS |
+			FUSE_CAP_EXPLICIT_INVAL_DATA;
+
+	if (s->opts.live)
+		want |= FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK |
+			FUSE_CAP_HANDLE_KILLPRIV;
+	else
+		want |= FUSE_CAP_NO_OPEN_SUPPORT;
+	conn->want = conn->capable & want;
+	conn->max_write = SHALE_FUSE_MAX_IO;
+	conn->max_background = 64;
+	conn->congestion_threshold = 48;
+	conn->time_gran = 1;
+}
+
+/* ------------------------------------------------------------- transport */
+
+static ssize_t send_reply(int fd, struct iovec *iov, int n, void *userdata)
+{
+	struct shale_raw_room room;
+	shale_raw_patch(userdata, iov, n, &room);
+	return writev(fd, iov, n);
+}
+
+/* libfuse asks for it; requests are read by our own loop. */
+static ssize_t receive(int fd, void *buf, size_t len, void *userdata)
+{
+	(void)userdata;
+	return read(fd, buf, len);
+}
+
+/*
+ * Read one request.  Returns its length, 0 when there was none this time,
+ * -ENODEV when the file system is unmounted.
+ */
+static int read_request(struct shale_receiver *r)
+{
+	ssize_t n = read(r->session->opts.fd, r->in, SHALE_FUSE_BUF);
+	if (n >= 0) {
+		r->len = (size_t)n;
+		return (int)n;
+	}
+	/* ENOENT: the request was withdrawn before it was read. */
+	return errno == EINTR || errno == ENOENT || errno == EAGAIN ? 0
+								    : -errno;
+}
+
+static void process(struct shale_receiver *r)
+{
+	struct fuse_buf buf = {.mem = r->in, .size = r->len};
+
+	atomic_fetch_add_explicit(&r->session->requests, 1,
+				  memory_order_relaxed);
+	if (!shale_raw_handle(r))
+		fuse_session_process_buf(r->session->fuse, &buf);
+}
+
+static void release_receiver(struct shale_receiver *r)
+{
+	free(r->in);
+	free(r->out);
+}
+
+/*
+ * Touched, so that they are resident: a process that is killed while the
+ * kernel copies a request into a page that is not there loses that request.
+ */
+static int init_receiver(struct shale_receiver *r, struct shale_session *s)
+{
+	*r = (struct shale_receiver){.session = s};
+	if (posix_memalign((void **)&r->in, 4096, SHALE_FUSE_BUF) ||
+	    posix_memalign((void **)&r->out, 4096, SHALE_FUSE_BUF)) {
+		release_receiver(r);
+		return -ENOMEM;
+	}
+	memset(r->in, 0, SHALE_FUSE_BUF);
+	memset(r->out, 0, SHALE_FUSE_BUF);
+	return 0;
+}
+
+static void *receive_thread(void *arg)
+{
+	struct shale_receiver *r = arg;
+	int n;
+
+	pthread_setspecific(r->session->key, r);
+	while ((n = read_request(r)) >= 0)
+		if (n > 0)
+			process(r);
+	if (n != -ENODEV)
+		atomic_store(&r->session->failure, -n);
+	return NULL;
+}
+
+int shale_session_new(struct shale_session **out,
+		      const struct shale_session_opts *opts,
+		      struct shale_err *err)
+{
+	static char name[] = "shale";
+	char *argv[] = {name, NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	const struct fuse_custom_io io = {.writev = send_reply,
+					  .read = receive};
+
+	struct shale_session *s = calloc(1, sizeof(*s));
+	if (!s)
+		return shale_err_set(err, ENOMEM, "serve a mount");
+	s->opts = *opts;
+	int r = pthread_key_create(&s->key, NULL);
+	if (r != 0) {
+		free(s);
+		return shale_err_set(err, r, "serve a mount");
+	}
+	s->fuse = fuse_session_new(&args,
+				   opts->live ? &shale_rw_ops : &shale_ro_ops,
+				   sizeof(struct fuse_lowlevel_ops), s);
+	if (!s->fuse || fuse_session_custom_io(s->fuse, &io, opts->fd) != 0) {
+		shale_session_free(s);
+		return shale_err_say(err, EIO, "libfuse refuses the session");
+	}
+	if (opts->live || opts->slow_lookups) {
+		r = shale_pool_new(&s->pool, WAITERS, 64, err);
+		if (r < 0) {
+			shale_session_free(s);
+			return r;
+		}
+	}
+	*out = s;
+	return 0;
+}
+
+void shale_session_free(struct shale_session *s)
+{
+	if (!s)
+		return;
+	shale_pool_free(s->pool);
+	if (s->fuse)
+		fuse_session_destroy(s->fuse);
+	pthread_key_delete(s->key);
+	free(s);
+}
+
+int shale_session_start(struct shale_session *s, struct shale_err *err)
+{
+	struct shale_receiver r;
+	int n;
+
+	if (init_receiver(&r, s) < 0)
+		return shale_err_set(err, ENOMEM, "serve a mount");
+	while ((n = read_request(&r)) == 0)
+		;
+	if (n > 0 && shale_raw_see_init(s, &r)) {
+		pthread_setspecific(s->key, &r);
+		process(&r);
+		pthread_setspecific(s->key, NULL);
+		s->greeted = true;
+	}
+	release_receiver(&r);
+	if (n < 0)
+		return shale_err_set(err, -n, "read the kernel's greeting");
+	if (!s->greeted || fuse_session_exited(s->fuse))
+		return shale_err_say(err, EPROTO,
+				     "the kernel and libfuse do not agree");
+	return 0;
+}
+
+int shale_session_run(struct shale_session *s, struct shale_err *err)
+{
+	struct shale_receiver receivers[MAX_RECEIVERS];
+	unsigned n = s->opts.threads ? s->opts.threads : (unsigned)get_nprocs(),
+		 started = 0;
+	int r = 0;
+
+	n = n < 2 ? 2 : n > MAX_RECEIVERS ? MAX_RECEIVERS : n;
+	for (; started < n && r == 0; started++) {
+		struct shale_receiver *own = &receivers[started];
+		r = init_receiver(own, s);
+		if (r == 0) {
+			r = -pthread_create(&own->thread, NULL, receive_thread,
+					    own);
+			if (r < 0)
+				release_receiver(own);
+		}
+		if (r < 0)
+			break;
+	}
+	if (started == 0)
+		return shale_err_set(err, -r, "start a thread");
+	for (unsigned i = 0; i < started; i++) {
+		pthread_join(receivers[i].thread, NULL);
+		release_receiver(&receivers[i]);
+	}
+	if (s->pool)
+		shale_pool_wait(s->pool);
+	int failure = atomic_load(&s->failure);
+	return failure ? shale_err_set(err, failure, "read requests") : 0;
+}
+
+void shale_session_count(struct shale_session *s,
+			 struct shale_session_counts *out)
+{
+	out->requests = atomic_load(&s->requests);
+	out->errors = atomic_load(&s->errors);
+	out->bytes_read = atomic_load(&s->bytes_read);
+	out->bytes_written = atomic_load(&s->bytes_written);
+}

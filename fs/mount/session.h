@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_MOUNT_SESSION_H
+#define SHALE_MOUNT_SESSION_H
+
+/*
+ * A kernel connection: requests from a /dev/fuse descriptor that somebody else
+ * mounted, answered from a forest (read-only) or a live tree (read-write).  As
+ * many receiving threads as processors; more make one client slower
+ * (docs/architecture.md).  What waits for a disk leaves the receivers.
+ */
+
+#include "fs/live/live.h"
+#include "fs/mount/forest.h"
+
+struct shale_session;
+
+struct shale_session_opts {
+	int fd; /* of /dev/fuse, mounted; stays the caller's */
+	struct shale_forest *forest; /* read-only, or … */
+	struct shale_live *live;     /* … read-write */
+	int space; /* a directory on the file system that new data goes to; rw
+		    */
+	bool slow_lookups;   /* a lookup may open an image (history mounts) */
+	uint64_t connection; /* random id of this kernel connection */
+	unsigned threads;    /* 0: one a processor */
+	/* Damage and other surprises; any thread. */
+	void (*log)(void *arg, const char *message);
+	void *arg;
+};
+
+int shale_session_new(struct shale_session **out,
+		      const struct shale_session_opts *opts,
+		      struct shale_err *err);
+void shale_session_free(struct shale_session *s);
+
+/* Answer the kernel's INIT: from then on the mount waits only for a thread. */
+int shale_session_start(struct shale_session *s, struct shale_err *err);
+
+/* Serve until the file system is unmounted (0) or the connection fails. */
+int shale_session_run(struct shale_session *s, struct shale_err *err);
+
+struct shale_session_counts {
+	uint64_t requests, errors, bytes_read, bytes_written;
+};
+void shale_session_count(struct shale_session *s,
+			 struct shale_session_counts *out);
+
+#endif

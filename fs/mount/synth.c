@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/mount/synth.h"
+
+#include "layers/base/buf.h"
+#include "layers/base/cleanup.h"
+#include "layers/base/hash.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+struct shale_synth {
+	atomic_int refs;
+	const struct shale_synth *old; /* while it is built */
+	uint64_t next_ino;
+	struct shale_synth_node **nodes; /* by (parent, ino) once sealed */
+	size_t n, cap;
+	struct shale_synth_node **by_ino; /* sealed: next_ino pointers */
+	struct shale_synth_node **hash;   /* of (parent, name), open */
+	size_t hash_size;                 /* a power of two */
+};
+
+static void free_node(struct shale_synth_node *node)
+{
+	if (!node)
+		return;
+	free(node->name);
+	free(node->target);
+	free(node);
+}
+
+void shale_synth_unref(struct shale_synth *s)
+{
+	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		free_node(s->nodes[i]);
+	free(s->nodes);
+	free(s->by_ino);
+	free(s->hash);
+	free(s);
+}
+
+struct shale_synth *shale_synth_ref(struct shale_synth *s)
+{
+	atomic_fetch_add(&s->refs, 1);
+	return s;
+}
+
+static size_t slot_of(const struct shale_synth *s, uint64_t parent,
+		      const char *name, size_t len)
+{
+	uint64_t h = shale_xxh64(name, len) ^ parent * 0x9e3779b97f4a7c15u;
+	return (size_t)(h ^ h >> 32) & (s->hash_size - 1);
+}
+
+const struct shale_synth_node *shale_synth_lookup(const struct shale_synth *s,
+						  uint64_t dir,
+						  const char *name, size_t len)
+{
+	for (size_t i = slot_of(s, dir, name, len); s->hash[i];
+	     i = (i + 1) & (s->hash_size - 1)) {
+		const struct shale_synth_node *node = s->hash[i];
+		if (node->parent == dir && strlen(node->name) == len &&
+		    memcmp(node->name, name, len) == 0)
+			return node;
+	}
+	return NULL;
+}
+
+static void hash_node(struct shale_synth *s, struct shale_synth_node *node)
+{
+	size_t i = slot_of(s, node->parent, node->name, strlen(node->name));
+	while (s->hash[i])
+		i = (i + 1) & (s->hash_size - 1);
+	s->hash[i] = node;
+}
+
+/* Room for one more node: the hash stays at most half full. */
+static int grow(struct shale_synth *s)
+{
+	if (s->n < s->cap)
+		return 0;
+	size_t cap = s->cap ? s->cap * 2 : 64;
+	void *nodes = realloc(s->nodes, cap * sizeof(*s->nodes));
+	if (!nodes)
+		return -ENOMEM;
+	s->nodes = nodes;
+	void *hash = calloc(cap * 2, sizeof(*s->hash));
+	if (!hash)
+		return -ENOMEM;
+	free(s->hash);
+	s->hash = hash;
+	s->hash_size = cap * 2;
+	s->cap = cap;
+	for (size_t i = 0; i < s->n; i++)
+		hash_node(s, s->nodes[i]);
+	return 0;
+}
+
+/* Add a node below `parent`; its number is the one it had before, if any. */
+static struct shale_synth_node *add(struct shale_synth *s, uint64_t parent,
+				    const char *name, size_t len,
+				    enum shale_synth_kind kind)
+{
+	if (grow(s) < 0)
+		return NULL;
+	struct shale_synth_node *node = calloc(1, sizeof(*node));
+	if (!node)
+		return NULL;
+	node->name = strndup(name, len);
+	if (!node->name) {
+		free(node);
+		return NULL;
+	}
+	const struct shale_synth_node *was =
+		s->old ? shale_synth_lookup(s->old, parent, name, len) : NULL;
+	node->parent = parent;
+	node->kind = kind;
+	node->ino = was && was->kind == kind ? was->ino : s->next_ino++;
+	s->nodes[s->n++] = node;
+	hash_node(s, node);
+	return node;
+}
+
+int shale_synth_new(struct shale_synth **out, const struct shale_synth *old)
+{
+	struct shale_synth *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	atomic_init(&s->refs, 1);
+	s->old = old;
+	s->next_ino = old ? old->next_ino : SHALE_SYNTH_ROOT + 1;
+
+	/* The root's own entry: nobody looks up an empty name. */
+	struct shale_synth_node *root =
+		add(s, SHALE_SYNTH_ROOT, "", 0, SHALE_SYNTH_DIR);
+	if (!root) {
+		shale_synth_unref(s);
+		return -ENOMEM;
+	}
+	root->ino = SHALE_SYNTH_ROOT;
+	*out = s;
+	return 0;
+}
+
+/* The child `name`, made as a directory if it is not there. */
+static struct shale_synth_node *step(struct shale_synth *s, uint64_t dir,
+				     const char *name, size_t len,
+				     const struct timespec *mtime)
+{
+	struct shale_synth_node *node =
+		(struct shale_synth_node *)shale_synth_lookup(s, dir, name,
+							      len);
+	if (!node)
+		node = add(s, dir, name, len, SHALE_SYNTH_DIR);
+	if (node && mtime->tv_sec > node->mtime.tv_sec)
+		node->mtime = *mtime;
+	return node;
+}
+
+int shale_synth_add(struct shale_synth *s, const char *path,
+		    enum shale_synth_kind kind, const char *target,
+		    uint32_t tree, const struct timespec *mtime)
+{
+	uint64_t dir = SHALE_SYNTH_ROOT;
+	const char *slash;
+
+	for (; (slash = strchr(path, '/')); path = slash + 1) {
+		struct shale_synth_node *node =
+			step(s, dir, path, (size_t)(slash - path), mtime);
+		if (!node)
+			return -ENOMEM;
+		if (node->kind != SHALE_SYNTH_DIR)
+			return 0;
+		dir = node->ino;
+	}
+	if (shale_synth_lookup(s, dir, path, strlen(path)))
+		return 0;
+
+	struct shale_synth_node *node = add(s, dir, path, strlen(path), kind);
+	if (!node)
+		return -ENOMEM;
+	node->tree = tree;
+	node->mtime = *mtime;
+	node->target = target ? strdup(target) : NULL;
+	return target && !node->target ? -ENOMEM : 0;
+}
+
+static int by_parent(const void *a, const void *b)
+{
+	const struct shale_synth_node *x = *(void *const *)a,
+				      *y = *(void *const *)b;
+	if (x->parent != y->parent)
+		return x->parent < y->parent ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+int shale_synth_seal(struct shale_synth *s)
+{
+	s->by_ino = calloc(s->next_ino, sizeof(struct shale_synth_node *));
+	if (!s->by_ino)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n; i++)
+		s->by_ino[s->nodes[i]->ino] = s->nodes[i];
+	for (size_t i = 0; i < s->n; i++) {
+		const struct shale_synth_node *node = s->nodes[i];
+		if (node->kind != SHALE_SYNTH_LINK &&
+		    node->ino != SHALE_SYNTH_ROOT)
+			s->by_ino[node->parent]->subdirs++;
+	}
+	qsort(s->nodes, s->n, sizeof(struct shale_synth_node *), by_parent);
+	s->old = NULL;
+	return 0;
+}
+
+const struct shale_synth_node *shale_synth_get(const struct shale_synth *s,
+					       uint64_t ino)
+{
+	return ino < s->next_ino ? s->by_ino[ino] : NULL;
+}
+
+const struct shale_synth_node *shale_synth_next(const struct shale_synth *s,
+						uint64_t dir, uint64_t after)
+{
+	size_t low = 0, high = s->n;
+
+	if (after < SHALE_SYNTH_ROOT)
+		after = SHALE_SYNTH_ROOT; /* not the root itself */
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct shale_synth_node *node = s->nodes[mid];
+		if (node->parent < dir ||
+		    (node->parent == dir && node->ino <= after))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < s->n && s->nodes[low]->parent == dir ? s->nodes[low]
+							  : NULL;
+}
