@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/daemon/daemon.h"
+
+#include "fs/daemon/history.h"
+#include "fs/daemon/log.h"
+#include "layers/base/cleanup.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+/* Decompressed chunks that are kept. */
+enum { CHUNK_CACHE = 16 << 20 };
+
+int shale_daemon_image(struct shale_daemon *d,
+		       const struct shale_digest *manifests, size_t n,
+		       bool index, struct shale_image **out,
+		       struct shale_err *err)
+{
+	struct shale_version **stack = calloc(n + 1, sizeof(*stack));
+	int r = stack ? 0 : shale_err_set(err, ENOMEM, "open an image");
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = shale_store_version(d->store, &manifests[i], &stack[i],
+					err);
+	if (r == 0 && n == 1 && !index)
+		r = shale_store_open_trees(d->store, stack[0], out, err);
+	else if (r == 0)
+		r = shale_store_open_image(d->store, stack, n, out, err);
+	for (size_t i = 0; stack && i < n; i++)
+		shale_version_free(stack[i]);
+	free(stack);
+	return r;
+}
+
+/* Link the index that is in use into the state: no cache can take it away. */
+static int keep_index(struct shale_daemon *d, struct shale_err *err)
+{
+	struct shale_version *stack[32] = {0};
+	char name[80], from[96];
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < d->base.n; i++)
+		r = shale_store_version(d->store, &d->base.manifest[i],
+					&stack[i], err);
+	if (r == 0)
+		r = shale_store_need_index(d->store, stack, d->base.n, name,
+					   err);
+	for (uint32_t i = 0; i < d->base.n; i++)
+		shale_version_free(stack[i]);
+	if (r < 0)
+		return r;
+	snprintf(from, sizeof(from), "indexes/%s", name);
+	if (linkat(d->dirfd, from, d->state, "index.0", 0) < 0 &&
+	    errno != EEXIST)
+		return shale_err_set(err, errno, "keep index '%s'", name);
+	free(d->info.index);
+	d->info.index = strdup(name);
+	return d->info.index ? 0 : shale_err_set(err, ENOMEM, "keep an index");
+}
+
+static int parse_manifests(const struct shale_mount_info *info,
+			   struct shale_rec_image *out, struct shale_err *err)
+{
+	if (info->n > sizeof(out->manifest) / sizeof(*out->manifest))
+		return shale_err_say(err, E2BIG,
+				     "a stack has at most 32 images");
+	out->n = (uint32_t)info->n;
+	for (size_t i = 0; i < info->n; i++)
+		if (shale_digest_parse(info->manifests[i], &out->manifest[i]) <
+		    0)
+			return shale_err_say(err, EINVAL, "'%s' is no digest",
+					     info->manifests[i]);
+	return 0;
+}
+
+static int open_readonly(struct shale_daemon *d, struct shale_err *err)
+{
+	int r = parse_manifests(&d->info, &d->base, err);
+	if (r == 0)
+		r = keep_index(d, err);
+	if (r == 0)
+		r = shale_daemon_image(d, d->base.manifest, d->base.n, true,
+				       &d->image, err);
+	return r < 0 ? r : shale_forest_single(&d->forest, d->image, err);
+}
+
+static int open_version(void *arg, uint32_t tree, struct shale_image **out,
+			struct shale_err *err)
+{
+	struct shale_daemon *d = arg;
+	struct shale_digest manifest;
+
+	int r = shale_history_tree(d->history, tree, &manifest);
+	if (r == 0)
+		r = shale_daemon_lease(d, &manifest, 1, err);
+	if (r == 0)
+		r = shale_daemon_image(d, &manifest, 1, true, out, err);
+	return r;
+}
+
+static int top_of(void *arg, struct shale_synth **out, struct shale_err *err)
+{
+	const struct shale_daemon *d = arg;
+	return shale_history_top(d->history, out, err);
+}
+
+static int open_history(struct shale_daemon *d, struct shale_err *err)
+{
+	const struct shale_forest_opts opts = {top_of, open_version, d};
+	int r = shale_history_new(&d->history, d->store, d->info.repo, d->state,
+				  err);
+	return r < 0 ? r : shale_forest_many(&d->forest, &opts, err);
+}
+
+static int open_content(void *arg, const struct shale_rec_image *which,
+			struct shale_image **out, struct shale_err *err)
+{
+	return shale_daemon_image(arg, which->manifest, which->n, false, out,
+				  err);
+}
+
+static bool same_image(const struct shale_rec_image *a,
+		       const struct shale_digest *b, size_t n)
+{
+	if (a->n != n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (!shale_digest_equal(&a->manifest[i], &b[i]))
+			return false;
+	return true;
+}
+
+/* "sales:v1 (sha256:0123456789ab)", and so on for each image of a stack. */
+static const char *spell(struct shale_buf *out, char *const *refs,
+			 const struct shale_digest *manifests, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char text[SHALE_DIGEST_STR];
+		shale_digest_str(&manifests[i], text);
+		(void)shale_buf_printf(out, "%s%s%s%.19s%s", i ? " " : "",
+				       refs ? refs[i] : "", refs ? " (" : "",
+				       text, refs ? ")" : "");
+	}
+	const char *s = shale_buf_str(out);
+	return s ? s : "?";
+}
+
+/*
+ * Is the image that the user named what the workspace is based on: what it was
+ * made from, or what it last committed?
+ */
+static int check_base(struct shale_daemon *d, struct shale_err *err)
+{
+	const struct shale_workspace_info *ws = &d->ws->info;
+	struct shale_rec_image asked;
+
+	int r = parse_manifests(&d->info, &asked, err);
+	if (r < 0 || asked.n == 0 ||
+	    same_image(&asked, d->base.manifest, d->base.n) ||
+	    same_image(&asked, ws->base, ws->n_base))
+		return r;
+	cleanup_buf struct shale_buf is = {0}, not = {0};
+	return shale_err_say(
+		err, EINVAL, "workspace '%s' is based on %s, not on %s",
+		d->info.workspace,
+		spell(&is,
+		      same_image(&d->base, ws->base, ws->n_base) ? ws->refs
+								 : NULL,
+		      d->base.manifest, d->base.n),
+		spell(&not, d->info.refs, asked.manifest, asked.n));
+}
+
+/* Write down what is really mounted. */
+static int settle_info(struct shale_daemon *d, struct shale_err *err)
+{
+	char **manifests = calloc(d->base.n + 1, sizeof(*manifests));
+	char text[SHALE_DIGEST_STR];
+
+	if (!manifests)
+		return shale_err_set(err, ENOMEM, "note what is mounted");
+	for (uint32_t i = 0; i < d->base.n; i++)
+		manifests[i] =
+			strdup(shale_digest_str(&d->base.manifest[i], text));
+	for (size_t i = 0; i < d->info.n; i++) {
+		free(d->info.manifests[i]);
+		if (d->info.refs)
+			free(d->info.refs[i]);
+	}
+	free(d->info.manifests);
+	free(d->info.refs);
+	d->info.refs = NULL;
+	d->info.manifests = manifests;
+	d->info.n = d->base.n;
+	return 0;
+}
+
+static int open_writable(struct shale_daemon *d, struct shale_err *err)
+{
+	const struct shale_live_opts opts = {
+		.open_image = open_content,
+		.arg = d,
+		.quota_bytes = d->opts.quota_bytes,
+		.quota_inodes = d->opts.quota_inodes,
+	};
+
+	if (!d->info.workspace)
+		return shale_err_say(err, EINVAL, "which workspace?");
+	int r = shale_workspace_open(&d->ws, d->dirfd, d->info.workspace, err);
+	if (r == 0)
+		r = shale_live_base_of(d->ws, &d->base, err);
+	if (r == 0)
+		r = check_base(d, err);
+	if (r == 0)
+		r = settle_info(d, err);
+	if (r == 0)
+		r = keep_index(d, err);
+	if (r == 0)
+		r = shale_daemon_image(d, d->base.manifest, d->base.n, true,
+				       &d->image, err);
+	if (r == 0)
+		r = shale_handles_open(&d->handles, d->ws->dirfd, true, err);
+	if (r == 0)
+		r = shale_live_open(&d->live, d->ws, d->handles, d->image,
+				    &d->base, &opts, err);
+	return r;
+}
+
+static void log_line(void *arg, const char *message)
+{
+	(void)arg;
+	shale_log("%s", message);
+}
+
+static int open_session(struct shale_daemon *d, struct shale_err *err)
+{
+	struct shale_session_opts opts = {
+		.fd = d->opts.fd,
+		.forest = d->forest,
+		.live = d->live,
+		.space = d->ws ? d->ws->dirfd : -1,
+		.slow_lookups = d->history != NULL,
+		.log = log_line,
+	};
+	if (getrandom(&opts.connection, sizeof(opts.connection), 0) < 0)
+		return shale_err_set(err, errno, "random number");
+	return shale_session_new(&d->session, &opts, err);
+}
+
+int shale_daemon_open(struct shale_daemon *d,
+		      const struct shale_daemon_opts *opts,
+		      struct shale_err *err)
+{
+	struct shale_chunks *chunks;
+	char path[64];
+
+	*d = (struct shale_daemon){.opts = *opts, .state = -1};
+	d->since = time(NULL);
+	pthread_mutex_init(&d->lock, NULL);
+	int r = shale_store_open(&d->store, opts->store, false, err);
+	if (r < 0)
+		return r;
+	d->dirfd = shale_store_dirfd(d->store);
+	r = shale_store_chunks(d->store, CHUNK_CACHE, &chunks, err);
+	if (r == 0)
+		r = shale_mount_read(d->dirfd, opts->id, &d->info, err);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "mounts/%s", d->info.id);
+	d->state = openat(d->dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->state < 0)
+		return shale_err_set(err, errno, "open '%s'", path);
+
+	if (!strcmp(d->info.kind, "rw"))
+		r = open_writable(d, err);
+	else if (!strcmp(d->info.kind, "browse"))
+		r = open_history(d, err);
+	else
+		r = open_readonly(d, err);
+	if (r == 0)
+		r = shale_mount_write(d->dirfd, &d->info, err);
+	if (r == 0)
+		r = open_session(d, err);
+	if (r == 0) {
+		struct shale_control_ops ops = shale_daemon_requests;
+		ops.arg = d;
+		r = shale_control_serve(&d->control, d->state, &ops, err);
+	}
+	return r;
+}
+
+int shale_daemon_close(struct shale_daemon *d, struct shale_err *err)
+{
+	int r = 0;
+
+	shale_control_stop(d->control);
+	shale_session_free(d->session);
+	shale_live_close(d->live);
+	shale_handles_close(d->handles);
+	if (d->ws)
+		r = shale_workspace_close(d->ws, err);
+	shale_forest_free(d->forest);
+	shale_history_free(d->history);
+	shale_image_close(d->image);
+	if (d->info.ephemeral && d->info.workspace && d->ws)
+		(void)shale_workspace_remove(d->dirfd, d->info.workspace, NULL);
+	if (d->state >= 0) {
+		shale_mount_remove(d->dirfd, d->info.id);
+		close(d->state);
+	}
+	shale_mount_info_release(&d->info);
+	shale_store_close(d->store);
+	pthread_mutex_destroy(&d->lock);
+	return r;
+}
+
+int shale_daemon_lease(struct shale_daemon *d,
+		       const struct shale_digest *manifests, size_t n,
+		       struct shale_err *err)
+{
+	char text[SHALE_DIGEST_STR];
+	int r = 0;
+
+	pthread_mutex_lock(&d->lock);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		bool there = false;
+		shale_digest_str(&manifests[i], text);
+		for (size_t j = 0; j < d->info.n_leased && !there; j++)
+			there = !strcmp(d->info.leased[j], text);
+		if (there)
+			continue;
+		char **grown = realloc(d->info.leased,
+				       (d->info.n_leased + 1) * sizeof(*grown));
+		if (grown)
+			d->info.leased = grown;
+		char *copy = grown ? strdup(text) : NULL;
+		if (copy)
+			grown[d->info.n_leased++] = copy;
+		else
+			r = shale_err_set(err, ENOMEM, "keep an image");
+	}
+	if (r == 0)
+		r = shale_mount_write(d->dirfd, &d->info, err);
+	pthread_mutex_unlock(&d->lock);
+	return r;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_DAEMON_DAEMON_H
+#define SHALE_DAEMON_DAEMON_H
+
+/*
+ * One mount's daemon: what it has open, from the store up to the session.
+ * Made by main(), used by the threads of the session and of the control
+ * socket.
+ */
+
+#include "fs/control/control.h"
+#include "fs/mount/session.h"
+#include "layers/store/version.h"
+
+#include <pthread.h>
+
+struct shale_history;
+
+struct shale_daemon_opts {
+	const char *store, *id;
+	int fd;    /* /dev/fuse, mounted */
+	int ready; /* where to say that it serves, or why not; -1 */
+	int lock;  /* of the state directory, held */
+	bool foreground;
+	uint64_t quota_bytes, quota_inodes;
+};
+
+struct shale_daemon {
+	struct shale_daemon_opts opts;
+	struct shale_store *store;
+	int dirfd;                    /* of the store; the store's */
+	int state;                    /* mounts/<id> */
+	struct shale_mount_info info; /* under `lock` */
+	time_t since;
+
+	struct shale_image *image; /* image, rw */
+	struct shale_forest *forest;
+	struct shale_history *history; /* browse */
+	struct shale_workspace *ws;    /* rw … */
+	struct shale_handles *handles;
+	struct shale_live *live;
+	struct shale_rec_image base;
+
+	struct shale_session *session;
+	struct shale_control_server *control;
+
+	pthread_mutex_t lock;
+	void *committer; /* control session that has frozen, or NULL */
+};
+
+/* Open what info.json names.  Everything that was opened is closed by
+ * shale_daemon_close(), also after an error. */
+int shale_daemon_open(struct shale_daemon *d,
+		      const struct shale_daemon_opts *opts,
+		      struct shale_err *err);
+/* Make everything durable, close, remove the state directory. */
+int shale_daemon_close(struct shale_daemon *d, struct shale_err *err);
+
+/* Keep an image from being collected while this mount lives. */
+int shale_daemon_lease(struct shale_daemon *d,
+		       const struct shale_digest *manifests, size_t n,
+		       struct shale_err *err);
+
+/* Open a stack of manifests; `index`: with its index (built if need be). */
+int shale_daemon_image(struct shale_daemon *d,
+		       const struct shale_digest *manifests, size_t n,
+		       bool index, struct shale_image **out,
+		       struct shale_err *err);
+
+/* What the control socket answers. */
+extern const struct shale_control_ops shale_daemon_requests;
+
+/* Unmount, as SIGTERM asks: who is inside may finish. */
+void shale_daemon_unmount(const struct shale_daemon *d);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shalefs: the daemon of one mount.  `shale mount` (tools/mounting.c) mounts,
+ * starts it with the descriptor of the connection, and waits for "ok" or
+ * "ERRNO MESSAGE" on the pipe `--ready`.
+ */
+#include "fs/daemon/daemon.h"
+#include "fs/daemon/log.h"
+#include "layers/base/cleanup.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+static const struct option options[] = {
+	{"store", required_argument, NULL, 's'},
+	{"state", required_argument, NULL, 'i'},
+	{"fd", required_argument, NULL, 'd'},
+	{"ready", required_argument, NULL, 'r'},
+	{"lock", required_argument, NULL, 'l'},
+	{"quota-bytes", required_argument, NULL, 'b'},
+	{"quota-inodes", required_argument, NULL, 'n'},
+	{"foreground", no_argument, NULL, 'f'},
+	{NULL, 0, NULL, 0},
+};
+
+/* A descriptor that we were given; it is not for our children. */
+static int inherited(const char *text)
+{
+	int fd = (int)strtol(text, NULL, 10);
+	return fd > 2 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
+}
+
+static int parse(struct shale_daemon_opts *o, int argc, char **argv)
+{
+	int c;
+
+	*o = (struct shale_daemon_opts){.fd = -1, .ready = -1, .lock = -1};
+	while ((c = getopt_long(argc, argv, "f", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			o->store = optarg;
+			break;
+		case 'i':
+			o->id = optarg;
+			break;
+		case 'd':
+			o->fd = inherited(optarg);
+			break;
+		case 'r':
+			o->ready = inherited(optarg);
+			break;
+		case 'l':
+			o->lock = inherited(optarg);
+			break;
+		case 'b':
+			o->quota_bytes = strtoull(optarg, NULL, 10);
+			break;
+		case 'n':
+			o->quota_inodes = strtoull(optarg, NULL, 10);
+			break;
+		case 'f':
+			o->foreground = true;
+			break;
+		default:
+			return -EINVAL;
+		}
+	}
+	return o->store && o->id && o->fd >= 0 && optind == argc ? 0 : -EINVAL;
+}
+
+static void say_ready(int *pipe, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void say_ready(int *pipe, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (*pipe < 0)
+		return;
+	va_start(ap, fmt);
+	vdprintf(*pipe, fmt, ap);
+	va_end(ap);
+	close(steal_fd(pipe));
+}
+
+/* Where `status` finds out who we are. */
+static void write_pid(int lock)
+{
+	if (lock >= 0 && ftruncate(lock, 0) == 0)
+		dprintf(lock, "%d\n", (int)getpid());
+}
+
+static void leave_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	setsid();
+	if (chdir("/") < 0 || null < 0)
+		return;
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
+/* Few arenas and all descriptors: memory is for the chunks that are read. */
+static void set_limits(void)
+{
+	struct rlimit limit;
+
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+void shale_daemon_unmount(const struct shale_daemon *d)
+{
+	char program[] = "fusermount3", u[] = "-u", z[] = "-z", q[] = "-q";
+	char *argv[] = {program, u, z, q, d->info.mountpoint, NULL};
+	pid_t pid;
+
+	if (umount2(d->info.mountpoint, MNT_DETACH) == 0)
+		return;
+	if (posix_spawnp(&pid, program, NULL, NULL, argv, environ) == 0)
+		waitpid(pid, NULL, 0);
+}
+
+static void *signal_thread(void *arg)
+{
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	for (;;) {
+		if (sigwait(&set, &sig) != 0)
+			continue;
+		shale_log("%s: unmounting", strsignal(sig));
+		shale_daemon_unmount(arg);
+	}
+	return NULL;
+}
+
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static int serve(struct shale_daemon *d, struct shale_daemon_opts *opts,
+		 struct shale_err *err)
+{
+	int r = shale_daemon_open(d, opts, err);
+	if (r == 0)
+		r = shale_session_start(d->session, err);
+	if (r < 0)
+		return r;
+	write_pid(opts->lock);
+
+	/* Signals are for one thread, which may take locks and run programs. */
+	pthread_t thread;
+	r = pthread_create(&thread, NULL, signal_thread, d);
+	if (r != 0)
+		return shale_err_set(err, r, "start a thread");
+	say_ready(&opts->ready, "ok\n");
+	r = shale_session_run(d->session, err);
+	if (r < 0)
+		shale_log("%s", err->msg);
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct shale_daemon_opts opts;
+	struct shale_daemon daemon;
+	struct shale_err err = {0};
+
+	if (parse(&opts, argc, argv) < 0) {
+		fprintf(stderr, "shalefs is started by `shale mount`\n");
+		return 2;
+	}
+	set_limits();
+	block_signals();
+	shale_log_open(opts.foreground, "shalefs");
+	if (!opts.foreground)
+		leave_terminal();
+
+	int failed = serve(&daemon, &opts, &err);
+	if (failed < 0)
+		say_ready(&opts.ready, "%d %s\n", -failed, err.msg);
+	int r = shale_daemon_close(&daemon, &err);
+	if (r < 0)
+		shale_log("%s", err.msg);
+	return failed < 0 || r < 0;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/daemon/daemon.h"
+
+#include "layers/base/cleanup.h"
+
+#include <string.h>
+
+enum { IMAGE_MAX = 32 };
+
+static void add_number(json_t *doc, const char *key, uint64_t value)
+{
+	json_object_set_new(doc, key, json_integer((json_int_t)value));
+}
+
+static int add_live(const struct shale_daemon *d, json_t *doc,
+		    struct shale_err *err)
+{
+	struct shale_live_counts counts;
+	struct shale_db_stats db;
+
+	int r = shale_live_counts(d->live, &counts);
+	if (r < 0)
+		return shale_err_set(err, -r, "count what changed");
+	shale_db_stats(d->ws->db, &db);
+	add_number(doc, "inodes", counts.inodes);
+	add_number(doc, "bytes", counts.bytes);
+	add_number(doc, "dirty_inodes", counts.dirty_inodes);
+	add_number(doc, "data_bytes", counts.data_bytes);
+	add_number(doc, "epoch", counts.epoch);
+	add_number(doc, "committed", counts.committed);
+	add_number(doc, "journal_position", db.position);
+	add_number(doc, "journal_applied", db.applied);
+	add_number(doc, "journal_bytes", db.journal_bytes);
+	add_number(doc, "database_bytes", db.lmdb_bytes);
+	return 0;
+}
+
+static json_t *do_status(struct shale_daemon *d, int *r, struct shale_err *err)
+{
+	struct shale_session_counts counts;
+	json_t *doc = json_object();
+
+	json_object_set_new(doc, "kind", json_string(d->info.kind));
+	if (d->info.workspace)
+		json_object_set_new(doc, "workspace",
+				    json_string(d->info.workspace));
+	add_number(doc, "pid", (uint64_t)getpid());
+	add_number(doc, "seconds", (uint64_t)(time(NULL) - d->since));
+	shale_session_count(d->session, &counts);
+	add_number(doc, "requests", counts.requests);
+	add_number(doc, "errors", counts.errors);
+	add_number(doc, "bytes_read", counts.bytes_read);
+	add_number(doc, "bytes_written", counts.bytes_written);
+	if (!d->live) {
+		uint64_t inodes, bytes;
+		shale_forest_totals(d->forest, &inodes, &bytes);
+		add_number(doc, "inodes", inodes);
+		add_number(doc, "bytes", bytes);
+		return doc;
+	}
+	*r = add_live(d, doc, err);
+	if (*r < 0) {
+		json_decref(doc);
+		return NULL;
+	}
+	return doc;
+}
+
+static json_t *do_sync(const struct shale_daemon *d, int *r,
+		       struct shale_err *err)
+{
+	*r = 0;
+	if (d->live) {
+		*r = shale_live_syncfs(d->live);
+		if (*r < 0)
+			shale_err_set(err, -*r, "flush");
+		else
+			*r = shale_db_advance(d->ws->db, err);
+	}
+	return *r < 0 ? NULL : json_object();
+}
+
+/* What a connection that commits holds. */
+struct commit {
+	bool paused; /* the applier waits for "opened" */
+};
+
+static json_t *do_freeze(struct shale_daemon *d, void **session, int *r,
+			 struct shale_err *err)
+{
+	uint32_t epoch;
+	uint64_t position;
+
+	pthread_mutex_lock(&d->lock);
+	bool busy = d->committer != NULL;
+	struct commit *c = busy ? NULL : calloc(1, sizeof(*c));
+	if (c)
+		d->committer = c;
+	pthread_mutex_unlock(&d->lock);
+	if (!c) {
+		*r = busy ? shale_err_say(err, EBUSY,
+					  "another commit of this workspace "
+					  "is running")
+			  : shale_err_set(err, ENOMEM, "freeze");
+		return NULL;
+	}
+	*session = c;
+
+	*r = shale_live_freeze(d->live, &epoch, &position, err);
+	if (*r == 0)
+		*r = shale_db_pause_at(d->ws->db, position, err);
+	if (*r < 0)
+		return NULL;
+	c->paused = true;
+	json_t *doc = json_object();
+	add_number(doc, "epoch", epoch);
+	add_number(doc, "position", position);
+	return doc;
+}
+
+static json_t *do_opened(const struct shale_daemon *d, void **session, int *r,
+			 struct shale_err *err)
+{
+	struct commit *c = *session;
+
+	if (!c || !c->paused) {
+		*r = shale_err_say(err, EINVAL, "nothing is frozen");
+		return NULL;
+	}
+	c->paused = false;
+	shale_db_resume(d->ws->db);
+	return json_object();
+}
+
+static int read_committed(const json_t *request, uint32_t *epoch,
+			  struct shale_rec_image *which, struct shale_err *err)
+{
+	const json_t *list = json_object_get(request, "manifests");
+	json_int_t n = json_integer_value(json_object_get(request, "epoch"));
+	size_t size = json_array_size(list);
+
+	if (n <= 0 || n > UINT32_MAX || size == 0 || size > IMAGE_MAX)
+		return shale_err_say(err, EINVAL,
+				     "an epoch and manifests are needed");
+	for (size_t i = 0; i < size; i++) {
+		const char *s = json_string_value(json_array_get(list, i));
+		if (!s || shale_digest_parse(s, &which->manifest[i]) < 0)
+			return shale_err_say(err, EINVAL,
+					     "manifest %zu is no digest", i);
+	}
+	which->n = (uint32_t)size;
+	*epoch = (uint32_t)n;
+	return 0;
+}
+
+static json_t *do_committed(struct shale_daemon *d, const json_t *request,
+			    int *r, struct shale_err *err)
+{
+	struct shale_rec_image which = {0};
+	uint32_t epoch;
+
+	*r = read_committed(request, &epoch, &which, err);
+	/* First the lease: from then on contents may point there. */
+	if (*r == 0)
+		*r = shale_daemon_lease(d, which.manifest, which.n, err);
+	if (*r == 0)
+		*r = shale_live_committed(d->live, epoch, &which, err);
+	return *r < 0 ? NULL : json_object();
+}
+
+static json_t *on_request(void *arg, void **session, const char *what,
+			  const json_t *request, int *r, struct shale_err *err)
+{
+	struct shale_daemon *d = arg;
+
+	if (!strcmp(what, "status"))
+		return do_status(d, r, err);
+	if (!strcmp(what, "sync"))
+		return do_sync(d, r, err);
+	if (!d->live) {
+		*r = shale_err_say(err, EROFS, "the mount is read-only");
+		return NULL;
+	}
+	if (!strcmp(what, "freeze"))
+		return do_freeze(d, session, r, err);
+	if (!strcmp(what, "opened"))
+		return do_opened(d, session, r, err);
+	if (!strcmp(what, "committed"))
+		return do_committed(d, request, r, err);
+	*r = shale_err_say(err, EOPNOTSUPP, "this daemon does not know '%s'",
+			   what);
+	return NULL;
+}
+
+static void on_end(void *arg, void *session)
+{
+	struct shale_daemon *d = arg;
+	struct commit *c = session;
+
+	if (!c)
+		return;
+	if (c->paused)
+		shale_db_resume(d->ws->db);
+	pthread_mutex_lock(&d->lock);
+	d->committer = NULL;
+	pthread_mutex_unlock(&d->lock);
+	free(c);
+}
+
+const struct shale_control_ops shale_daemon_requests = {
+	.request = on_request,
+	.end = on_end,
+};
