@@ -23,3 +23,9 @@ tests_unit_merge_test_SOURCES = tests/unit/merge-test.c \
 	tests/unit/merge-model.c \
 	tests/unit/layers.c tests/unit/layers.h
 tests_unit_merge_test_LDADD = tests/lib/libcheck.a $(LIBS_INDEX)
+
+check_PROGRAMS += tests/unit/content-test
+TESTS += tests/unit/content-test
+tests_unit_content_test_SOURCES = tests/unit/content-test.c \
+	tests/unit/layers.c tests/unit/layers.h
+tests_unit_content_test_LDADD = tests/lib/libcheck.a $(LIBS_INDEX)
