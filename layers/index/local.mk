@@ -29,3 +29,15 @@ TESTS += tests/unit/content-test
 tests_unit_content_test_SOURCES = tests/unit/content-test.c \
 	tests/unit/layers.c tests/unit/layers.h
 tests_unit_content_test_LDADD = tests/lib/libcheck.a $(LIBS_INDEX)
+
+check_PROGRAMS += tests/unit/index-test
+TESTS += tests/unit/index-test
+tests_unit_index_test_SOURCES = tests/unit/index-test.c \
+	tests/unit/layers.c tests/unit/layers.h
+tests_unit_index_test_LDADD = tests/lib/libcheck.a $(LIBS_INDEX)
+
+check_PROGRAMS += tests/unit/union-test
+TESTS += tests/unit/union-test
+tests_unit_union_test_SOURCES = tests/unit/union-test.c \
+	tests/unit/layers.c tests/unit/layers.h
+tests_unit_union_test_LDADD = tests/lib/libcheck.a $(LIBS_INDEX)
