@@ -6,6 +6,7 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/build_impl.h \
 	layers/blob/build_order.c \
 	layers/blob/chunks.c layers/blob/chunks.h \
+	layers/blob/compose_clone.c layers/blob/compose_clone.h \
 	layers/blob/fds.c layers/blob/fds.h \
 	layers/blob/intern.c layers/blob/intern.h \
 	layers/blob/pieces.c layers/blob/pieces.h \

@@ -12,7 +12,8 @@
 struct shale_compose_piece {
 	uint64_t off, len; /* in the file */
 	uint64_t skip;     /* into chunk `chunk` and those that follow it */
-	uint32_t chunk;    /* of the source; SHALE_HOLE */
+	uint64_t clone;    /* SHALE_CLONE: the inode; `skip` is the offset */
+	uint32_t chunk;    /* of the source; SHALE_HOLE; SHALE_CLONE */
 	uint32_t source;   /* which tree */
 	uint32_t packed;   /* 1 + its number in PACKED there; 0: none.  Goes
 			    * when the piece is cut. */

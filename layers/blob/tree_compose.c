@@ -3,6 +3,7 @@
 
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
+#include "layers/blob/compose_clone.h"
 #include "layers/blob/pieces.h"
 #include "layers/blob/tree_impl.h"
 
@@ -32,6 +33,7 @@ struct death {
 
 struct compose {
 	struct source *sources; /* bottom first */
+	struct shale_tree *const *trees;
 	size_t n;
 	bool bottom;
 	struct shale_tree_build *build;
@@ -149,7 +151,9 @@ static int load_pieces(struct compose *c, size_t i, uint64_t ino,
 		struct shale_compose_piece p = {
 			.off = e->off,
 			.len = e->len,
-			.skip = e->chunk_off,
+			.skip = e->chunk == SHALE_CLONE ? e->clone_off
+							: e->chunk_off,
+			.clone = e->clone_ino,
 			.chunk = e->chunk,
 			.source = (uint32_t)i,
 			.packed = s->packed ? s->packed[s->extent_at - 1] : 0,
@@ -181,23 +185,17 @@ static int add_extent(struct compose *c, const struct shale_chunk *chunk,
 }
 
 /* Chunk by chunk; the builder joins what belongs together. */
-static int add_piece(struct compose *c, uint64_t ino,
-		     const struct shale_compose_piece *p, struct shale_err *err)
+static int add_chunks(struct compose *c, const struct shale_tree *tree,
+		      uint64_t ino, const struct shale_compose_piece *p,
+		      const struct shale_hash128 *packed, struct shale_err *err)
 {
-	const struct shale_tree *tree = c->sources[p->source].tree;
-	struct shale_extent e = {
-		.ino = ino, .off = p->off, .len = p->len, .chunk = SHALE_HOLE};
-	struct shale_hash128 hash;
+	struct shale_extent e = {.ino = ino, .off = p->off};
 	struct shale_chunk chunk;
-	uint64_t extent, left = p->len;
+	uint64_t left = p->len;
 	uint32_t at;
-
-	if (p->chunk == SHALE_HOLE)
-		return shale_tree_build_extent(c->build, &e, NULL, err);
 	int r = shale_tree_chunk_seek(tree, p->chunk, p->skip, &at,
 				      &e.chunk_off, err);
-	if (r == 0 && p->packed)
-		r = shale_tree_packed(tree, p->packed - 1, &extent, &hash, err);
+
 	while (r == 0 && left) {
 		r = shale_tree_chunk(tree, at, &chunk, err);
 		if (r < 0)
@@ -205,14 +203,72 @@ static int add_piece(struct compose *c, uint64_t ino,
 		e.len = chunk.len - e.chunk_off;
 		if (e.len > left)
 			e.len = left;
-		bool whole = p->packed && e.len == p->len;
-		r = add_extent(c, &chunk, &e, whole ? &hash : NULL, err);
+		r = add_extent(c, &chunk, &e, e.len == p->len ? packed : NULL,
+			       err);
 		left -= e.len;
 		e.off += e.len;
 		e.chunk_off = 0;
 		at++;
 	}
 	return r;
+}
+
+/* Say what the sources under the clone's own have, run by run. */
+static int add_clone(struct compose *c, uint64_t ino,
+		     const struct shale_compose_piece *p, struct shale_err *err)
+{
+	int r = 0;
+
+	for (uint64_t done = 0; r == 0 && done < p->len;) {
+		struct shale_clone_run run;
+		r = shale_clone_run(c->trees, p->source, c->bottom, p->clone,
+				    p->skip + done, p->len - done, &run, err);
+		if (r < 0)
+			break;
+		struct shale_extent e = {.ino = ino,
+					 .off = p->off + done,
+					 .len = run.len,
+					 .chunk = SHALE_HOLE};
+		struct shale_compose_piece part = {.off = e.off,
+						   .len = run.len,
+						   .skip = run.skip,
+						   .chunk = run.chunk};
+		switch (run.kind) {
+		case SHALE_CLONE_CHUNKS:
+			r = add_chunks(c, run.tree, ino, &part, NULL, err);
+			break;
+		case SHALE_CLONE_BELOW:
+			e.chunk = SHALE_CLONE;
+			e.clone_ino = run.ino;
+			e.clone_off = run.off;
+			/* fall through */
+		case SHALE_CLONE_HOLE:
+			r = shale_tree_build_extent(c->build, &e, NULL, err);
+		}
+		done += run.len;
+	}
+	return r;
+}
+
+static int add_piece(struct compose *c, uint64_t ino,
+		     const struct shale_compose_piece *p, struct shale_err *err)
+{
+	const struct shale_tree *tree = c->sources[p->source].tree;
+	struct shale_extent hole = {
+		.ino = ino, .off = p->off, .len = p->len, .chunk = SHALE_HOLE};
+	struct shale_hash128 hash;
+	uint64_t extent;
+
+	if (p->chunk == SHALE_HOLE)
+		return shale_tree_build_extent(c->build, &hole, NULL, err);
+	if (p->chunk == SHALE_CLONE)
+		return add_clone(c, ino, p, err);
+	int r = 0;
+	if (p->packed)
+		r = shale_tree_packed(tree, p->packed - 1, &extent, &hash, err);
+	return r < 0 ? r
+		     : add_chunks(c, tree, ino, p, p->packed ? &hash : NULL,
+				  err);
 }
 
 /*
@@ -443,7 +499,7 @@ int shale_tree_compose(struct shale_tree *const *trees, size_t n, bool bottom,
 		       int fd, struct shale_digest *digest, uint64_t *size,
 		       struct shale_err *err)
 {
-	struct compose c = {.n = n, .bottom = bottom};
+	struct compose c = {.n = n, .trees = trees, .bottom = bottom};
 
 	c.sources = calloc(n + 1, sizeof(*c.sources));
 	if (!c.sources)

@@ -147,7 +147,7 @@ static void add_extent(struct shale_tree_build *b, uint64_t ino, uint64_t off,
 		       uint64_t len, uint32_t chunk, uint32_t chunk_off,
 		       const struct shale_hash128 *packed)
 {
-	struct shale_extent e = {ino, off, len, chunk, chunk_off};
+	struct shale_extent e = {ino, off, len, chunk, chunk_off, 0, 0};
 	CHECK_OK(shale_tree_build_extent(b, &e, packed, &err));
 }
 
@@ -580,15 +580,15 @@ TEST(records_that_no_reader_takes_are_not_added)
 TEST(an_extent_must_lie_in_its_chunk)
 {
 	static const struct shale_extent extents[] = {
-		{2, 0, 1001, 0, 0},
-		{2, 0, 1, 0, 1000},
-		{2, 0, 501, 0, 500},
-		{2, 0, 0, 0, 0},
-		{2, 0, 1, 4, 0},
-		{0, 0, 1, 0, 0},
-		{2, 0, 1, SHALE_HOLE, 1},
-		{2, INT64_MAX, 1, SHALE_HOLE, 0},
-		{2, 1, INT64_MAX, SHALE_HOLE, 0},
+		{2, 0, 1001, 0, 0, 0, 0},
+		{2, 0, 1, 0, 1000, 0, 0},
+		{2, 0, 501, 0, 500, 0, 0},
+		{2, 0, 0, 0, 0, 0, 0},
+		{2, 0, 1, 4, 0, 0, 0},
+		{0, 0, 1, 0, 0, 0, 0},
+		{2, 0, 1, SHALE_HOLE, 1, 0, 0},
+		{2, INT64_MAX, 1, SHALE_HOLE, 0, 0, 0},
+		{2, 1, INT64_MAX, SHALE_HOLE, 0, 0, 0},
 	};
 	struct shale_tree_build *b = new_build();
 
