@@ -118,7 +118,7 @@ int main(int argc, char **argv)
 	size_t n = strtoull(argv[4], NULL, 0), at;
 	hook = argv[5];
 
-	uint64_t *numbers = malloc((n + 1) * sizeof(*numbers));
+	uint64_t *numbers = calloc(n + 1, sizeof(*numbers));
 	for (size_t i = 0; i < n; i++)
 		numbers[i] = i;
 	if (!run(numbers, n, &at)) {
