@@ -47,3 +47,8 @@ check_PROGRAMS += tests/unit/tree-test
 TESTS += tests/unit/tree-test
 tests_unit_tree_test_SOURCES = tests/unit/tree-test.c tests/lib/table_sums.h
 tests_unit_tree_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
+
+check_PROGRAMS += tests/unit/compose-test
+TESTS += tests/unit/compose-test
+tests_unit_compose_test_SOURCES = tests/unit/compose-test.c
+tests_unit_compose_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)

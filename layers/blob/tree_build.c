@@ -32,7 +32,8 @@ void shale_tree_build_free(struct shale_tree_build *b)
 		return;
 	struct shale_buf *const bufs[] = {
 		&b->inodes,  &b->dirents, &b->text,   &b->xattrs, &b->lists,
-		&b->extents, &b->packed,  &b->chunks, &b->blobs,  &b->clones};
+		&b->extents, &b->packed,  &b->chunks, &b->blobs,  &b->clones,
+		&b->forgotten};
 	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
 		shale_buf_release(bufs[i]);
 	shale_intern_release(&b->list_ids);

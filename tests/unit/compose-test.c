@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/base/buf.h"
+#include "layers/blob/tree_build.h"
+#include "layers/blob/tree_check.h"
+#include "tests/lib/check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Trees are made of random layers over a small world, and read by the simplest
+ * reader there can be: it applies record after record.  Composing any
+ * neighbours must not change what it sees.
+ */
+
+enum { INOS = 24, NAMES = 6, SIZE = 300, LAYERS = 6, CHUNKS = 8 };
+
+static struct shale_err err;
+
+/* --------------------------------------------------------------- the world */
+
+/* One byte of content: which blob, where in it; 0: a zero. */
+typedef uint32_t cell;
+
+struct node {
+	bool alive, dead; /* dead: was there once, and comes back never */
+	struct shale_attr attr;
+	char target[8];
+	char xattr[8]; /* value of user.x; "": none */
+	cell content[SIZE];
+};
+
+struct world {
+	struct node node[INOS]; /* by inode number */
+	uint64_t name[INOS][NAMES];
+};
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(shale_test_random() % n);
+}
+
+/* An inode's type never changes. */
+static uint32_t type_of(uint64_t ino)
+{
+	if (ino == 1 || ino % 5 == 0)
+		return S_IFDIR;
+	return ino % 5 == 1 ? S_IFLNK : ino % 7 == 2 ? S_IFBLK : S_IFREG;
+}
+
+/* ------------------------------------------------------------ making layers */
+
+/* The layer being made, and the world as it will be. */
+struct maker {
+	struct shale_tree_build *build;
+	struct world *world;
+	uint8_t layer;
+	uint32_t chunk[CHUNKS];
+	uint32_t len[CHUNKS], off[CHUNKS];
+};
+
+static cell cell_at(const struct maker *m, unsigned chunk, uint32_t off)
+{
+	return (cell)(m->layer + 1) << 16 | (m->off[chunk] + off);
+}
+
+static void make_chunks(struct maker *m)
+{
+	struct shale_digest own = {{0}};
+	uint32_t blob, off = 1;
+
+	own.b[0] = m->layer;
+	CHECK_OK(shale_tree_build_blob(m->build, &own, 65536, &blob, &err));
+	for (unsigned i = 0; i < CHUNKS; i++) {
+		m->len[i] = 1 + below(60);
+		m->off[i] = off;
+		struct shale_chunk c = {
+			.len = m->len[i], .stored = m->len[i], .off = off};
+		c.hash = shale_xxh128(&off, sizeof(off));
+		CHECK_OK(shale_tree_build_chunk(m->build, &c, blob,
+						&m->chunk[i], &err));
+		off += m->len[i];
+	}
+}
+
+static void put_extent(struct maker *m, uint64_t ino, uint64_t off,
+		       uint32_t len, unsigned chunk, uint32_t chunk_off,
+		       bool packed)
+{
+	struct shale_extent e = {ino, off, len,
+				 chunk < CHUNKS ? m->chunk[chunk] : SHALE_HOLE,
+				 chunk_off};
+	cell *at = m->world->node[ino].content + off;
+
+	for (uint32_t i = 0; i < len; i++)
+		at[i] = chunk < CHUNKS ? cell_at(m, chunk, chunk_off + i) : 0;
+	struct shale_hash128 hash = shale_xxh128(at, len * sizeof(*at));
+	CHECK_OK(shale_tree_build_extent(m->build, &e, packed ? &hash : NULL,
+					 &err));
+}
+
+/* Random extents within [0, size). */
+static void put_content(struct maker *m, uint64_t ino, uint64_t size,
+			bool holes)
+{
+	uint64_t off = below(40);
+	unsigned chunk = below(CHUNKS);
+
+	while (off < size && below(8)) {
+		uint32_t left = (uint32_t)(size - off);
+		if (holes && below(3) == 0) {
+			uint32_t len = 1 + below(left > 50 ? 50 : left);
+			put_extent(m, ino, off, len, CHUNKS, 0, false);
+			off += len;
+			continue;
+		}
+		uint32_t from = below(3) ? 0 : below(m->len[chunk]);
+		uint32_t len = m->len[chunk] - from;
+		if (len > left)
+			len = left;
+		put_extent(m, ino, off, len, chunk, from, below(4) == 0);
+		off += len + (below(3) ? 0 : below(30));
+		chunk = below(3) ? (chunk + 1) % CHUNKS : below(CHUNKS);
+	}
+}
+
+static void make_file(struct maker *m, struct shale_inode *in, bool fresh)
+{
+	struct node *node = &m->world->node[in->attr.ino];
+	cell *c = node->content;
+	unsigned say = fresh ? 1 + below(2) : below(3);
+
+	in->attr.size = below(4) ? below(SIZE + 1) : node->attr.size;
+	if (say == SHALE_CONTENT_SAME)
+		in->attr.size = node->attr.size;
+	in->content = say;
+	if (say == SHALE_CONTENT_REPLACED) {
+		memset(c, 0, sizeof(node->content));
+	} else if (say == SHALE_CONTENT_PATCHED) {
+		uint64_t most = node->attr.size < in->attr.size
+					? node->attr.size
+					: in->attr.size;
+		in->limit = below(2) ? most : below((unsigned)most + 1);
+		memset(c + in->limit, 0, (SIZE - in->limit) * sizeof(*c));
+	}
+	if (say != SHALE_CONTENT_SAME)
+		put_content(m, in->attr.ino, in->attr.size,
+			    say == SHALE_CONTENT_PATCHED);
+}
+
+static void make_inode(struct maker *m, uint64_t ino)
+{
+	struct node *node = &m->world->node[ino];
+	bool fresh = !node->alive;
+	struct shale_buf xattrs = {0};
+	struct shale_inode in = {
+		.attr = {.ino = ino,
+			 .mode = type_of(ino) | below(01000),
+			 .uid = below(100),
+			 .nlink = 1,
+			 .mtime.tv_sec = below(1000)},
+	};
+
+	if (below(2))
+		snprintf(node->xattr, sizeof(node->xattr), "%u", below(5));
+	if (node->xattr[0]) {
+		CHECK_OK(shale_xattr_append(&xattrs, "user.x", node->xattr,
+					    strlen(node->xattr), &err));
+		in.xattrs = xattrs.data;
+		in.xattr_len = (uint32_t)xattrs.len;
+	}
+	if (S_ISLNK(in.attr.mode)) {
+		snprintf(node->target, sizeof(node->target), "t%u", below(999));
+		in.target = node->target;
+		in.attr.size = strlen(node->target);
+	} else if (S_ISBLK(in.attr.mode)) {
+		in.attr.rdev_minor = below(9);
+	} else if (S_ISREG(in.attr.mode)) {
+		make_file(m, &in, fresh);
+	}
+	CHECK_OK(shale_tree_build_inode(m->build, &in, &err));
+	shale_buf_release(&xattrs);
+	node->alive = true;
+	node->attr = in.attr;
+}
+
+static void kill_inode(struct maker *m, uint64_t ino)
+{
+	struct shale_inode in = {.attr.ino = ino};
+
+	m->world->node[ino] = (struct node){.dead = true};
+	CHECK_OK(shale_tree_build_inode(m->build, &in, &err));
+}
+
+/* Give each name of a living directory to somebody, or to nobody. */
+static void make_names(struct maker *m, uint64_t dir)
+{
+	for (unsigned i = 0; i < NAMES; i++) {
+		uint64_t ino = below(INOS), *now = &m->world->name[dir][i];
+		char name[2] = {(char)('a' + i), 0};
+		bool stale = *now && !m->world->node[*now].alive;
+		if (below(3) && !stale)
+			continue;
+		if (ino && !m->world->node[ino].alive)
+			ino = 0;
+		if (ino == 0 && *now == 0 && below(2))
+			continue; /* else: a deletion of nothing */
+		struct shale_dirent d = {
+			dir, ino, name, 1,
+			(uint8_t)(ino ? type_of(ino) >> 12 : 0)};
+		CHECK_OK(shale_tree_build_dirent(m->build, &d, &err));
+		*now = ino;
+	}
+}
+
+static struct shale_tree *make_layer(struct world *world, uint8_t layer)
+{
+	struct maker m = {.world = world, .layer = layer};
+	struct shale_tree *tree;
+	int fd = memfd_create("layer", MFD_CLOEXEC);
+
+	CHECK_OK(shale_tree_build_new(&m.build, &err));
+	make_chunks(&m);
+	for (uint64_t ino = 1; ino < INOS; ino++) {
+		struct node *node = &world->node[ino];
+		if (ino > 1 && node->alive && below(8) == 0)
+			kill_inode(&m, ino);
+		else if (!node->dead && (below(2) || (ino == 1 && !layer)))
+			make_inode(&m, ino);
+	}
+	for (uint64_t dir = 1; dir < INOS; dir++) {
+		if (world->node[dir].alive && type_of(dir) == S_IFDIR)
+			make_names(&m, dir);
+		else
+			memset(world->name[dir], 0, sizeof(world->name[dir]));
+	}
+	CHECK_OK(shale_tree_build_finish(m.build, fd, INOS, NULL, NULL, &err));
+	shale_tree_build_free(m.build);
+	CHECK_OK(shale_tree_open(&tree, fd, "layer", &err));
+	CHECK_OK(shale_tree_check(tree, &err));
+	close(fd);
+	return tree;
+}
+
+/* ------------------------------------------------------- the simple reader */
+
+static void read_extent(const struct shale_tree *t,
+			const struct shale_extent *e, cell *out)
+{
+	struct shale_chunk c;
+	uint32_t at, off;
+
+	for (uint64_t i = 0; i < e->len; i++) {
+		if (e->chunk == SHALE_HOLE) {
+			out[i] = 0;
+			continue;
+		}
+		CHECK_OK(shale_tree_chunk_seek(t, e->chunk, e->chunk_off + i,
+					       &at, &off, &err));
+		CHECK_OK(shale_tree_chunk(t, at, &c, &err));
+		out[i] =
+			(cell)(c.blob.b[0] + 1) << 16 | (uint32_t)(c.off + off);
+	}
+}
+
+static void read_content(const struct shale_tree *t,
+			 const struct shale_inode *in, cell *out)
+{
+	uint64_t first, n, keep = SIZE;
+	struct shale_extent e;
+
+	if (in->content == SHALE_CONTENT_SAME)
+		return;
+	keep = in->content == SHALE_CONTENT_PATCHED ? in->limit : 0;
+	for (uint64_t i = keep; i < SIZE; i++)
+		out[i] = 0;
+	CHECK_OK(shale_tree_extents_of(t, in->attr.ino, &first, &n, &err));
+	for (uint64_t i = first; i < first + n; i++) {
+		CHECK_OK(shale_tree_extent(t, i, &e, &err));
+		read_extent(t, &e, out + e.off);
+	}
+}
+
+static void read_inode(const struct shale_tree *t, const struct shale_inode *in,
+		       struct node *node)
+{
+	struct shale_xattr x;
+
+	if (in->attr.mode == 0) {
+		*node = (struct node){.dead = true};
+		return;
+	}
+	node->alive = true;
+	node->attr = in->attr;
+	memset(node->xattr, 0, sizeof(node->xattr));
+	if (shale_xattr_find(in->xattrs, in->xattr_len, "user.x", &x, &err) ==
+	    0)
+		memcpy(node->xattr, x.value, x.value_len);
+	memset(node->target, 0, sizeof(node->target));
+	if (S_ISLNK(in->attr.mode))
+		memcpy(node->target, in->target, in->attr.size);
+	if (S_ISREG(in->attr.mode))
+		read_content(t, in, node->content);
+}
+
+static void read_world(struct shale_tree *const *trees, size_t n,
+		       struct world *out)
+{
+	struct shale_inode in;
+	struct shale_dirent d;
+
+	memset(out, 0, sizeof(*out));
+	for (size_t t = 0; t < n; t++) {
+		uint64_t inodes = shale_tree_count(trees[t], SHALE_TREE_INODES);
+		uint64_t names = shale_tree_count(trees[t], SHALE_TREE_DIRENTS);
+		for (uint64_t i = 0; i < inodes; i++) {
+			CHECK_OK(shale_tree_inode(trees[t], i, &in, &err));
+			read_inode(trees[t], &in, &out->node[in.attr.ino]);
+		}
+		for (uint64_t i = 0; i < names; i++) {
+			CHECK_OK(shale_tree_dirent(trees[t], i, &d, &err));
+			out->name[d.dir][d.name[0] - 'a'] = d.ino;
+		}
+	}
+	for (uint64_t dir = 0; dir < INOS; dir++)
+		if (!out->node[dir].alive)
+			memset(out->name[dir], 0, sizeof(out->name[dir]));
+}
+
+static void same_world(const struct world *got, const struct world *want)
+{
+	for (uint64_t ino = 1; ino < INOS; ino++) {
+		const struct node *a = &got->node[ino], *b = &want->node[ino];
+		CHECK_INT(a->alive, b->alive);
+		if (!a->alive)
+			continue;
+		CHECK_INT(a->attr.mode, b->attr.mode);
+		CHECK_INT(a->attr.uid, b->attr.uid);
+		CHECK_INT(a->attr.size, b->attr.size);
+		CHECK_INT(a->attr.mtime.tv_sec, b->attr.mtime.tv_sec);
+		CHECK_INT(a->attr.rdev_minor, b->attr.rdev_minor);
+		CHECK_STR(a->target, b->target);
+		CHECK_STR(a->xattr, b->xattr);
+		if (S_ISREG(a->attr.mode))
+			CHECK_MEM(a->content, b->content,
+				  a->attr.size * sizeof(cell));
+	}
+	CHECK_MEM(got->name, want->name, sizeof(got->name));
+}
+
+/* ------------------------------------------------------------------- tests */
+
+static struct shale_tree *compose(struct shale_tree *const *trees, size_t n,
+				  bool bottom, struct shale_digest *digest)
+{
+	struct shale_tree *tree;
+	uint64_t size;
+	int fd = memfd_create("composed", MFD_CLOEXEC);
+
+	CHECK_OK(shale_tree_compose(trees, n, bottom, fd, digest, &size, &err));
+	CHECK_OK(shale_tree_open(&tree, fd, "composed", &err));
+	CHECK_OK(shale_tree_check(tree, &err));
+	close(fd);
+	return tree;
+}
+
+/* Every packed extent has the hash of its content. */
+static void check_packed(const struct shale_tree *t)
+{
+	uint64_t n = shale_tree_count(t, SHALE_TREE_PACKED), extent;
+	struct shale_hash128 hash, want;
+	struct shale_extent e;
+	cell content[SIZE];
+
+	for (uint64_t i = 0; i < n; i++) {
+		CHECK_OK(shale_tree_packed(t, i, &extent, &hash, &err));
+		CHECK_OK(shale_tree_extent(t, extent, &e, &err));
+		read_extent(t, &e, content);
+		want = shale_xxh128(content, e.len * sizeof(cell));
+		CHECK_MEM(&hash, &want, sizeof(hash));
+	}
+}
+
+static void check_no_tombstones(const struct shale_tree *t)
+{
+	struct shale_inode in;
+	struct shale_dirent d;
+
+	for (uint64_t i = 0; i < shale_tree_count(t, SHALE_TREE_INODES); i++) {
+		CHECK_OK(shale_tree_inode(t, i, &in, &err));
+		CHECK(in.attr.mode != 0);
+		CHECK(in.content != SHALE_CONTENT_PATCHED);
+	}
+	for (uint64_t i = 0; i < shale_tree_count(t, SHALE_TREE_DIRENTS); i++) {
+		CHECK_OK(shale_tree_dirent(t, i, &d, &err));
+		CHECK(d.ino != 0);
+	}
+}
+
+/* Compose layers [from, to) of a stack and look at the stack again. */
+static void compose_range(struct shale_tree *const *trees, size_t n,
+			  size_t from, size_t to, const struct world *want)
+{
+	struct shale_tree *stack[LAYERS];
+	struct shale_digest one, two;
+	static struct world got;
+	size_t at = 0;
+
+	struct shale_tree *tree =
+		compose(trees + from, to - from, from == 0, &one);
+	struct shale_tree *again =
+		compose(trees + from, to - from, from == 0, &two);
+	CHECK(shale_digest_equal(&one, &two));
+	shale_tree_close(again);
+	check_packed(tree);
+	if (from == 0)
+		check_no_tombstones(tree);
+
+	for (size_t i = 0; i < from; i++)
+		stack[at++] = trees[i];
+	stack[at++] = tree;
+	for (size_t i = to; i < n; i++)
+		stack[at++] = trees[i];
+	read_world(stack, at, &got);
+	same_world(&got, want);
+	shale_tree_close(tree);
+}
+
+TEST(composing_any_neighbours_changes_nothing_that_is_seen)
+{
+	static struct world world, got;
+
+	for (int round = 0; round < 40; round++) {
+		struct shale_tree *trees[LAYERS];
+		memset(&world, 0, sizeof(world));
+		for (uint8_t i = 0; i < LAYERS; i++)
+			trees[i] = make_layer(&world, i);
+		read_world(trees, LAYERS, &got);
+		same_world(&got, &world);
+		for (size_t from = 0; from < LAYERS; from++)
+			for (size_t to = from + 1; to <= LAYERS; to++)
+				compose_range(trees, LAYERS, from, to, &world);
+		for (size_t i = 0; i < LAYERS; i++)
+			shale_tree_close(trees[i]);
+	}
+}
+
+TEST(composing_in_steps_gives_what_composing_at_once_gives)
+{
+	static struct world world, got;
+
+	for (int round = 0; round < 40; round++) {
+		struct shale_tree *trees[LAYERS], *whole;
+		memset(&world, 0, sizeof(world));
+		for (uint8_t i = 0; i < LAYERS; i++)
+			trees[i] = make_layer(&world, i);
+		whole = trees[LAYERS - 1];
+		for (size_t i = LAYERS - 1; i-- > 0;) {
+			struct shale_tree *pair[2] = {trees[i], whole};
+			struct shale_tree *next =
+				compose(pair, 2, i == 0, NULL);
+			shale_tree_close(trees[i]);
+			shale_tree_close(whole);
+			whole = next;
+		}
+		read_world(&whole, 1, &got);
+		same_world(&got, &world);
+		check_packed(whole);
+		shale_tree_close(whole);
+	}
+}
+
+/* --- one behaviour each, on layers made by hand */
+
+static struct maker start(uint8_t layer)
+{
+	static struct world scratch;
+	struct maker m = {.world = &scratch, .layer = layer};
+
+	CHECK_OK(shale_tree_build_new(&m.build, &err));
+	make_chunks(&m);
+	return m;
+}
+
+static void say_file(struct maker *m, uint64_t ino,
+		     enum shale_content_kind content, uint64_t size,
+		     uint64_t limit)
+{
+	struct shale_inode in = {.attr = {.ino = ino,
+					  .mode = S_IFREG | 0644,
+					  .nlink = 1,
+					  .size = size},
+				 .content = content,
+				 .limit = limit};
+	CHECK_OK(shale_tree_build_inode(m->build, &in, &err));
+}
+
+static struct shale_tree *finish(struct maker *m)
+{
+	struct shale_tree *tree;
+	int fd = memfd_create("layer", MFD_CLOEXEC);
+
+	CHECK_OK(shale_tree_build_finish(m->build, fd, INOS, NULL, NULL, &err));
+	shale_tree_build_free(m->build);
+	CHECK_OK(shale_tree_open(&tree, fd, "layer", &err));
+	close(fd);
+	return tree;
+}
+
+static void close_all(struct shale_tree **trees, size_t n)
+{
+	while (n)
+		shale_tree_close(trees[--n]);
+}
+
+TEST(a_run_of_chunks_is_one_extent_on_each_side_of_a_patch)
+{
+	struct shale_tree *trees[2], *t;
+	struct shale_extent e;
+	struct maker m = start(0);
+	uint64_t size = 0;
+
+	for (unsigned i = 0; i < CHUNKS; i++) {
+		put_extent(&m, 2, size, m.len[i], i, 0, false);
+		size += m.len[i];
+	}
+	uint64_t cut = m.len[0] + m.len[1] + m.len[2] - 1;
+	say_file(&m, 2, SHALE_CONTENT_REPLACED, size, 0);
+	trees[0] = finish(&m);
+	m = start(1);
+	put_extent(&m, 2, cut, 1, 0, 0, false);
+	say_file(&m, 2, SHALE_CONTENT_PATCHED, size, size);
+	trees[1] = finish(&m);
+
+	t = compose(trees, 2, true, NULL);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_EXTENTS), 3);
+	CHECK_OK(shale_tree_extent(t, 0, &e, &err));
+	CHECK_INT(e.len, cut);
+	CHECK_OK(shale_tree_extent(t, 2, &e, &err));
+	CHECK_INT(e.off, cut + 1);
+	CHECK_INT(e.len, size - cut - 1);
+	shale_tree_close(t);
+	close_all(trees, 2);
+}
+
+TEST(a_hole_in_a_patch_stays_said_until_nothing_lies_below)
+{
+	struct shale_tree *trees[2], *t;
+	struct shale_extent e;
+	struct maker m = start(0);
+
+	say_file(&m, 2, SHALE_CONTENT_PATCHED, 100, 90);
+	put_extent(&m, 2, 10, 20, CHUNKS, 0, false);
+	trees[0] = finish(&m);
+	m = start(1);
+	say_file(&m, 2, SHALE_CONTENT_PATCHED, 80, 70);
+	put_extent(&m, 2, 20, 1, 0, 0, false);
+	trees[1] = finish(&m);
+
+	t = compose(trees, 2, false, NULL);
+	struct shale_inode in;
+	CHECK_OK(shale_tree_inode(t, 0, &in, &err));
+	CHECK_INT(in.content, SHALE_CONTENT_PATCHED);
+	CHECK_INT(in.limit, 70);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_EXTENTS), 3);
+	CHECK_OK(shale_tree_extent(t, 2, &e, &err));
+	CHECK_INT(e.chunk, SHALE_HOLE);
+	CHECK_INT(e.off, 21);
+	CHECK_INT(e.len, 9);
+	shale_tree_close(t);
+
+	t = compose(trees, 2, true, NULL);
+	CHECK_OK(shale_tree_inode(t, 0, &in, &err));
+	CHECK_INT(in.content, SHALE_CONTENT_REPLACED);
+	CHECK_INT(in.limit, 0);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_EXTENTS), 1);
+	shale_tree_close(t);
+	close_all(trees, 2);
+}
+
+TEST(a_packed_extent_keeps_its_hash_unless_it_is_cut)
+{
+	struct shale_tree *trees[2], *t;
+	struct maker m = start(0);
+
+	for (uint64_t ino = 2; ino < 5; ino++) {
+		say_file(&m, ino, SHALE_CONTENT_REPLACED, m.len[0], 0);
+		put_extent(&m, ino, 0, m.len[0], 0, 0, true);
+	}
+	trees[0] = finish(&m);
+	m = start(1);
+	say_file(&m, 3, SHALE_CONTENT_PATCHED, 100, 0); /* truncated */
+	trees[1] = finish(&m);
+
+	t = compose(trees, 2, true, NULL);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_PACKED), 2);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_EXTENTS), 2);
+	check_packed(t);
+	shale_tree_close(t);
+	close_all(trees, 2);
+}
+
+TEST(names_go_with_their_directory)
+{
+	struct shale_tree *trees[2], *t;
+	struct maker m = start(0);
+	struct shale_inode dir = {
+		.attr = {.ino = 5, .mode = S_IFDIR | 0755, .nlink = 2}};
+	struct shale_dirent d = {5, 2, "a", 1, S_IFREG >> 12};
+
+	say_file(&m, 2, SHALE_CONTENT_REPLACED, 0, 0);
+	CHECK_OK(shale_tree_build_inode(m.build, &dir, &err));
+	CHECK_OK(shale_tree_build_dirent(m.build, &d, &err));
+	trees[0] = finish(&m);
+	m = start(1);
+	dir.attr = (struct shale_attr){.ino = 5};
+	CHECK_OK(shale_tree_build_inode(m.build, &dir, &err));
+	trees[1] = finish(&m);
+
+	t = compose(trees, 2, true, NULL);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_DIRENTS), 0);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_INODES), 1);
+	shale_tree_close(t);
+	t = compose(trees, 2, false, NULL);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_INODES), 2);
+	CHECK_OK(shale_tree_dirent(t, 0, &d, &err));
+	CHECK_INT(d.ino, 0);
+	shale_tree_close(t);
+	close_all(trees, 2);
+}
+
+TEST(nothing_below_a_deleted_inode_comes_back)
+{
+	struct shale_tree *trees[3], *t;
+	struct maker m = start(0);
+	struct shale_inode in = {.attr.ino = 2};
+
+	say_file(&m, 2, SHALE_CONTENT_REPLACED, 50, 0);
+	put_extent(&m, 2, 0, 1, 0, 0, false);
+	trees[0] = finish(&m);
+	m = start(1);
+	CHECK_OK(shale_tree_build_inode(m.build, &in, &err));
+	trees[1] = finish(&m);
+	m = start(2);
+	say_file(&m, 2, SHALE_CONTENT_PATCHED, 50, 50);
+	trees[2] = finish(&m);
+
+	for (int from = 0; from < 2; from++) {
+		t = compose(trees + from, 3 - (size_t)from, false, NULL);
+		CHECK_OK(shale_tree_inode(t, 0, &in, &err));
+		CHECK_INT(in.content, SHALE_CONTENT_REPLACED);
+		CHECK_INT(shale_tree_count(t, SHALE_TREE_EXTENTS), 0);
+		shale_tree_close(t);
+	}
+	close_all(trees, 3);
+}
+
+TEST(composing_one_tree_or_none_works)
+{
+	static struct world world, got;
+	struct shale_tree *tree, *t;
+
+	memset(&world, 0, sizeof(world));
+	tree = make_layer(&world, 0);
+	t = compose(&tree, 1, true, NULL);
+	read_world(&t, 1, &got);
+	same_world(&got, &world);
+	shale_tree_close(t);
+	shale_tree_close(tree);
+	t = compose(NULL, 0, true, NULL);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_INODES), 0);
+	shale_tree_close(t);
+}
