@@ -92,9 +92,13 @@ static void put_extent(struct maker *m, uint64_t ino, uint64_t off,
 		       uint32_t len, unsigned chunk, uint32_t chunk_off,
 		       bool packed)
 {
-	struct shale_extent e = {ino, off, len,
-				 chunk < CHUNKS ? m->chunk[chunk] : SHALE_HOLE,
-				 chunk_off};
+	struct shale_extent e = {
+		.ino = ino,
+		.off = off,
+		.len = len,
+		.chunk = chunk < CHUNKS ? m->chunk[chunk] : SHALE_HOLE,
+		.chunk_off = chunk_off,
+	};
 	cell *at = m->world->node[ino].content + off;
 
 	for (uint32_t i = 0; i < len; i++)
