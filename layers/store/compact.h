@@ -14,6 +14,13 @@
  * later one, which never waits for it.
  */
 
+/*
+ * Which run [*first, *end) of a chain (bottom first) to merge next; false: all
+ * is well.  Pure.
+ */
+bool shale_compact_choose(const struct shale_layer_desc *trees, size_t n,
+			  size_t *first, size_t *end);
+
 /* After a publication: merge what `v` should have merged, if anything. */
 int shale_compact_prepare(struct shale_store *store,
 			  const struct shale_version *v, struct shale_err *err);

@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += layers/store/libstore.a
 layers_store_libstore_a_SOURCES = \
-	layers/store/compact.h \
+	layers/store/compact.c layers/store/compact.h \
+	layers/store/compact_file.c layers/store/compact_file.h \
+	layers/store/data_blobs.c \
 	layers/store/description.c \
+	layers/store/index_cache.c layers/store/index_cache.h \
 	layers/store/json.c layers/store/json.h \
+	layers/store/lease.c layers/store/lease.h \
+	layers/store/lock.c layers/store/lock.h \
 	layers/store/manifest.c \
 	layers/store/oci.h \
 	layers/store/oci_index.c \
 	layers/store/oci_item.c layers/store/oci_item.h \
+	layers/store/open.c \
 	layers/store/path.c \
+	layers/store/publish.c \
 	layers/store/ref.c layers/store/ref.h \
-	layers/store/store.h \
+	layers/store/resolve.c \
+	layers/store/store.c layers/store/store.h layers/store/store_impl.h \
 	layers/store/time.c \
-	layers/store/version.h
+	layers/store/version.c layers/store/version.h
 
 LIBS_STORE = layers/store/libstore.a $(LIBS_INDEX) $(JANSSON_LIBS) $(LIBS_BASE)
 
@@ -25,3 +33,15 @@ check_PROGRAMS += tests/unit/oci-test
 TESTS += tests/unit/oci-test
 tests_unit_oci_test_SOURCES = tests/unit/oci-test.c
 tests_unit_oci_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
+
+check_PROGRAMS += tests/unit/store-test
+TESTS += tests/unit/store-test
+tests_unit_store_test_SOURCES = tests/unit/store-test.c \
+	tests/unit/stored.c tests/unit/stored.h
+tests_unit_store_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
+
+check_PROGRAMS += tests/unit/open-test
+TESTS += tests/unit/open-test
+tests_unit_open_test_SOURCES = tests/unit/open-test.c \
+	tests/unit/stored.c tests/unit/stored.h
+tests_unit_open_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)

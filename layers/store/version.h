@@ -118,7 +118,25 @@ int shale_store_tag(struct shale_store *store,
 int shale_store_untag(struct shale_store *store, const char *repo,
 		      const char *tag, bool purge, struct shale_err *err);
 
+/*
+ * The data blobs that these trees refer to, each once, in the order in which
+ * the trees name them, bottom first: what a version with these trees lists.
+ * `*out` is allocated (NULL when there are none).
+ */
+int shale_version_data_blobs(struct shale_store *store,
+			     const struct shale_layer_desc *trees, size_t n,
+			     struct shale_layer_desc **out, size_t *n_out,
+			     struct shale_err *err);
+
 /* ------------------------------------------------------ opening images */
+
+/*
+ * Open one tree blob of the store.  -EUCLEAN: missing, or its header is
+ * damaged.
+ */
+int shale_store_open_tree(struct shale_store *store,
+			  const struct shale_layer_desc *desc,
+			  struct shale_tree **out, struct shale_err *err);
 
 /* Open the trees of a version, bottom first, for contents by inode number. */
 int shale_store_open_trees(struct shale_store *store,
@@ -132,6 +150,12 @@ int shale_store_open_trees(struct shale_store *store,
 int shale_store_open_image(struct shale_store *store,
 			   struct shale_version *const *stack, size_t n,
 			   struct shale_image **out, struct shale_err *err);
+
+/*
+ * Drop a cached index in which damage was found later than at its opening, so
+ * that the next need builds it anew.
+ */
+void shale_store_drop_index(struct shale_store *store, const char *name);
 
 /*
  * Name of the index file of that image under indexes/ (made if need be), for

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/store/index_cache.h"
+
+#include "layers/base/buf.h"
+#include "layers/base/bytes.h"
+#include "layers/base/cleanup.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+enum { TRIES = 100, PATH_SIZE = 128 };
+
+/* ------------------------------------------------------------------ names */
+
+static int append_image(struct shale_buf *text,
+			const struct shale_layer_desc *trees, size_t n)
+{
+	struct le32 count = le32_make((uint32_t)n);
+	int r = shale_buf_append(text, &count, sizeof(count));
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = shale_buf_append(text, trees[i].digest.b,
+				     sizeof(trees[i].digest.b));
+	return r;
+}
+
+static void hash_name(const struct shale_buf *text, char *name)
+{
+	struct shale_digest digest;
+	shale_sha256(text->data, text->len, &digest);
+	shale_hex(name, digest.b, sizeof(digest.b));
+}
+
+int shale_index_name(struct shale_version *const *stack, size_t n, char *name)
+{
+	cleanup_buf struct shale_buf text = {0};
+	int r = 0;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = append_image(&text, stack[i]->trees, stack[i]->n_trees);
+	if (r == 0)
+		hash_name(&text, name);
+	return r;
+}
+
+int shale_index_name_trees(const struct shale_layer_desc *trees, size_t n,
+			   char *name)
+{
+	cleanup_buf struct shale_buf text = {0};
+	int r = append_image(&text, trees, n);
+	if (r == 0)
+		hash_name(&text, name);
+	return r;
+}
+
+static void path_of(const char *name, char path[PATH_SIZE])
+{
+	snprintf(path, PATH_SIZE, "indexes/%s", name);
+}
+
+/* ------------------------------------------------------------------ files */
+
+int shale_index_cache_open(struct shale_store *store, const char *name,
+			   struct shale_index **out, struct shale_err *err)
+{
+	char path[PATH_SIZE];
+	path_of(name, path);
+	cleanup_fd int fd =
+		openat(shale_store_dirfd(store), path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return shale_err_set(err, errno, "open index '%s'", name);
+
+	int r = shale_index_open(out, fd, name, err);
+	if (r == -EUCLEAN || r == -EPROTONOSUPPORT) {
+		shale_store_drop_index(store, name);
+		return -ENOENT;
+	}
+	if (r == 0 && futimens(fd, NULL) < 0) {
+		/* a store that we may only read keeps its own order */
+	}
+	return r;
+}
+
+void shale_store_drop_index(struct shale_store *store, const char *name)
+{
+	char path[PATH_SIZE];
+	path_of(name, path);
+	unlinkat(shale_store_dirfd(store), path, 0);
+}
+
+void shale_index_cache_abandon(struct shale_store *store, const char *tmp)
+{
+	shale_store_drop_index(store, tmp);
+}
+
+int shale_index_cache_create(struct shale_store *store, int *out, char *tmp,
+			     struct shale_err *err)
+{
+	for (int i = 0; i < TRIES; i++) {
+		char path[PATH_SIZE];
+		uint64_t random;
+		struct stat st;
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return shale_err_set(err, errno, "make an index");
+		snprintf(tmp, 64, ".%016llx", (unsigned long long)random);
+		path_of(tmp, path);
+		cleanup_fd int fd =
+			openat(shale_store_dirfd(store), path,
+			       O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return shale_err_set(err, errno, "make an index");
+		/* somebody who trims may have had it before our lock */
+		if (flock(fd, LOCK_EX) == 0 && fstat(fd, &st) == 0 &&
+		    st.st_nlink > 0) {
+			*out = steal_fd(&fd);
+			return 0;
+		}
+	}
+	return shale_err_say(err, EBUSY, "cannot make an index in %s",
+			     shale_store_path(store));
+}
+
+int shale_index_cache_publish(struct shale_store *store, int fd,
+			      const char *tmp, const char *name,
+			      struct shale_err *err)
+{
+	int dirfd = shale_store_dirfd(store);
+	char from[PATH_SIZE], to[PATH_SIZE];
+	path_of(tmp, from);
+	path_of(name, to);
+
+	/*
+	 * Without the sync a power cut could leave a good header over blocks
+	 * that are not there, and only a mount's reader would find out.
+	 */
+	if (fdatasync(fd) < 0 || renameat(dirfd, from, dirfd, to) < 0) {
+		int r = shale_err_set(err, errno, "publish index '%s'", name);
+		unlinkat(dirfd, from, 0);
+		return r;
+	}
+	return shale_index_cache_trim(store, SHALE_INDEXES_MAX,
+				      SHALE_INDEXES_MAX_BYTES, err);
+}
+
+/* --------------------------------------------------------------- trimming */
+
+struct file {
+	char name[SHALE_INDEX_NAME];
+	struct timespec used;
+	uint64_t bytes;
+};
+
+static int newest_first(const void *pa, const void *pb)
+{
+	const struct timespec *a = &((const struct file *)pa)->used,
+			      *b = &((const struct file *)pb)->used;
+	if (a->tv_sec != b->tv_sec)
+		return a->tv_sec < b->tv_sec ? 1 : -1;
+	return (a->tv_nsec < b->tv_nsec) - (a->tv_nsec > b->tv_nsec);
+}
+
+/* Nobody holds it any more: its builder died. */
+static void remove_abandoned(int dirfd, const char *name)
+{
+	cleanup_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		unlinkat(dirfd, name, 0);
+}
+
+static int list_files(DIR *dir, struct shale_buf *files)
+{
+	for (struct dirent *d; (d = readdir(dir));) {
+		struct stat st;
+		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
+			continue;
+		if (d->d_name[0] == '.') {
+			remove_abandoned(dirfd(dir), d->d_name);
+			continue;
+		}
+		if (strlen(d->d_name) >= SHALE_INDEX_NAME ||
+		    fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) <
+			    0)
+			continue;
+		struct file f = {.used = st.st_mtim,
+				 .bytes = (uint64_t)st.st_size};
+		snprintf(f.name, sizeof(f.name), "%s", d->d_name);
+		if (shale_buf_append(files, &f, sizeof(f)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int shale_index_cache_trim(struct shale_store *store, size_t max,
+			   uint64_t max_bytes, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf files = {0};
+	int fd = openat(shale_store_dirfd(store), "indexes",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		int r = shale_err_set(err, errno, "read 'indexes'");
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	int r = list_files(dir, &files);
+	if (r == 0 && files.len) {
+		struct file *f = (struct file *)files.data;
+		size_t n = files.len / sizeof(*f);
+		uint64_t bytes = 0;
+		qsort(f, n, sizeof(*f), newest_first);
+		for (size_t i = 0; i < n; i++) {
+			bytes += f[i].bytes;
+			/* the one just used stays, however large it is */
+			if (i > 0 && (i >= max || bytes > max_bytes))
+				unlinkat(fd, f[i].name, 0);
+		}
+	}
+	closedir(dir);
+	return r < 0 ? shale_err_set(err, -r, "read 'indexes'") : 0;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/store/lease.h"
+
+#include "layers/base/cleanup.h"
+#include "layers/base/io.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+enum { TRIES = 100, LEASE_LIMIT = 1 << 20 };
+
+/* Is the file still there?  Between our open and our lock gc may remove it. */
+static bool has_name(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+int shale_store_lease(struct shale_store *store, int *out,
+		      struct shale_err *err)
+{
+	for (int i = 0; i < TRIES; i++) {
+		char name[64];
+		uint64_t random;
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return shale_err_set(err, errno, "take a lease");
+		snprintf(name, sizeof(name), "leases/%ld.%016llx",
+			 (long)getpid(), (unsigned long long)random);
+		cleanup_fd int fd =
+			openat(shale_store_dirfd(store), name,
+			       O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return shale_err_set(err, errno, "take a lease");
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0 && has_name(fd)) {
+			*out = steal_fd(&fd);
+			return 0;
+		}
+	}
+	return shale_err_say(err, EBUSY, "cannot take a lease in %s",
+			     shale_store_path(store));
+}
+
+int shale_lease_add(int fd, const struct shale_digest *manifest,
+		    struct shale_err *err)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+	if (end < 0)
+		return shale_err_set(err, errno, "extend a lease");
+	return shale_pwrite_full(fd, manifest->b, sizeof(manifest->b),
+				 (uint64_t)end, "a lease", err);
+}
+
+void shale_leases_release(struct shale_leases *leases)
+{
+	if (leases)
+		free(leases->images);
+}
+
+/* Two descriptors of one file? */
+static bool same_file(int a, const struct stat *b)
+{
+	struct stat st;
+	return a >= 0 && fstat(a, &st) == 0 && st.st_ino == b->st_ino &&
+	       st.st_dev == b->st_dev;
+}
+
+/* One lease: a dead one goes, a living one is noted. */
+static int read_lease(int dirfd, const char *name, int own,
+		      struct shale_buf *images, struct shale_leases *out,
+		      struct shale_err *err)
+{
+	struct stat st;
+	cleanup_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return shale_err_set(err, errno, "read lease '%s'", name);
+	if (same_file(own, &st))
+		return 0;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		unlinkat(dirfd, name, 0);
+		return 0;
+	}
+	/*
+	 * A lease is written right after it was made, or not at all: what
+	 * counts as its age is the name's time, not the content's.
+	 */
+	struct statx sx;
+	struct timespec taken = st.st_mtim;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) == 0 &&
+	    (sx.stx_mask & STATX_BTIME))
+		taken = (struct timespec){sx.stx_btime.tv_sec,
+					  sx.stx_btime.tv_nsec};
+	if (!out->any || taken.tv_sec < out->oldest.tv_sec ||
+	    (taken.tv_sec == out->oldest.tv_sec &&
+	     taken.tv_nsec < out->oldest.tv_nsec))
+		out->oldest = taken;
+	out->any = true;
+
+	int r = shale_read_file(dirfd, name, LEASE_LIMIT, images, err);
+	/* half a digest: its writer is about to say the rest */
+	images->len -= images->len % sizeof(struct shale_digest);
+	return r == -ENOENT ? 0 : r;
+}
+
+int shale_leases_read(struct shale_store *store, int own,
+		      struct shale_leases *out, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf images = {0};
+	struct shale_leases leases = {0};
+	int fd = openat(shale_store_dirfd(store), "leases",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		int r = shale_err_set(err, errno, "read leases");
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	int r = 0;
+	for (struct dirent *d; r == 0 && (d = readdir(dir));)
+		if (d->d_name[0] != '.')
+			r = read_lease(fd, d->d_name, own, &images, &leases,
+				       err);
+	closedir(dir);
+	if (r < 0)
+		return r;
+	leases.images = (struct shale_digest *)images.data;
+	leases.n = images.len / sizeof(struct shale_digest);
+	images = (struct shale_buf){0};
+	*out = leases;
+	return 0;
+}

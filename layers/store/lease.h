@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_STORE_LEASE_H
+#define SHALE_STORE_LEASE_H
+
+/*
+ * Leases as gc sees them.  A lease is a file in leases/ on which a living
+ * process holds a flock; what it says is a row of manifest digests (32 bytes
+ * each) that must stay although nothing names them.  Blobs that became blobs
+ * after the oldest living lease was taken must stay too: somebody may be about
+ * to name them.
+ */
+
+#include "layers/store/store.h"
+
+#include <time.h>
+
+/* Have an image stay while this lease (shale_store_lease()) lives. */
+int shale_lease_add(int fd, const struct shale_digest *manifest,
+		    struct shale_err *err);
+
+struct shale_leases {
+	bool any;
+	struct timespec oldest; /* when the oldest living lease was taken */
+	struct shale_digest *images;
+	size_t n;
+};
+
+/* The living leases but `own` (-1: none); dead ones are removed. */
+int shale_leases_read(struct shale_store *store, int own,
+		      struct shale_leases *out, struct shale_err *err);
+void shale_leases_release(struct shale_leases *leases);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/base/buf.h"
+#include "layers/store/lock.h"
+#include "layers/store/ref.h"
+#include "layers/store/store_impl.h"
+#include "layers/store/version.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------- tags */
+
+static bool is_version(const struct shale_version_entry *e,
+		       const struct shale_digest *digest, const char *repo)
+{
+	return shale_digest_equal(&e->digest, digest) &&
+	       (!repo || !strcmp(repo, e->repo));
+}
+
+/* Position of a tag's descriptor; count if there is none. */
+static size_t find_tag(const struct shale_oci_index *ix, const char *repo,
+		       const char *tag)
+{
+	size_t i = 0;
+	for (; i < shale_oci_index_count(ix); i++) {
+		const struct shale_version_entry *e =
+			shale_oci_index_entry(ix, i);
+		if (e->tag && !strcmp(e->repo, repo) && !strcmp(e->tag, tag))
+			break;
+	}
+	return i;
+}
+
+static size_t find_version(const struct shale_oci_index *ix,
+			   const struct shale_digest *digest, const char *repo,
+			   bool untagged_only)
+{
+	size_t i = 0;
+	for (; i < shale_oci_index_count(ix); i++) {
+		const struct shale_version_entry *e =
+			shale_oci_index_entry(ix, i);
+		if (is_version(e, digest, repo) && !(untagged_only && e->tag))
+			break;
+	}
+	return i;
+}
+
+/* How many descriptors a version has in a repository (NULL: in all). */
+static size_t descriptors(const struct shale_oci_index *ix,
+			  const struct shale_digest *digest, const char *repo)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < shale_oci_index_count(ix); i++)
+		n += is_version(shale_oci_index_entry(ix, i), digest, repo);
+	return n;
+}
+
+/*
+ * Take the tag off descriptor `i`.  The repository's last descriptor of a
+ * version stays, without a tag, so that the version stays in its history.
+ */
+static int drop_tag(struct shale_oci_index *ix, size_t i, struct shale_err *err)
+{
+	const struct shale_version_entry *e = shale_oci_index_entry(ix, i);
+	if (descriptors(ix, &e->digest, e->repo) == 1)
+		return shale_oci_index_set_tag(ix, i, NULL, err);
+	shale_oci_index_remove(ix, i);
+	return 0;
+}
+
+/* Point repo:tag at a version that has a descriptor somewhere. */
+static int move_tag(struct shale_oci_index *ix,
+		    const struct shale_digest *digest, const char *repo,
+		    const char *tag, struct shale_err *err)
+{
+	size_t old = find_tag(ix, repo, tag);
+	if (old < shale_oci_index_count(ix)) {
+		if (is_version(shale_oci_index_entry(ix, old), digest, NULL))
+			return 0;
+		int r = drop_tag(ix, old, err);
+		if (r < 0)
+			return r;
+	}
+	size_t bare = find_version(ix, digest, repo, true);
+	if (bare < shale_oci_index_count(ix))
+		return shale_oci_index_set_tag(ix, bare, tag, err);
+
+	size_t any = find_version(ix, digest, NULL, false);
+	struct shale_version_entry e = *shale_oci_index_entry(ix, any);
+	e.repo = (char *)repo;
+	e.tag = (char *)tag;
+	return shale_oci_index_add(ix, &e,
+				   shale_oci_index_manifest_size(ix, any), err);
+}
+
+/* ------------------------------------------------------------- publishing */
+
+/* a, or just above b if a is not. */
+static void raise_above(struct timespec *a, const struct timespec *b)
+{
+	if (a->tv_sec > b->tv_sec ||
+	    (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec))
+		return;
+	*a = *b;
+	if (++a->tv_nsec == 1000000000) {
+		a->tv_nsec = 0;
+		a->tv_sec++;
+	}
+}
+
+/* Times within a repository, and from parent to child, only go up. */
+static void set_created(const struct shale_oci_index *ix, const char *repo,
+			const struct shale_version *parent,
+			struct shale_description *d)
+{
+	if (d->created.tv_sec == 0 && d->created.tv_nsec == 0)
+		clock_gettime(CLOCK_REALTIME, &d->created);
+	if (parent)
+		raise_above(&d->created, &parent->description.created);
+	for (size_t i = 0; i < shale_oci_index_count(ix); i++) {
+		const struct shale_version_entry *e =
+			shale_oci_index_entry(ix, i);
+		if (!strcmp(e->repo, repo))
+			raise_above(&d->created, &e->created);
+	}
+}
+
+/* Bytes of the last tree, and of the data blobs that the parent has not. */
+static uint64_t own_size(const struct shale_version *v,
+			 const struct shale_version *parent)
+{
+	uint64_t sum = v->trees[v->n_trees - 1].size;
+
+	for (size_t i = 0; i < v->n_data; i++) {
+		bool inherited = false;
+		for (size_t k = 0; parent && k < parent->n_data; k++)
+			inherited = inherited ||
+				    shale_digest_equal(&v->data[i].digest,
+						       &parent->data[k].digest);
+		if (!inherited)
+			sum += v->data[i].size;
+	}
+	return sum <= INT64_MAX ? sum : INT64_MAX;
+}
+
+/* Config and manifest as blobs; sets the digest of `v`. */
+static int store_documents(struct shale_store *store, struct shale_version *v,
+			   struct shale_err *err)
+{
+	struct shale_layer_desc config;
+	cleanup_buf struct shale_buf text = {0};
+
+	int r = shale_oci_description_encode(&v->description, &text, err);
+	if (r == 0 && text.len > SHALE_DESCRIPTION_LIMIT)
+		r = shale_err_say(err, EFBIG,
+				  "the description (message, labels) is "
+				  "larger than 1 MiB");
+	if (r == 0)
+		r = shale_blobs_put(store->blobs, text.data, text.len,
+				    &config.digest, err);
+	if (r < 0)
+		return r;
+	config.size = text.len;
+	text.len = 0;
+	r = shale_oci_manifest_encode(v, &config, &text, err);
+	if (r == 0)
+		r = shale_blobs_put(store->blobs, text.data, text.len,
+				    &v->digest, err);
+	if (r == 0)
+		v->manifest_size = text.len;
+	return r;
+}
+
+static int add_version(struct shale_oci_index *ix,
+		       const struct shale_version *v,
+		       const struct shale_version *parent, const char *repo,
+		       struct shale_err *err)
+{
+	const struct shale_version_entry e = {
+		.digest = v->digest,
+		.repo = (char *)repo,
+		.created = v->description.created,
+		.parent = v->description.parent,
+		.has_parent = v->description.has_parent,
+		.size = own_size(v, parent),
+	};
+	return shale_oci_index_add(ix, &e, v->manifest_size, err);
+}
+
+/* With the lock held. */
+static int publish(struct shale_store *store, struct shale_version *v,
+		   const char *repo, const char *tag, bool latest,
+		   struct shale_err *err)
+{
+	cleanup_oci_index struct shale_oci_index *ix = NULL;
+	struct shale_version *parent = NULL;
+
+	int r = shale_store_read_index(store, &ix, err);
+	if (r == 0 && v->description.has_parent) {
+		r = shale_store_version_in(
+			store, ix, NULL, &v->description.parent, &parent, err);
+		/* pulled without its history */
+		if (r == -ENOKEY)
+			r = 0;
+	}
+	if (r == 0) {
+		set_created(ix, repo, parent, &v->description);
+		r = store_documents(store, v, err);
+	}
+	if (r == 0)
+		r = add_version(ix, v, parent, repo, err);
+	if (r == 0 && tag)
+		r = move_tag(ix, &v->digest, repo, tag, err);
+	if (r == 0 && latest)
+		r = move_tag(ix, &v->digest, repo, "latest", err);
+	if (r == 0)
+		r = shale_store_write_index(store, ix, err);
+	shale_version_free(parent);
+	return r;
+}
+
+static int check_names(const char *repo, const char *tag, struct shale_err *err)
+{
+	int r = shale_ref_check_repo(repo, err);
+	if (r == 0 && tag)
+		r = shale_ref_check_tag(tag, err);
+	return r;
+}
+
+int shale_store_publish(struct shale_store *store, struct shale_version *v,
+			const char *repo, const char *tag, bool latest,
+			struct shale_err *err)
+{
+	if (v->n_trees == 0 ||
+	    v->n_trees + v->n_data + v->has_metadata > SHALE_LAYERS_MAX)
+		return shale_err_say(err, EINVAL,
+				     "a version has 1 to %d layers",
+				     SHALE_LAYERS_MAX);
+	cleanup_lock int lock = -1;
+	int r = check_names(repo, tag, err);
+	if (r == 0)
+		r = shale_lock_take(store->dirfd, SHALE_LOCK_WAIT_MS, &lock,
+				    err);
+	if (r == 0)
+		r = publish(store, v, repo, tag, latest, err);
+	return r;
+}
+
+/* ---------------------------------------------------------------- tagging */
+
+int shale_store_tag(struct shale_store *store,
+		    const struct shale_digest *digest, const char *repo,
+		    const char *tag, struct shale_err *err)
+{
+	cleanup_lock int lock = -1;
+	cleanup_oci_index struct shale_oci_index *ix = NULL;
+
+	int r = check_names(repo, tag, err);
+	if (r == 0)
+		r = shale_lock_take(store->dirfd, SHALE_LOCK_WAIT_MS, &lock,
+				    err);
+	if (r == 0)
+		r = shale_store_read_index(store, &ix, err);
+	if (r < 0)
+		return r;
+	if (descriptors(ix, digest, NULL) == 0) {
+		char text[SHALE_DIGEST_STR];
+		return shale_err_say(err, ENOKEY, "no image %s in %s",
+				     shale_digest_str(digest, text),
+				     store->path);
+	}
+	r = move_tag(ix, digest, repo, tag, err);
+	if (r == 0)
+		r = shale_store_write_index(store, ix, err);
+	return r;
+}
+
+int shale_store_untag(struct shale_store *store, const char *repo,
+		      const char *tag, bool purge, struct shale_err *err)
+{
+	cleanup_lock int lock = -1;
+	cleanup_oci_index struct shale_oci_index *ix = NULL;
+
+	int r = shale_lock_take(store->dirfd, SHALE_LOCK_WAIT_MS, &lock, err);
+	if (r == 0)
+		r = shale_store_read_index(store, &ix, err);
+	if (r < 0)
+		return r;
+
+	size_t i = find_tag(ix, repo, tag);
+	if (i == shale_oci_index_count(ix))
+		return shale_err_say(err, ENOKEY, "no image '%s:%s' in %s",
+				     repo, tag, store->path);
+	if (purge)
+		shale_oci_index_remove(ix, i);
+	else
+		r = drop_tag(ix, i, err);
+	if (r == 0)
+		r = shale_store_write_index(store, ix, err);
+	return r;
+}

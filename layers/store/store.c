@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/store/store.h"
+
+#include "layers/base/cleanup.h"
+#include "layers/base/io.h"
+#include "layers/store/lock.h"
+#include "layers/store/store_impl.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LAYOUT "{\"imageLayoutVersion\":\"1.0.0\"}\n"
+
+static const char *const directories[] = {
+	"blobs",      "blobs/sha256", "indexes", "compact",
+	"workspaces", "mounts",       "leases",  "tmp",
+};
+
+SHALE_DEFINE_CLEANUP(store, struct shale_store *, shale_store_close);
+
+/* ---------------------------------------------------------------- making */
+
+/* Make a directory with exactly this mode, whatever the umask says. */
+static int make_directory(int dirfd, const char *name)
+{
+	if (mkdirat(dirfd, name, 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	return fchmodat(dirfd, name, 0700, 0) < 0 ? -errno : 0;
+}
+
+/* The directories above `path`, as mkdir -p makes them, and `path` itself. */
+static int make_path(const char *path, struct shale_err *err)
+{
+	cleanup_free char *copy = strdup(path);
+	if (!copy)
+		return shale_err_set(err, ENOMEM, "make '%s'", path);
+
+	for (char *at = copy + 1; (at = strchr(at, '/')); at++) {
+		*at = '\0';
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+			return shale_err_set(err, errno, "make '%s'", copy);
+		*at = '/';
+	}
+	int r = make_directory(AT_FDCWD, path);
+	return r < 0 ? shale_err_set(err, -r, "make '%s'", path) : 0;
+}
+
+static bool is_ours(const char *name)
+{
+	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories); i++)
+		if (!strcmp(name, directories[i]))
+			return true;
+	/* also what shale_file_replace() leaves when it is interrupted */
+	return !strcmp(name, ".") || !strcmp(name, "..") ||
+	       !strcmp(name, "lock") || !strcmp(name, "index.json") ||
+	       !strcmp(name, "lost+found") ||
+	       !strncmp(name, ".index.json.", 12) ||
+	       !strncmp(name, ".oci-layout.", 12);
+}
+
+/* Nothing of anybody's in it: empty, or a store that was not finished. */
+static int check_vacant(int dirfd, const char *path, struct shale_err *err)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		int r = shale_err_set(err, errno, "read '%s'", path);
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	int r = 0;
+	for (struct dirent *d; r == 0 && (d = readdir(dir));)
+		if (!is_ours(d->d_name))
+			r = shale_err_say(err, ENODATA,
+					  "'%s' is not a store, and not empty "
+					  "either: it has '%s'",
+					  path, d->d_name);
+	closedir(dir);
+	return r;
+}
+
+static bool exists(int dirfd, const char *name)
+{
+	return faccessat(dirfd, name, F_OK, 0) == 0;
+}
+
+/* oci-layout is written last: with it, the store is whole. */
+static int make_store(int dirfd, const char *path, struct shale_err *err)
+{
+	int r = check_vacant(dirfd, path, err);
+	if (r < 0)
+		return r;
+
+	cleanup_lock int lock = -1;
+	r = shale_lock_take(dirfd, SHALE_LOCK_WAIT_MS, &lock, err);
+	if (r < 0 || exists(dirfd, "oci-layout"))
+		return r;
+
+	if (!exists(dirfd, "index.json")) {
+		cleanup_oci_index struct shale_oci_index *ix =
+			shale_oci_index_new();
+		cleanup_buf struct shale_buf text = {0};
+		if (!ix)
+			return shale_err_set(err, ENOMEM, "index.json");
+		r = shale_oci_index_encode(ix, &text, err);
+		if (r == 0)
+			r = shale_file_replace(dirfd, "index.json", text.data,
+					       text.len, err);
+	}
+	if (r == 0)
+		r = shale_file_replace(dirfd, "oci-layout", LAYOUT,
+				       strlen(LAYOUT), err);
+	return r;
+}
+
+/*
+ * Directories may be missing where another tool made the layout.  A store that
+ * cannot be written is good for reading as it is.
+ */
+static int make_directories(int dirfd, struct shale_err *err)
+{
+	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories);
+	     i++) {
+		int r = make_directory(dirfd, directories[i]);
+		if (r < 0 && r != -EROFS && r != -EACCES && r != -EPERM)
+			return shale_err_set(err, -r, "make directory '%s'",
+					     directories[i]);
+	}
+	return 0;
+}
+
+/* --------------------------------------------------------------- opening */
+
+static int check_layout(int dirfd, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf text = {0};
+	int r = shale_read_file(dirfd, "oci-layout", 4096, &text, err);
+	if (r < 0)
+		return r == -EFBIG ? -EUCLEAN : r;
+	const char *s = shale_buf_str(&text);
+	const char *at = s ? strstr(s, "\"imageLayoutVersion\"") : NULL;
+	if (!at)
+		return shale_err_say(err, EUCLEAN, "oci-layout is damaged");
+	at += strlen("\"imageLayoutVersion\"");
+	at += strspn(at, " \t\r\n:");
+	if (strncmp(at, "\"1.", 3) != 0)
+		return shale_err_say(err, EPROTONOSUPPORT,
+				     "it is an OCI layout of another version");
+	return 0;
+}
+
+static int open_directory(const char *path, bool create, struct shale_err *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && create) {
+		int r = make_path(path, err);
+		if (r < 0)
+			return r;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return shale_err_say(err, ENODATA,
+				     "there is no store at '%s'; 'shale "
+				     "import' makes one, --store names "
+				     "another",
+				     path);
+	return fd < 0 ? shale_err_set(err, errno, "open the store '%s'", path)
+		      : fd;
+}
+
+static int open_parts(struct shale_store *store, const char *path, bool create,
+		      struct shale_err *err)
+{
+	int r = 0;
+	if (!exists(store->dirfd, "oci-layout")) {
+		if (!create)
+			return shale_err_say(err, ENODATA,
+					     "'%s' is not a store", path);
+		r = make_store(store->dirfd, path, err);
+	}
+	if (r == 0)
+		r = check_layout(store->dirfd, err);
+	if (r == 0)
+		r = make_directories(store->dirfd, err);
+	if (r == 0)
+		r = shale_blobs_open(&store->blobs, store->dirfd, err);
+	return r < 0 ? shale_err_wrap(err, r, "store '%s'", path) : 0;
+}
+
+int shale_store_open(struct shale_store **out, const char *path, bool create,
+		     struct shale_err *err)
+{
+	SHALE_CLEANUP(shale_cleanup_store)
+	struct shale_store *store = calloc(1, sizeof(*store));
+	if (!store)
+		return shale_err_set(err, ENOMEM, "open the store '%s'", path);
+	pthread_mutex_init(&store->mutex, NULL);
+
+	store->dirfd = open_directory(path, create, err);
+	if (store->dirfd < 0)
+		return store->dirfd;
+	store->path = realpath(path, NULL);
+	if (!store->path)
+		return shale_err_set(err, errno, "open the store '%s'", path);
+	int r = open_parts(store, path, create, err);
+	if (r < 0)
+		return r;
+	*out = steal_ptr(&store);
+	return 0;
+}
+
+void shale_store_close(struct shale_store *store)
+{
+	if (!store)
+		return;
+	shale_chunks_free(store->chunks);
+	shale_blobs_close(store->blobs);
+	if (store->dirfd >= 0)
+		close(store->dirfd);
+	pthread_mutex_destroy(&store->mutex);
+	free(store->path);
+	free(store);
+}
+
+const char *shale_store_path(const struct shale_store *store)
+{
+	return store->path;
+}
+
+int shale_store_dirfd(const struct shale_store *store)
+{
+	return store->dirfd;
+}
+
+struct shale_blobs *shale_store_blobs(struct shale_store *store)
+{
+	return store->blobs;
+}
+
+int shale_store_chunks(struct shale_store *store, size_t cache,
+		       struct shale_chunks **out, struct shale_err *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&store->mutex);
+	if (!store->chunks)
+		r = shale_chunks_new(&store->chunks, store->blobs, cache, err);
+	if (r == 0)
+		*out = store->chunks;
+	pthread_mutex_unlock(&store->mutex);
+	return r;
+}
+
+/* ------------------------------------------------------------- index.json */
+
+int shale_store_read_index(struct shale_store *store,
+			   struct shale_oci_index **out, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf text = {0};
+	int r = shale_read_file(store->dirfd, "index.json", SHALE_INDEX_LIMIT,
+				&text, err);
+	if (r == -ENOENT || r == -EFBIG)
+		r = -EUCLEAN;
+	if (r == 0)
+		r = shale_oci_index_decode(out, text.data, text.len, err);
+	if (r == -EUCLEAN)
+		shale_err_wrap(err, r, "store '%s' (nothing was changed)",
+			       store->path);
+	return r;
+}
+
+int shale_store_write_index(struct shale_store *store,
+			    const struct shale_oci_index *ix,
+			    struct shale_err *err)
+{
+	cleanup_buf struct shale_buf text = {0};
+	int r = shale_oci_index_encode(ix, &text, err);
+	if (r == 0)
+		r = shale_file_replace(store->dirfd, "index.json", text.data,
+				       text.len, err);
+	return r;
+}
