@@ -18,3 +18,5 @@ EXTRA_DIST += tests/lib/mount.sh tests/long.sh
 print-unit-tests:
 	@echo $(filter tests/unit/% tests/fuzz/%,$(TESTS))
 .PHONY: print-unit-tests
+
+include tests/fuzz/local.mk

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A harness for each decoder.  Configured with --enable-fuzzing (CC=clang) they
+# are libFuzzer programs; else replay.c runs them over their corpus, which is
+# what `make check` does.
+if FUZZING
+FUZZ_MAIN =
+FUZZ_FLAGS = -fsanitize=fuzzer
+else
+FUZZ_MAIN = tests/fuzz/replay.c
+FUZZ_FLAGS =
+TESTS += tests/fuzz/corpus.test
+endif
+dist_check_SCRIPTS += tests/fuzz/corpus.test
+EXTRA_DIST += tests/fuzz/corpus
+
+FUZZERS = \
+	tests/fuzz/codec_fuzz \
+	tests/fuzz/control_fuzz \
+	tests/fuzz/mountinfo_fuzz \
+	tests/fuzz/oci_fuzz \
+	tests/fuzz/record_fuzz \
+	tests/fuzz/ref_fuzz
+check_PROGRAMS += $(FUZZERS)
+fuzzers: $(FUZZERS)
+.PHONY: fuzzers
+
+tests_fuzz_codec_fuzz_SOURCES = tests/fuzz/codec_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_codec_fuzz_LDADD = $(LIBS_CHUNK) $(LIBS_BASE)
+tests_fuzz_codec_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_control_fuzz_SOURCES = tests/fuzz/control_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_control_fuzz_LDADD = $(LIBS_CONTROL)
+tests_fuzz_control_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_mountinfo_fuzz_SOURCES = tests/fuzz/mountinfo_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_mountinfo_fuzz_LDADD = $(LIBS_CONTROL)
+tests_fuzz_mountinfo_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_oci_fuzz_SOURCES = tests/fuzz/oci_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_oci_fuzz_LDADD = $(LIBS_STORE)
+tests_fuzz_oci_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_record_fuzz_SOURCES = tests/fuzz/record_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_record_fuzz_LDADD = $(LIBS_LIVE)
+tests_fuzz_record_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_ref_fuzz_SOURCES = tests/fuzz/ref_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_ref_fuzz_LDADD = $(LIBS_STORE)
+tests_fuzz_ref_fuzz_LDFLAGS = $(FUZZ_FLAGS)
