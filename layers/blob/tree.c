@@ -409,6 +409,8 @@ int shale_tree_extent(const struct shale_tree *tree, uint64_t i,
 		return shale_err_wrap(err, r, "extent record %llu",
 				      (unsigned long long)i);
 	const char *fault = shale_extent_fault(&e);
+	if (!fault && e.clone_ino >= tree->next_ino)
+		fault = "a clone of a number not below the next free one";
 	if (fault)
 		return shale_tree_bad(tree, SHALE_TREE_EXTENTS, i, fault, err);
 	if (e.chunk != SHALE_HOLE && e.chunk != SHALE_CLONE)

@@ -135,15 +135,35 @@ static int next_owner(const struct shale_tree *tree, uint64_t ino, uint64_t *at,
 	return 0;
 }
 
+/* Clones stand in CLONES as their extents do in EXTENTS, one each. */
+static int check_clone(const struct shale_tree *tree, uint64_t i,
+		       uint64_t *clones, struct shale_err *err)
+{
+	const void *raw;
+	int r = shale_tree_raw(tree, SHALE_TREE_EXTENTS, i, &raw, err);
+	if (r < 0)
+		return r;
+
+	const struct shale_disk_extent *disk = raw;
+	if (le32_get(disk->chunk) != SHALE_CLONE)
+		return 0;
+	if (le32_get(disk->chunk_off) != (*clones)++)
+		return shale_tree_bad(tree, SHALE_TREE_EXTENTS, i,
+				      "clones are not in order", err);
+	return 0;
+}
+
 static int check_extents(const struct shale_tree *tree, struct shale_err *err)
 {
-	uint64_t n = tree->count[SHALE_TREE_EXTENTS], at = 0;
+	uint64_t n = tree->count[SHALE_TREE_EXTENTS], at = 0, clones = 0;
 	struct shale_extent e, last = {0};
 	struct shale_inode owner = {0};
 
 	for (uint64_t i = 0; i < n; i++) {
 		const char *fault = NULL;
 		int r = shale_tree_extent(tree, i, &e, err);
+		if (r == 0)
+			r = check_clone(tree, i, &clones, err);
 		if (r == 0 && e.ino != last.ino)
 			r = next_owner(tree, e.ino, &at, &owner, err);
 		if (r < 0)
@@ -162,6 +182,9 @@ static int check_extents(const struct shale_tree *tree, struct shale_err *err)
 					      fault, err);
 		last = e;
 	}
+	if (clones != tree->count[SHALE_TREE_CLONES])
+		return shale_tree_bad(tree, SHALE_TREE_CLONES, clones,
+				      "no extent names it", err);
 	return 0;
 }
 

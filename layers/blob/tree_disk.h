@@ -20,7 +20,7 @@ enum shale_tree_section {
 	SHALE_TREE_PACKED = 6,    /* by hash then extent number */
 	SHALE_TREE_STRINGS = 7,   /* names and targets, no NULs */
 	SHALE_TREE_XATTRS = 8,    /* xattr lists, 4-aligned */
-	SHALE_TREE_CLONES = 9,    /* in the order first named */
+	SHALE_TREE_CLONES = 9,    /* as EXTENTS name them, one each */
 	SHALE_TREE_NSECTIONS = 10,
 };
 

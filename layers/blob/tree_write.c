@@ -127,6 +127,7 @@ static int write_extents(struct out *o, struct shale_err *err)
 	uint64_t n = N_RECORDS(b->extents, struct shale_disk_extent);
 	uint64_t n_inodes = N_RECORDS(b->inodes, struct shale_disk_inode);
 	const struct shale_disk_extent *last = NULL;
+	uint32_t clones = 0;
 	uint64_t at = 0;
 
 	for (uint64_t i = 0; i < n; i++) {
@@ -145,7 +146,10 @@ static int write_extents(struct out *o, struct shale_err *err)
 			return shale_err_say(
 				err, EINVAL, "inode %llu %s",
 				(unsigned long long)le64_get(e->ino), fault);
-		int r = shale_table_writer_add(o->table, e, 1, err);
+		struct shale_disk_extent d = *e;
+		if (le32_get(d.chunk) == SHALE_CLONE)
+			d.chunk_off = le32_make(clones++);
+		int r = shale_table_writer_add(o->table, &d, 1, err);
 		if (r < 0)
 			return r;
 		last = e;
@@ -203,11 +207,31 @@ static int write_packed(struct out *o, struct shale_err *err)
 		N_RECORDS(o->b->packed, struct shale_disk_packed), err);
 }
 
+/* As EXTENTS has them. */
 static int write_clones(struct out *o, struct shale_err *err)
 {
-	return shale_table_writer_add(
-		o->table, o->b->clones.data,
-		N_RECORDS(o->b->clones, struct shale_disk_clone), err);
+	struct shale_tree_build *b = o->b;
+	uint64_t n = N_RECORDS(b->extents, struct shale_disk_extent);
+	int r = 0;
+
+	for (uint64_t i = 0; i < n && r == 0; i++) {
+		const struct shale_disk_extent *e =
+			&RECORD(b->extents, struct shale_disk_extent,
+				shale_build_nth(o->order.extents, i));
+		if (le32_get(e->chunk) != SHALE_CLONE)
+			continue;
+		const struct shale_disk_clone *clone =
+			&RECORD(b->clones, struct shale_disk_clone,
+				le32_get(e->chunk_off));
+		if (le64_get(clone->ino) >= o->next_ino)
+			return shale_err_say(
+				err, EINVAL,
+				"a clone of inode %llu, which is not below the "
+				"next free number",
+				(unsigned long long)le64_get(clone->ino));
+		r = shale_table_writer_add(o->table, clone, 1, err);
+	}
+	return r;
 }
 
 /* Names as DIRENTS has them, then symlink targets as INODES has them. */

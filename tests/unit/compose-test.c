@@ -40,6 +40,14 @@ struct world {
 	uint64_t name[INOS][NAMES];
 };
 
+/* What a clone of byte `off` of an inode is: zeros past its size. */
+static cell cloned(const struct world *before, uint64_t ino, uint64_t off)
+{
+	const struct node *node = &before->node[ino];
+
+	return off < node->attr.size && off < SIZE ? node->content[off] : 0;
+}
+
 static unsigned below(unsigned n)
 {
 	return (unsigned)(shale_test_random() % n);
@@ -59,6 +67,7 @@ static uint32_t type_of(uint64_t ino)
 struct maker {
 	struct shale_tree_build *build;
 	struct world *world;
+	struct world *before; /* the world below this layer */
 	uint8_t layer;
 	uint32_t chunk[CHUNKS];
 	uint32_t len[CHUNKS], off[CHUNKS];
@@ -108,6 +117,38 @@ static void put_extent(struct maker *m, uint64_t ino, uint64_t off,
 					 &err));
 }
 
+/* Some regular file of the world below this layer; 0: none was found. */
+static uint64_t find_source(const struct maker *m)
+{
+	for (int tries = 0; tries < 8; tries++) {
+		uint64_t ino = 1 + below(INOS - 1);
+		if (m->before->node[ino].alive && type_of(ino) == S_IFREG)
+			return ino;
+	}
+	return 0;
+}
+
+static uint32_t put_clone(struct maker *m, uint64_t ino, uint64_t off,
+			  uint32_t left)
+{
+	uint64_t from = find_source(m), from_off = below(SIZE);
+	uint32_t len = 1 + below(left > 90 ? 90 : left);
+	struct shale_extent e = {.ino = ino,
+				 .off = off,
+				 .len = len,
+				 .chunk = SHALE_CLONE,
+				 .clone_ino = from,
+				 .clone_off = from_off};
+
+	if (!from)
+		return 0;
+	for (uint32_t i = 0; i < len; i++)
+		m->world->node[ino].content[off + i] =
+			cloned(m->before, from, from_off + i);
+	CHECK_OK(shale_tree_build_extent(m->build, &e, NULL, &err));
+	return len;
+}
+
 /* Random extents within [0, size). */
 static void put_content(struct maker *m, uint64_t ino, uint64_t size,
 			bool holes)
@@ -121,6 +162,10 @@ static void put_content(struct maker *m, uint64_t ino, uint64_t size,
 			uint32_t len = 1 + below(left > 50 ? 50 : left);
 			put_extent(m, ino, off, len, CHUNKS, 0, false);
 			off += len;
+			continue;
+		}
+		if (below(4) == 0) {
+			off += put_clone(m, ino, off, left);
 			continue;
 		}
 		uint32_t from = below(3) ? 0 : below(m->len[chunk]);
@@ -224,10 +269,12 @@ static void make_names(struct maker *m, uint64_t dir)
 
 static struct shale_tree *make_layer(struct world *world, uint8_t layer)
 {
-	struct maker m = {.world = world, .layer = layer};
+	static struct world before;
+	struct maker m = {.world = world, .before = &before, .layer = layer};
 	struct shale_tree *tree;
 	int fd = memfd_create("layer", MFD_CLOEXEC);
 
+	before = *world;
 	CHECK_OK(shale_tree_build_new(&m.build, &err));
 	make_chunks(&m);
 	for (uint64_t ino = 1; ino < INOS; ino++) {
@@ -253,7 +300,7 @@ static struct shale_tree *make_layer(struct world *world, uint8_t layer)
 
 /* ------------------------------------------------------- the simple reader */
 
-static void read_extent(const struct shale_tree *t,
+static void read_extent(const struct shale_tree *t, const struct world *before,
 			const struct shale_extent *e, cell *out)
 {
 	struct shale_chunk c;
@@ -264,6 +311,11 @@ static void read_extent(const struct shale_tree *t,
 			out[i] = 0;
 			continue;
 		}
+		if (e->chunk == SHALE_CLONE) {
+			CHECK(before->node[e->clone_ino].alive);
+			out[i] = cloned(before, e->clone_ino, e->clone_off + i);
+			continue;
+		}
 		CHECK_OK(shale_tree_chunk_seek(t, e->chunk, e->chunk_off + i,
 					       &at, &off, &err));
 		CHECK_OK(shale_tree_chunk(t, at, &c, &err));
@@ -272,7 +324,7 @@ static void read_extent(const struct shale_tree *t,
 	}
 }
 
-static void read_content(const struct shale_tree *t,
+static void read_content(const struct shale_tree *t, const struct world *before,
 			 const struct shale_inode *in, cell *out)
 {
 	uint64_t first, n, keep = SIZE;
@@ -286,12 +338,12 @@ static void read_content(const struct shale_tree *t,
 	CHECK_OK(shale_tree_extents_of(t, in->attr.ino, &first, &n, &err));
 	for (uint64_t i = first; i < first + n; i++) {
 		CHECK_OK(shale_tree_extent(t, i, &e, &err));
-		read_extent(t, &e, out + e.off);
+		read_extent(t, before, &e, out + e.off);
 	}
 }
 
-static void read_inode(const struct shale_tree *t, const struct shale_inode *in,
-		       struct node *node)
+static void read_inode(const struct shale_tree *t, const struct world *before,
+		       const struct shale_inode *in, struct node *node)
 {
 	struct shale_xattr x;
 
@@ -309,12 +361,13 @@ static void read_inode(const struct shale_tree *t, const struct shale_inode *in,
 	if (S_ISLNK(in->attr.mode))
 		memcpy(node->target, in->target, in->attr.size);
 	if (S_ISREG(in->attr.mode))
-		read_content(t, in, node->content);
+		read_content(t, before, in, node->content);
 }
 
 static void read_world(struct shale_tree *const *trees, size_t n,
 		       struct world *out)
 {
+	static struct world before;
 	struct shale_inode in;
 	struct shale_dirent d;
 
@@ -322,9 +375,11 @@ static void read_world(struct shale_tree *const *trees, size_t n,
 	for (size_t t = 0; t < n; t++) {
 		uint64_t inodes = shale_tree_count(trees[t], SHALE_TREE_INODES);
 		uint64_t names = shale_tree_count(trees[t], SHALE_TREE_DIRENTS);
+		before = *out;
 		for (uint64_t i = 0; i < inodes; i++) {
 			CHECK_OK(shale_tree_inode(trees[t], i, &in, &err));
-			read_inode(trees[t], &in, &out->node[in.attr.ino]);
+			read_inode(trees[t], &before, &in,
+				   &out->node[in.attr.ino]);
 		}
 		for (uint64_t i = 0; i < names; i++) {
 			CHECK_OK(shale_tree_dirent(trees[t], i, &d, &err));
@@ -384,13 +439,14 @@ static void check_packed(const struct shale_tree *t)
 	for (uint64_t i = 0; i < n; i++) {
 		CHECK_OK(shale_tree_packed(t, i, &extent, &hash, &err));
 		CHECK_OK(shale_tree_extent(t, extent, &e, &err));
-		read_extent(t, &e, content);
+		read_extent(t, NULL, &e, content);
 		want = shale_xxh128(content, e.len * sizeof(cell));
 		CHECK_MEM(&hash, &want, sizeof(hash));
 	}
 }
 
-static void check_no_tombstones(const struct shale_tree *t)
+/* A bottom layer says nothing of what is below it. */
+static void check_bottom(const struct shale_tree *t)
 {
 	struct shale_inode in;
 	struct shale_dirent d;
@@ -404,6 +460,7 @@ static void check_no_tombstones(const struct shale_tree *t)
 		CHECK_OK(shale_tree_dirent(t, i, &d, &err));
 		CHECK(d.ino != 0);
 	}
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_CLONES), 0);
 }
 
 /* Compose layers [from, to) of a stack and look at the stack again. */
@@ -423,7 +480,7 @@ static void compose_range(struct shale_tree *const *trees, size_t n,
 	shale_tree_close(again);
 	check_packed(tree);
 	if (from == 0)
-		check_no_tombstones(tree);
+		check_bottom(tree);
 
 	for (size_t i = 0; i < from; i++)
 		stack[at++] = trees[i];

@@ -24,8 +24,9 @@ enum {
 	SMALL2 = 4, /* packed, the same content */
 	LINK = 5,
 	DEVICE = 6,
-	PATCH = 7,
+	PATCH = 7, /* two holes, joined, a bit of a chunk, two clones, joined */
 	DEAD = 8,
+	COPY = 9, /* a clone of the beginning of BIG */
 	NEXT = 20,
 	CHUNK = 1000, /* bytes of content */
 };
@@ -77,7 +78,7 @@ static void add_inodes(struct shale_tree_build *b, int step)
 
 	CHECK_OK(shale_xattr_append(&xattrs, "user.b", "22", 2, &err));
 	CHECK_OK(shale_xattr_append(&xattrs, "user.a", "1", 1, &err));
-	for (int i = step > 0 ? DIR_INO : DEAD; i >= DIR_INO && i <= DEAD;
+	for (int i = step > 0 ? DIR_INO : COPY; i >= DIR_INO && i <= COPY;
 	     i += step) {
 		switch (i) {
 		case DIR_INO:
@@ -101,6 +102,10 @@ static void add_inodes(struct shale_tree_build *b, int step)
 		case PATCH:
 			add_inode(b, i, S_IFREG | 0600, 4096,
 				  SHALE_CONTENT_PATCHED, NULL);
+			break;
+		case COPY:
+			add_inode(b, i, S_IFREG, 50, SHALE_CONTENT_REPLACED,
+				  NULL);
 			break;
 		default:
 			add_inode(b, i, 0, 0, 0, NULL);
@@ -151,6 +156,18 @@ static void add_extent(struct shale_tree_build *b, uint64_t ino, uint64_t off,
 	CHECK_OK(shale_tree_build_extent(b, &e, packed, &err));
 }
 
+static void add_clone(struct shale_tree_build *b, uint64_t ino, uint64_t off,
+		      uint64_t len, uint64_t from, uint64_t from_off)
+{
+	struct shale_extent e = {.ino = ino,
+				 .off = off,
+				 .len = len,
+				 .chunk = SHALE_CLONE,
+				 .clone_ino = from,
+				 .clone_off = from_off};
+	CHECK_OK(shale_tree_build_extent(b, &e, NULL, &err));
+}
+
 static void add_extents(struct shale_tree_build *b, uint64_t ino)
 {
 	struct shale_hash128 hash = hash_of(77);
@@ -171,6 +188,11 @@ static void add_extents(struct shale_tree_build *b, uint64_t ino)
 		add_extent(b, PATCH, 100, 50, SHALE_HOLE, 0, NULL);
 		add_extent(b, PATCH, 150, 50, SHALE_HOLE, 0, NULL);
 		add_extent(b, PATCH, 200, 10, 3, 990, NULL);
+		add_clone(b, PATCH, 300, 20, BIG, 4000);
+		add_clone(b, PATCH, 320, 30, BIG, 4020);
+		break;
+	case COPY:
+		add_clone(b, COPY, 0, 50, BIG, 0);
 		break;
 	}
 }
@@ -207,7 +229,7 @@ static int build_tree(int step, struct shale_digest *digest)
 		add_chunks(b);
 		add_names(b, step);
 	}
-	for (int i = step > 0 ? BIG : PATCH; i >= BIG && i <= PATCH; i += step)
+	for (int i = step > 0 ? BIG : COPY; i >= BIG && i <= COPY; i += step)
 		add_extents(b, (uint64_t)i);
 	if (step > 0)
 		add_names(b, step);
@@ -243,7 +265,7 @@ TEST(a_tree_reads_back_what_was_built)
 
 	CHECK_OK(shale_tree_check(t, &err));
 	CHECK_INT(shale_tree_next_ino(t), NEXT);
-	CHECK_INT(shale_tree_count(t, SHALE_TREE_INODES), 8);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_INODES), 9);
 	CHECK_OK(shale_tree_find_inode(t, BIG, &i, &err));
 	CHECK_INT(i, 1);
 	CHECK_OK(shale_tree_inode(t, i, &in, &err));
@@ -272,9 +294,9 @@ TEST(a_tree_reads_back_what_was_built)
 		  -ENODATA);
 	/* three inodes, one list: two headers, names, values and padding */
 	CHECK_INT(shale_tree_count(t, SHALE_TREE_XATTRS), 32);
-	CHECK_INT(shale_tree_find_inode(t, 9, &i, &err), -ENOENT);
+	CHECK_INT(shale_tree_find_inode(t, 10, &i, &err), -ENOENT);
 	CHECK_INT(shale_tree_find_inode(t, 0, &i, &err), -ENOENT);
-	CHECK_INT(shale_tree_inode(t, 8, &in, &err), -EUCLEAN);
+	CHECK_INT(shale_tree_inode(t, 9, &in, &err), -EUCLEAN);
 	shale_tree_close(t);
 }
 
@@ -322,10 +344,16 @@ TEST(extents_that_carry_on_are_joined)
 	CHECK_INT(e.off, 4500);
 	CHECK_INT(e.chunk_off, 500);
 	CHECK_OK(shale_tree_extents_of(t, PATCH, &first, &n, &err));
-	CHECK_INT(n, 2);
+	CHECK_INT(n, 3);
 	CHECK_OK(shale_tree_extent(t, first, &e, &err));
 	CHECK_INT(e.chunk, SHALE_HOLE);
 	CHECK_INT(e.len, 100);
+	CHECK_OK(shale_tree_extent(t, first + 2, &e, &err));
+	CHECK_INT(e.chunk, SHALE_CLONE);
+	CHECK_INT(e.len, 50);
+	CHECK_INT(e.chunk_off, 0);
+	CHECK_INT(e.clone_ino, BIG);
+	CHECK_INT(e.clone_off, 4000);
 	CHECK_OK(shale_tree_extents_of(t, LINK, &at, &n, &err));
 	CHECK_INT(n, 0);
 	CHECK_OK(shale_tree_extents_of(t, SMALL, &at, &n, &err));
@@ -633,6 +661,8 @@ TEST(forgotten_content_is_left_out)
 	add_extents(b, SMALL);
 	add_extents(b, BIG);
 	CHECK_OK(shale_tree_build_forget(b, BIG, &err));
+	add_extents(b, COPY);
+	CHECK_OK(shale_tree_build_forget(b, COPY, &err));
 	CHECK_OK(shale_tree_build_finish(b, fd, NEXT, NULL, NULL, &err));
 	shale_tree_build_free(b);
 
@@ -640,7 +670,8 @@ TEST(forgotten_content_is_left_out)
 	CHECK_OK(shale_tree_check(t, &err));
 	CHECK_OK(shale_tree_extents_of(t, BIG, &first, &n, &err));
 	CHECK_INT(n, 0);
-	CHECK_INT(shale_tree_count(t, SHALE_TREE_EXTENTS), 3);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_EXTENTS), 4);
+	CHECK_INT(shale_tree_count(t, SHALE_TREE_CLONES), 1);
 	CHECK_OK(shale_tree_find_packed(t, &hash, &cursor, &extent, &err));
 	CHECK_INT(extent, 0);
 	CHECK_INT(shale_tree_find_packed(t, &hash, &cursor, &extent, &err),
@@ -703,7 +734,7 @@ static const struct {
 	{SHALE_TREE_INODES, 0, FIELD(inode, ino), {0}, 1},
 	{SHALE_TREE_INODES, 1, FIELD(inode, ino), {1}, 1},
 	{SHALE_TREE_INODES, 1, FIELD(inode, ino), {3}, 1},
-	{SHALE_TREE_INODES, 7, FIELD(inode, ino), {NEXT}, 1},
+	{SHALE_TREE_INODES, 8, FIELD(inode, ino), {NEXT}, 1},
 	{SHALE_TREE_INODES, 1, FIELD(inode, mode), {0, 0x30}, 2},
 	{SHALE_TREE_INODES, 1, FIELD(inode, mode), {0, 0}, 2},
 	{SHALE_TREE_INODES, 1, FIELD(inode, mode), {0, 0x40}, 2},
@@ -749,7 +780,7 @@ static const struct {
 	{SHALE_TREE_EXTENTS, 0, FIELD(extent, ino), {0}, 1},
 	{SHALE_TREE_EXTENTS, 0, FIELD(extent, ino), {DEAD}, 1},
 	{SHALE_TREE_EXTENTS, 2, FIELD(extent, ino), {LINK}, 1},
-	{SHALE_TREE_EXTENTS, 5, FIELD(extent, ino), {9}, 1},
+	{SHALE_TREE_EXTENTS, 7, FIELD(extent, ino), {10}, 1},
 	{SHALE_TREE_EXTENTS, 1, FIELD(extent, off), {0, 0}, 2},
 	{SHALE_TREE_EXTENTS, 1, FIELD(extent, off) + 7, {0x7f}, 1},
 	{SHALE_TREE_EXTENTS, 1, FIELD(extent, off) + 7, {0xff}, 1},
@@ -760,6 +791,14 @@ static const struct {
 	{SHALE_TREE_EXTENTS, 0, FIELD(extent, chunk), {3}, 1},
 	{SHALE_TREE_EXTENTS, 0, FIELD(extent, chunk_off), {0xff, 0xff}, 2},
 	{SHALE_TREE_EXTENTS, 4, FIELD(extent, chunk_off), {1}, 1},
+	{SHALE_TREE_EXTENTS, 6, FIELD(extent, chunk_off), {1}, 1},
+	{SHALE_TREE_EXTENTS, 6, FIELD(extent, chunk_off), {2}, 1},
+	{SHALE_TREE_EXTENTS, 7, FIELD(extent, chunk_off), {0}, 1},
+	{SHALE_TREE_EXTENTS, 7, FIELD(extent, chunk), {0}, 1},
+	{SHALE_TREE_CLONES, 0, FIELD(clone, ino), {0}, 1},
+	{SHALE_TREE_CLONES, 0, FIELD(clone, ino), {NEXT}, 1},
+	{SHALE_TREE_CLONES, 0, FIELD(clone, off) + 7, {0x80}, 1},
+	{SHALE_TREE_CLONES, 0, FIELD(clone, off) + 7, {0xff}, 1},
 	{SHALE_TREE_CHUNKS, 0, FIELD(chunk, end), {0, 0}, 2},
 	{SHALE_TREE_CHUNKS, 1, FIELD(chunk, end), {1, 0}, 2},
 	{SHALE_TREE_CHUNKS, 1, FIELD(chunk, end) + 3, {1}, 1},
