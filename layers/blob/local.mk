@@ -7,8 +7,17 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/build_order.c \
 	layers/blob/chunks.c layers/blob/chunks.h \
 	layers/blob/compose_clone.c layers/blob/compose_clone.h \
+	layers/blob/data_disk.h \
 	layers/blob/fds.c layers/blob/fds.h \
 	layers/blob/intern.c layers/blob/intern.h \
+	layers/blob/pack.c layers/blob/pack.h \
+	layers/blob/pack_feed.c \
+	layers/blob/pack_find.c \
+	layers/blob/pack_impl.h \
+	layers/blob/pack_job.c \
+	layers/blob/pack_place.c \
+	layers/blob/pack_seen.c layers/blob/pack_seen.h \
+	layers/blob/pack_write.c \
 	layers/blob/pieces.c layers/blob/pieces.h \
 	layers/blob/record.c layers/blob/record.h \
 	layers/blob/scratch.c layers/blob/scratch.h \
@@ -52,3 +61,8 @@ check_PROGRAMS += tests/unit/compose-test
 TESTS += tests/unit/compose-test
 tests_unit_compose_test_SOURCES = tests/unit/compose-test.c
 tests_unit_compose_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
+
+check_PROGRAMS += tests/unit/pack-test
+TESTS += tests/unit/pack-test
+tests_unit_pack_test_SOURCES = tests/unit/pack-test.c
+tests_unit_pack_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)

@@ -10,15 +10,19 @@
  * holes: every all-zero run that is aligned to 4 KiB is a hole.  A segment of
  * at least SHALE_PACK_SMALL bytes is cut into chunks; a shorter one joins, in
  * order of arrival, a shared chunk (a *pack*) of up to SHALE_PACK_MAX bytes and
- * never spans two.  What is a duplicate, and what goes into which pack, is
- * decided in the feeding thread; compressing and hashing of stored bytes run on
- * workers, writing on a thread of its own, in order.  So the blob's bytes
- * depend on content, order and codec alone.  At most a few MiB are in flight,
- * whatever the size of the data.
+ * never spans two; a pack ends when the next segment would not fit, when it is
+ * full, or when 8192 extents refer to it.  What is a duplicate, and what goes
+ * into which pack, is decided in the feeding thread; compressing and hashing of
+ * stored bytes run on workers, writing on a thread of its own, in order.  So
+ * the blob's bytes depend on content, order and codec alone.  At most a few MiB
+ * are in flight, whatever the size of the data.
  *
  * Sharing: a chunk or packed segment with the XXH3-128 of one in `lower` or of
  * an earlier one of this packer is referred to if its bytes are equal too; a
  * candidate that cannot be read is stored anew.
+ *
+ * An error of any thread is returned by the next call and by all after it; such
+ * a packer can only be freed.
  */
 
 #include "layers/blob/blobs.h"
@@ -53,7 +57,10 @@ int shale_pack_new(struct shale_pack **out, struct shale_blobs *blobs,
 		   struct shale_chunks *chunks, struct shale_tree_build *build,
 		   const struct shale_pack_opts *opts, struct shale_err *err);
 
-/* Stop, and drop what was written if it was not finished. */
+/*
+ * Stop, at any moment, and drop what was written if it was not finished.  NULL
+ * is fine.
+ */
 void shale_pack_free(struct shale_pack *pack);
 
 /* Begin the content of inode `ino` at offset 0.  One file at a time. */
@@ -62,7 +69,7 @@ int shale_pack_begin(struct shale_pack *pack, uint64_t ino,
 /* The next bytes of the file, at the current offset. */
 int shale_pack_write(struct shale_pack *pack, const void *data, size_t len,
 		     struct shale_err *err);
-/* `len` zeros at the current offset: an extent that says "hole". */
+/* `len` zeros at the current offset, however many: costs nothing. */
 int shale_pack_hole(struct shale_pack *pack, uint64_t len,
 		    struct shale_err *err);
 /*
@@ -79,15 +86,14 @@ int shale_pack_refer(struct shale_pack *pack, const struct shale_chunk *chunk,
 		     uint32_t chunk_off, uint32_t len,
 		     const struct shale_hash128 *packed, struct shale_err *err);
 /*
- * End the file.  With `explicit_holes` false (content *replaced*), holes make
- * no extents: what no extent covers is hole.  Fixed at shale_pack_begin time by
- * shale_pack_patch().
+ * End the file.  An all-zero tail shorter than a block is a hole as well.
  */
 int shale_pack_end(struct shale_pack *pack, struct shale_err *err);
 
 /*
- * Call after shale_pack_begin(): this file is a patch, so holes are said with
- * extents of their own.
+ * Call after shale_pack_begin(): this file is a *patch*, so its holes, those
+ * found in what is written among them, are said with extents of their own.
+ * Without this call content is *replaced*: what no extent covers is hole.
  */
 void shale_pack_patch(struct shale_pack *pack);
 
