@@ -25,22 +25,35 @@ int shale_files_open(struct shale_files **out, int dirfd,
 		     struct shale_err *err);
 void shale_files_close(struct shale_files *files);
 
-/* Write at `off`; the file is made at its first write.  -ENOSPC, -EIO. */
+/*
+ * Write at `off`; the file is made at its first write, if only of 0 bytes.  A
+ * removal that is queued for it is called off.  -ENOSPC, -EIO.
+ */
 int shale_files_write(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		      const void *data, size_t len, uint64_t off,
 		      struct shale_err *err);
-/* Read exactly `len` bytes; what lies past the end of the file is zeros. */
+/*
+ * Read exactly `len` bytes; what lies past the end of the file is zeros.
+ * -EUCLEAN when there is no such file: what was never made holds no data.
+ */
 int shale_files_read(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		     void *data, size_t len, uint64_t off,
 		     struct shale_err *err);
-/* Hand out a descriptor for reading (the committer's way); the caller's. */
+/*
+ * Hand out a descriptor for reading (the committer's way); the caller's.
+ * -ENOENT.
+ */
 int shale_files_get(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		    int *fd, struct shale_err *err);
 
 /* fdatasync one file, if it was written since its last flush. */
 int shale_files_sync(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		     struct shale_err *err);
-/* Make all dirty ones durable: fdatasync of few, syncfs for many. */
+/*
+ * Make all dirty ones durable: fdatasync of few, syncfs for many.  Once a flush
+ * of a file failed, this and shale_files_sync() of it fail until it is removed:
+ * the kernel may have dropped what it could not write.
+ */
 int shale_files_flush(struct shale_files *files, struct shale_err *err);
 
 /* Remove when batches up to `pos` are applied. */
@@ -53,7 +66,7 @@ int shale_files_each(struct shale_files *files,
 		     int (*fn)(void *arg, uint64_t ino, uint32_t epoch),
 		     void *arg, struct shale_err *err);
 
-/* Bytes allocated on the host. */
+/* Bytes allocated on the host.  Looks at every file. */
 uint64_t shale_files_bytes(struct shale_files *files);
 
 #endif

@@ -9,7 +9,9 @@
  * says whether somebody still holds an inode that has no name.
  *
  * A slot holds the key of the OPEN or CREATE that took it: taking it twice for
- * one request gives the same slot, clearing it twice is harmless.  Thread-safe.
+ * one request gives the same slot.  The high half of a slot number counts how
+ * often its place was taken, so clearing it twice is harmless, also when
+ * another open has the place since.  Thread-safe.
  */
 
 #include "layers/base/err.h"
@@ -24,7 +26,8 @@ int shale_handles_open(struct shale_handles **out, int dirfd, bool fresh,
 		       struct shale_err *err);
 void shale_handles_close(struct shale_handles *handles);
 
-/* Take a slot for `ino`; `unique` is the request's.  -ENFILE, -ENOMEM. */
+/* Take a slot for `ino`; `unique` is the request's.  -ENFILE, -ENOMEM, -ENOSPC.
+ */
 int shale_handles_take(struct shale_handles *handles, uint64_t ino,
 		       uint64_t unique, uint64_t *slot);
 void shale_handles_clear(struct shale_handles *handles, uint64_t slot);

@@ -6,15 +6,22 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/db.c fs/workspace/db.h fs/workspace/db_impl.h \
 	fs/workspace/db_open.c \
 	fs/workspace/env.c fs/workspace/env.h \
+	fs/workspace/file_table.c fs/workspace/file_table.h \
+	fs/workspace/files.c fs/workspace/files.h \
+	fs/workspace/handles.c fs/workspace/handles.h \
+	fs/workspace/info.c fs/workspace/info.h \
 	fs/workspace/journal.c fs/workspace/journal.h \
 	fs/workspace/journal_disk.h fs/workspace/journal_impl.h \
 	fs/workspace/journal_open.c \
+	fs/workspace/map64.c fs/workspace/map64.h \
 	fs/workspace/ops.c fs/workspace/ops.h \
 	fs/workspace/recent.c fs/workspace/recent.h \
 	fs/workspace/recover.c \
 	fs/workspace/results.c fs/workspace/results.h \
 	fs/workspace/segment.c fs/workspace/segment.h \
-	fs/workspace/snapshot.c
+	fs/workspace/snapshot.c \
+	fs/workspace/workspace.c fs/workspace/workspace.h \
+	fs/workspace/workspace_dir.c
 fs_workspace_libworkspace_a_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 
 # What a program links for this room and those below it.
@@ -25,3 +32,18 @@ check_PROGRAMS += tests/unit/db-test
 TESTS += tests/unit/db-test
 tests_unit_db_test_SOURCES = tests/unit/db-test.c
 tests_unit_db_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
+
+check_PROGRAMS += tests/unit/files-test
+TESTS += tests/unit/files-test
+tests_unit_files_test_SOURCES = tests/unit/files-test.c
+tests_unit_files_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
+
+check_PROGRAMS += tests/unit/handles-test
+TESTS += tests/unit/handles-test
+tests_unit_handles_test_SOURCES = tests/unit/handles-test.c
+tests_unit_handles_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
+
+check_PROGRAMS += tests/unit/workspace-test
+TESTS += tests/unit/workspace-test
+tests_unit_workspace_test_SOURCES = tests/unit/workspace-test.c
+tests_unit_workspace_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)

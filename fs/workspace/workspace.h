@@ -6,7 +6,7 @@
  * A workspace's directory under <store>/workspaces/: who owns it, and what it
  * holds.
  *
- *     lock          flock of the one process that has it open
+ *     lock          flock of the one process that has it open; who that is
  *     workspace.json  name, base images and references, when it was made
  *     db/ journal.*   layers of state, see db.h
  *     data/           contents, see files.h
@@ -60,6 +60,10 @@ int shale_workspace_read(int store_dirfd, const char *name,
  */
 int shale_workspace_open(struct shale_workspace **out, int store_dirfd,
 			 const char *name, struct shale_err *err);
+/* What the message to others says after the process: "mounted on DIR". */
+int shale_workspace_note(struct shale_workspace *ws, const char *text,
+			 struct shale_err *err);
+/* The database's error; all memory goes anyway. */
 int shale_workspace_close(struct shale_workspace *ws, struct shale_err *err);
 
 /* Remove a workspace that nobody has open.  -EBUSY, -ENOKEY. */

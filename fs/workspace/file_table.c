@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/workspace/file_table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void shale_file_table_init(struct shale_file_table *table, int dirfd)
+{
+	*table = (struct shale_file_table){.dirfd = dirfd};
+	pthread_mutex_init(&table->lock, NULL);
+}
+
+void shale_file_table_release(struct shale_file_table *table)
+{
+	while (table->oldest) {
+		struct shale_file *file = table->oldest;
+		table->oldest = file->newer;
+		if (file->fd >= 0)
+			close(file->fd);
+		free(file);
+	}
+	pthread_mutex_destroy(&table->lock);
+}
+
+void shale_file_name(char name[SHALE_FILE_NAME], uint64_t ino, uint32_t epoch)
+{
+	snprintf(name, SHALE_FILE_NAME, "%02x/%llx.%x", (unsigned)(ino & 255),
+		 (unsigned long long)ino, epoch);
+}
+
+/* -------------------------------------------------- entries, lock held */
+
+static struct shale_file **bucket_of(struct shale_file_table *table,
+				     uint64_t ino, uint32_t epoch)
+{
+	uint64_t mixed = (ino ^ (uint64_t)epoch << 40) * 0x9e3779b97f4a7c15u;
+	return &table->bucket[mixed >> 52];
+}
+static_assert(SHALE_FILE_BUCKETS == 1 << 12, "64 - 52 bits of the product");
+
+static void list_remove(struct shale_file_table *table, struct shale_file *file)
+{
+	*(file->older ? &file->older->newer : &table->oldest) = file->newer;
+	*(file->newer ? &file->newer->older : &table->newest) = file->older;
+}
+
+static void list_append(struct shale_file_table *table, struct shale_file *file)
+{
+	file->older = table->newest;
+	file->newer = NULL;
+	*(file->older ? &file->older->newer : &table->oldest) = file;
+	table->newest = file;
+}
+
+static struct shale_file *find(struct shale_file_table *table, uint64_t ino,
+			       uint32_t epoch)
+{
+	struct shale_file *file = *bucket_of(table, ino, epoch);
+	while (file && (file->ino != ino || file->epoch != epoch))
+		file = file->next;
+	return file;
+}
+
+static struct shale_file *find_or_add(struct shale_file_table *table,
+				      uint64_t ino, uint32_t epoch)
+{
+	struct shale_file *file = find(table, ino, epoch);
+	if (file) {
+		list_remove(table, file);
+		list_append(table, file);
+		return file;
+	}
+	file = calloc(1, sizeof(*file));
+	if (!file)
+		return NULL;
+	file->ino = ino;
+	file->epoch = epoch;
+	file->fd = -1;
+	struct shale_file **bucket = bucket_of(table, ino, epoch);
+	file->next = *bucket;
+	*bucket = file;
+	list_append(table, file);
+	return file;
+}
+
+static void free_if_idle(struct shale_file_table *table,
+			 struct shale_file *file)
+{
+	if (file->users || file->fd >= 0 || file->written != file->flushed ||
+	    file->failed || file->remove || file->made)
+		return;
+	struct shale_file **link = bucket_of(table, file->ino, file->epoch);
+	while (*link != file)
+		link = &(*link)->next;
+	*link = file->next;
+	list_remove(table, file);
+	free(file);
+}
+
+/* Close what was not used for longest, down to the bound. */
+static void close_some(struct shale_file_table *table)
+{
+	struct shale_file *file = table->oldest;
+	while (file && table->n_open > SHALE_FILE_OPEN_MAX) {
+		struct shale_file *newer = file->newer;
+		if (file->fd >= 0 && !file->users) {
+			close(file->fd);
+			file->fd = -1;
+			table->n_open--;
+			free_if_idle(table, file);
+		}
+		file = newer;
+	}
+}
+
+/* ------------------------------------------------------------- using them */
+
+static int open_file(struct shale_file_table *table, uint64_t ino,
+		     uint32_t epoch, bool make, bool *made)
+{
+	char name[SHALE_FILE_NAME];
+	shale_file_name(name, ino, epoch);
+	const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+
+	int fd = openat(table->dirfd, name, flags);
+	if (fd >= 0 || errno != ENOENT || !make)
+		return fd < 0 ? -errno : fd;
+	*made = true;
+	fd = openat(table->dirfd, name, flags | O_CREAT, 0600);
+	if (fd < 0 && errno == ENOENT) {
+		char dir[3] = {name[0], name[1], 0};
+		if (mkdirat(table->dirfd, dir, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		fd = openat(table->dirfd, name, flags | O_CREAT, 0600);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+int shale_file_acquire(struct shale_file_table *table, uint64_t ino,
+		       uint32_t epoch, bool make, struct shale_file **out)
+{
+	pthread_mutex_lock(&table->lock);
+	struct shale_file *file = find_or_add(table, ino, epoch);
+	int fd = file ? file->fd : -1;
+	if (file)
+		file->users++;
+	pthread_mutex_unlock(&table->lock);
+	if (!file)
+		return -ENOMEM;
+	if (fd >= 0) {
+		*out = file;
+		return 0;
+	}
+
+	bool made = false;
+	fd = open_file(table, ino, epoch, make, &made);
+	if (fd < 0) {
+		shale_file_release(table, file);
+		return fd;
+	}
+	pthread_mutex_lock(&table->lock);
+	file->made |= made;
+	if (file->fd < 0) {
+		file->fd = fd;
+		table->n_open++;
+		fd = -1;
+	}
+	close_some(table);
+	pthread_mutex_unlock(&table->lock);
+	if (fd >= 0) /* another thread was faster */
+		close(fd);
+	*out = file;
+	return 0;
+}
+
+struct shale_file *shale_file_peek(struct shale_file_table *table, uint64_t ino,
+				   uint32_t epoch)
+{
+	pthread_mutex_lock(&table->lock);
+	struct shale_file *file = find(table, ino, epoch);
+	if (file)
+		file->users++;
+	pthread_mutex_unlock(&table->lock);
+	return file;
+}
+
+struct shale_file *shale_file_enter(struct shale_file_table *table,
+				    uint64_t ino, uint32_t epoch)
+{
+	pthread_mutex_lock(&table->lock);
+	struct shale_file *file = find_or_add(table, ino, epoch);
+	if (file)
+		file->users++;
+	pthread_mutex_unlock(&table->lock);
+	return file;
+}
+
+void shale_file_release(struct shale_file_table *table, struct shale_file *file)
+{
+	if (!file)
+		return;
+	pthread_mutex_lock(&table->lock);
+	file->users--;
+	free_if_idle(table, file);
+	pthread_mutex_unlock(&table->lock);
+}
+
+int shale_file_collect(struct shale_file_table *table,
+		       bool (*want)(const struct shale_file *file, void *arg),
+		       void *arg, struct shale_file ***list, size_t *n)
+{
+	size_t count = 0;
+	int r = 0;
+
+	*list = NULL;
+	*n = 0;
+	pthread_mutex_lock(&table->lock);
+	for (struct shale_file *file = table->oldest; file; file = file->newer)
+		count += want(file, arg);
+	if (count) {
+		*list = malloc(count * sizeof(**list));
+		r = *list ? 0 : -ENOMEM;
+	}
+	for (struct shale_file *file = table->oldest; file && r == 0;
+	     file = file->newer) {
+		if (!want(file, arg))
+			continue;
+		file->users++;
+		(*list)[(*n)++] = file;
+	}
+	pthread_mutex_unlock(&table->lock);
+	return r;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_WORKSPACE_FILE_TABLE_H
+#define SHALE_WORKSPACE_FILE_TABLE_H
+
+/*
+ * Data files that are open, dirty, or to be removed.  An entry stays while it
+ * is any of these or in use; descriptors beyond a bound are closed, the least
+ * recently used first.  Thread-safe; no lock is held over I/O.
+ */
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct shale_file {
+	uint64_t ino;
+	uint32_t epoch;
+	/* Under the table's lock: */
+	uint32_t users;   /* threads between acquire and release */
+	int fd;           /* -1: closed */
+	bool made;        /* its directory was not flushed since it was made */
+	int failed;       /* a flush failed: errno, never clean again */
+	uint64_t written; /* writes so far */
+	uint64_t flushed; /* of those, on disk for sure */
+	bool remove;      /* when batches up to `remove_at` are applied */
+	uint64_t remove_at;
+	struct shale_file *next;          /* in its bucket */
+	struct shale_file *older, *newer; /* by last use */
+};
+
+enum { SHALE_FILE_BUCKETS = 4096, SHALE_FILE_OPEN_MAX = 512 };
+
+struct shale_file_table {
+	int dirfd; /* data/ */
+	pthread_mutex_t lock;
+	size_t n_open;
+	size_t n_remove;
+	struct shale_file *oldest, *newest;
+	struct shale_file *bucket[SHALE_FILE_BUCKETS];
+};
+
+void shale_file_table_init(struct shale_file_table *table, int dirfd);
+void shale_file_table_release(struct shale_file_table *table);
+
+enum { SHALE_FILE_NAME = 3 + 16 + 1 + 8 + 1 };
+/* "<ino % 256>/<ino>.<epoch>", in hex. */
+void shale_file_name(char name[SHALE_FILE_NAME], uint64_t ino, uint32_t epoch);
+
+/*
+ * Use the file's entry, with its descriptor open; `make`: make the file if need
+ * be.  -ENOENT, -ENOMEM and open()'s.  To shale_file_release().
+ */
+int shale_file_acquire(struct shale_file_table *table, uint64_t ino,
+		       uint32_t epoch, bool make, struct shale_file **out);
+/* The entry if there is one, open or not; NULL. */
+struct shale_file *shale_file_peek(struct shale_file_table *table, uint64_t ino,
+				   uint32_t epoch);
+/* The entry, made if need be, without opening the file.  NULL: no memory. */
+struct shale_file *shale_file_enter(struct shale_file_table *table,
+				    uint64_t ino, uint32_t epoch);
+void shale_file_release(struct shale_file_table *table,
+			struct shale_file *file);
+
+/*
+ * Use all entries for which `want` says yes (called under the lock); `*list` is
+ * the caller's to free, its entries to release.
+ */
+int shale_file_collect(struct shale_file_table *table,
+		       bool (*want)(const struct shale_file *file, void *arg),
+		       void *arg, struct shale_file ***list, size_t *n);
+
+#endif

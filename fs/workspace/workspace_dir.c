@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/workspace/info.h"
+#include "layers/base/cleanup.h"
+#include "layers/base/io.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/*
+ * Making, removing and listing.  What is being made or removed has the name
+ * `.tmp.<process>.<name>`: a crash leaves one of these, and the next of us
+ * takes it away.
+ */
+
+enum { DEPTH_MAX = 4 }; /* of directories in a workspace */
+
+SHALE_DEFINE_CLEANUP(dir, DIR *, closedir);
+
+static DIR *open_list(int parent, const char *name)
+{
+	cleanup_fd int fd = openat(
+		parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (dir)
+		steal_fd(&fd);
+	return dir;
+}
+
+static int remove_tree(int parent, const char *name, int depth)
+{
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -errno;
+	if (depth > DEPTH_MAX)
+		return -ELOOP;
+
+	SHALE_CLEANUP(shale_cleanup_dir) DIR *dir = open_list(parent, name);
+	if (!dir)
+		return -errno;
+	struct dirent *entry;
+	while ((errno = 0, entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		int r = remove_tree(dirfd(dir), entry->d_name, depth + 1);
+		if (r < 0)
+			return r;
+	}
+	if (errno || unlinkat(parent, name, AT_REMOVEDIR) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Take away what processes that are gone left half made or half removed. */
+static void sweep(int all)
+{
+	SHALE_CLEANUP(shale_cleanup_dir) DIR *dir = open_list(all, ".");
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		long pid;
+		if (sscanf(entry->d_name, ".tmp.%ld.", &pid) != 1 || pid <= 0)
+			continue;
+		if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+			remove_tree(all, entry->d_name, 0);
+	}
+}
+
+static int open_all(int store_dirfd, int *out, struct shale_err *err)
+{
+	int fd = openat(store_dirfd, "workspaces",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return shale_err_set(err, errno, "open 'workspaces'");
+	*out = fd;
+	return 0;
+}
+
+enum { TMP_NAME = 160 };
+
+static void tmp_name(char tmp[TMP_NAME], const char *name)
+{
+	snprintf(tmp, TMP_NAME, ".tmp.%ld.%s", (long)getpid(), name);
+}
+
+/* ---------------------------------------------------------------- making */
+
+static int fill(int all, const char *tmp,
+		const struct shale_workspace_info *info, struct shale_err *err)
+{
+	if (mkdirat(all, tmp, 0700) < 0)
+		return shale_err_set(err, errno, "make '%s'", info->name);
+	cleanup_fd int dir =
+		openat(all, tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return shale_err_set(err, errno, "make '%s'", info->name);
+	int r = shale_workspace_info_write(dir, info, err);
+	if (r < 0)
+		return r;
+	if (renameat2(all, tmp, all, info->name, RENAME_NOREPLACE) < 0) {
+		if (errno == EEXIST)
+			return shale_err_say(err, EEXIST,
+					     "there is a workspace '%s' "
+					     "already",
+					     info->name);
+		return shale_err_set(err, errno, "make '%s'", info->name);
+	}
+	return shale_dir_sync(all, "workspaces", err);
+}
+
+int shale_workspace_make(int store_dirfd,
+			 const struct shale_workspace_info *info,
+			 struct shale_err *err)
+{
+	char tmp[TMP_NAME];
+	cleanup_fd int all = -1;
+
+	int r = shale_workspace_name_check(info->name, err);
+	if (r == 0)
+		r = shale_mkdir(store_dirfd, "workspaces", 0700, err);
+	if (r == 0)
+		r = open_all(store_dirfd, &all, err);
+	if (r < 0)
+		return r;
+	sweep(all);
+	tmp_name(tmp, info->name);
+	remove_tree(all, tmp, 0);
+	r = fill(all, tmp, info, err);
+	if (r < 0)
+		remove_tree(all, tmp, 0);
+	return r;
+}
+
+/* -------------------------------------------------------------- removing */
+
+int shale_workspace_remove(int store_dirfd, const char *name,
+			   struct shale_err *err)
+{
+	cleanup_fd int dir = -1, lock = -1, all = -1;
+	char tmp[TMP_NAME];
+
+	int r = shale_workspace_lock(store_dirfd, name, &dir, &lock, err);
+	if (r == 0)
+		r = open_all(store_dirfd, &all, err);
+	if (r < 0)
+		return r;
+	sweep(all);
+	tmp_name(tmp, name);
+	if (renameat(all, name, all, tmp) < 0)
+		return shale_err_set(err, errno, "remove workspace '%s'", name);
+	r = shale_dir_sync(all, "workspaces", err);
+	if (r == 0)
+		r = remove_tree(all, tmp, 0);
+	return r < 0 ? shale_err_set(err, -r, "remove workspace '%s'", name)
+		     : 0;
+}
+
+/* --------------------------------------------------------------- listing */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int list_names(DIR *dir, struct shale_buf *names)
+{
+	struct dirent *entry;
+	while ((errno = 0, entry = readdir(dir))) {
+		if (shale_workspace_name_check(entry->d_name, NULL) < 0)
+			continue;
+		char *name = strdup(entry->d_name);
+		if (!name || shale_buf_append(names, &name, sizeof(name)) < 0) {
+			free(name);
+			return -ENOMEM;
+		}
+	}
+	return -errno;
+}
+
+int shale_workspace_list(int store_dirfd, char ***names, size_t *n,
+			 struct shale_err *err)
+{
+	SHALE_CLEANUP(shale_cleanup_dir)
+	DIR *dir = open_list(store_dirfd, "workspaces");
+	struct shale_buf list = {0};
+
+	int r = dir ? list_names(dir, &list) : errno == ENOENT ? 0 : -errno;
+	char **all = (char **)(void *)list.data;
+	size_t count = list.len / sizeof(*all);
+	if (r < 0) {
+		for (size_t i = 0; i < count; i++)
+			free(all[i]);
+		shale_buf_release(&list);
+		return shale_err_set(err, -r, "list workspaces");
+	}
+	if (count)
+		qsort(all, count, sizeof(*all), by_name);
+	*names = all;
+	*n = count;
+	return 0;
+}

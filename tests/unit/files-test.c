@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/workspace/files.h"
+#include "tests/lib/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct shale_err err;
+
+static int new_dir(void)
+{
+	static int n;
+	char path[400];
+	snprintf(path, sizeof(path), "%s/files-%d", shale_test_dir(), n++);
+	CHECK(mkdir(path, 0700) == 0);
+	return open(path, O_RDONLY | O_DIRECTORY);
+}
+
+static void write_text(struct shale_files *f, uint64_t ino, uint32_t epoch,
+		       const char *text, uint64_t off)
+{
+	CHECK_OK(shale_files_write(f, ino, epoch, text, strlen(text), off,
+				   &err));
+}
+
+static int count_one(void *arg, uint64_t ino, uint32_t epoch)
+{
+	(void)ino;
+	(void)epoch;
+	++*(int *)arg;
+	return 0;
+}
+
+static int count(struct shale_files *f)
+{
+	int n = 0;
+	CHECK_OK(shale_files_each(f, count_one, &n, &err));
+	return n;
+}
+
+TEST(what_is_written_is_read_and_zeros_follow)
+{
+	struct shale_files *f;
+	char got[12];
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	write_text(f, 0x1234, 1, "hello", 3);
+	write_text(f, 0x1234, 2, "other", 0);
+	CHECK_OK(shale_files_read(f, 0x1234, 1, got, 12, 0, &err));
+	CHECK_MEM(got, "\0\0\0hello\0\0\0\0", 12);
+	CHECK_OK(shale_files_read(f, 0x1234, 1, got, 4, 1 << 30, &err));
+	CHECK_MEM(got, "\0\0\0\0", 4);
+	CHECK_INT(faccessat(dir, "data/34/1234.1", F_OK, 0), 0);
+	CHECK(shale_files_bytes(f) >= 2 * 512);
+	CHECK_OK(shale_files_sync(f, 0x1234, 1, &err));
+	CHECK_OK(shale_files_flush(f, &err));
+	shale_files_close(f);
+	close(dir);
+}
+
+TEST(data_that_was_never_made_is_damage_not_zeros)
+{
+	struct shale_files *f;
+	char got[4];
+	int fd, dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	CHECK_INT(shale_files_read(f, 5, 1, got, 4, 0, &err), -EUCLEAN);
+	CHECK_STR(err.msg, "the data of inode 5 is missing");
+	CHECK_INT(shale_files_get(f, 5, 1, &fd, &err), -ENOENT);
+	write_text(f, 5, 1, "", 0);
+	CHECK_OK(shale_files_read(f, 5, 1, got, 4, 0, &err));
+	CHECK_OK(shale_files_get(f, 5, 1, &fd, &err));
+	close(fd);
+	shale_files_close(f);
+	close(dir);
+}
+
+TEST(a_file_is_removed_when_its_position_is_applied_and_not_before)
+{
+	struct shale_files *f;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	write_text(f, 5, 1, "a", 0);
+	write_text(f, 6, 1, "b", 0);
+	write_text(f, 7, 1, "c", 0);
+	CHECK_INT(shale_files_remove(f, 5, 1, 100), 0);
+	CHECK_INT(shale_files_remove(f, 6, 1, 200), 0);
+	CHECK_INT(shale_files_remove(f, 99, 1, 100), 0);
+	shale_files_applied(f, 99);
+	CHECK_INT(count(f), 3);
+	shale_files_applied(f, 100);
+	CHECK_INT(count(f), 2);
+	shale_files_applied(f, 1000);
+	CHECK_INT(count(f), 1);
+	CHECK_INT(faccessat(dir, "data/07/7.1", F_OK, 0), 0);
+	CHECK_OK(shale_files_flush(f, &err));
+	shale_files_close(f);
+	close(dir);
+}
+
+TEST(a_write_calls_a_removal_off)
+{
+	struct shale_files *f;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	write_text(f, 5, 1, "a", 0);
+	CHECK_INT(shale_files_remove(f, 5, 1, 100), 0);
+	write_text(f, 5, 1, "b", 0);
+	shale_files_applied(f, 1000);
+	CHECK_INT(count(f), 1);
+	shale_files_close(f);
+	close(dir);
+}
+
+TEST(many_files_need_few_descriptors_and_one_flush)
+{
+	struct shale_files *f;
+	int dir = new_dir(), before = dup(dir);
+	char got[8], text[9];
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	for (int i = 0; i < 2000; i++) {
+		snprintf(text, sizeof(text), "%08d", i);
+		write_text(f, 1000 + (uint64_t)i, 1, text, 0);
+	}
+	int after = dup(dir);
+	CHECK(after - before < 600);
+	CHECK_OK(shale_files_flush(f, &err));
+	for (int i = 0; i < 2000; i += 7) {
+		snprintf(text, sizeof(text), "%08d", i);
+		CHECK_OK(shale_files_read(f, 1000 + (uint64_t)i, 1, got, 8, 0,
+					  &err));
+		CHECK_MEM(got, text, 8);
+	}
+	CHECK_INT(count(f), 2000);
+	for (int i = 0; i < 2000; i++)
+		CHECK_INT(shale_files_remove(f, 1000 + (uint64_t)i, 1, 5), 0);
+	shale_files_applied(f, 5);
+	CHECK_INT(count(f), 0);
+	shale_files_close(f);
+	close(dir);
+	close(before);
+	close(after);
+}
+
+TEST(a_failed_flush_never_becomes_clean)
+{
+	struct shale_files *f;
+	int dir = new_dir();
+
+	/* No way to make fdatasync fail here; a data file that is a fifo's
+	 * descriptor does: EINVAL. */
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	CHECK(mkdirat(dir, "data/05", 0700) == 0);
+	CHECK(mkfifoat(dir, "data/05/5.1", 0600) == 0);
+	CHECK_INT(shale_files_write(f, 5, 1, "x", 1, 0, &err), -ESPIPE);
+	CHECK_INT(shale_files_sync(f, 5, 1, &err), -EINVAL);
+	CHECK_INT(shale_files_sync(f, 5, 1, &err), -EINVAL);
+	CHECK_INT(shale_files_flush(f, &err), -EINVAL);
+	CHECK_INT(shale_files_remove(f, 5, 1, 1), 0);
+	shale_files_applied(f, 1);
+	CHECK_OK(shale_files_flush(f, &err));
+	shale_files_close(f);
+	close(dir);
+}
