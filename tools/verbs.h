@@ -11,6 +11,7 @@
  */
 extern const struct shale_cmd *const shale_verbs[];
 
+extern const struct shale_cmd shale_cmd_commit;
 extern const struct shale_cmd shale_cmd_help;
 extern const struct shale_cmd shale_cmd_version;
 

@@ -11,25 +11,26 @@
 enum { STEP = 1 << 20 };
 
 /*
- * Does the range show this inode's own content of the last image, in place?
- * Ranges of committed epochs do (an inode that a commit changed had its ranges
- * rewritten by it); one that a copy put there since need not.
+ * Does the range show what the last image has of this inode, in place? record.h
+ * promises it for ranges of committed epochs, whatever they name, if the last
+ * image has the inode; one that a copy put there since is news.
  */
-static bool in_place(const struct shale_delta *delta, uint64_t ino,
+static bool in_place(const struct shale_delta *delta,
+		     const struct shale_content *lower,
 		     const struct shale_rec_range *range)
 {
-	return range->ino == ino && range->src == range->off &&
-	       range->epoch <= delta->state.committed;
+	return lower && range->epoch <= delta->state.committed;
 }
 
 /* Where the last image's own content ends to show: 0 if it never does. */
-static uint64_t lower_limit(const struct shale_delta *delta, uint64_t ino,
+static uint64_t lower_limit(const struct shale_delta *delta,
+			    const struct shale_content *lower,
 			    const struct shale_rec_content *content)
 {
 	uint64_t limit = 0;
 	for (uint32_t i = 0; i < content->n_ranges; i++) {
 		const struct shale_rec_range *range = &content->ranges[i];
-		if (in_place(delta, ino, range))
+		if (in_place(delta, lower, range))
 			limit = range->off + range->len;
 	}
 	return limit < content->size ? limit : content->size;
@@ -186,12 +187,10 @@ static int pack_run(struct shale_delta *delta, const struct shale_inode *in,
 	case SHALE_RUN_RANGE:
 		break;
 	}
-	if (!in_place(delta, ino, run->range))
+	if (!in_place(delta, lower, run->range))
 		return pack_range(delta, run, err);
-	if (patch)
-		return shale_pack_skip(delta->pack, run->len, err);
-	return lower ? recut(delta, lower, run, err)
-		     : pack_range(delta, run, err);
+	return patch ? shale_pack_skip(delta->pack, run->len, err)
+		     : recut(delta, lower, run, err);
 }
 
 int shale_delta_content(struct shale_delta *delta, struct shale_inode *in,
@@ -200,7 +199,7 @@ int shale_delta_content(struct shale_delta *delta, struct shale_inode *in,
 			struct shale_err *err)
 {
 	uint64_t ino = in->attr.ino;
-	uint64_t limit = lower ? lower_limit(delta, ino, content) : 0;
+	uint64_t limit = lower_limit(delta, lower, content);
 	bool patch = limit > 0 && !too_fragmented(lower);
 
 	in->content = patch ? SHALE_CONTENT_PATCHED : SHALE_CONTENT_REPLACED;

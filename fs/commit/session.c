@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/commit/session.h"
+
+#include "fs/control/control.h"
+#include "fs/live/live.h"
+#include "layers/base/cleanup.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
+SHALE_DEFINE_CLEANUP(files, struct shale_files *, shale_files_close);
+SHALE_DEFINE_CLEANUP(snapshot, struct shale_snapshot *, shale_snapshot_close);
+SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
+SHALE_DEFINE_CLEANUP(handles, struct shale_handles *, shale_handles_close);
+#define cleanup_control  SHALE_CLEANUP(shale_cleanup_control)
+#define cleanup_files    SHALE_CLEANUP(shale_cleanup_files)
+#define cleanup_snapshot SHALE_CLEANUP(shale_cleanup_snapshot)
+#define cleanup_image    SHALE_CLEANUP(shale_cleanup_image)
+#define cleanup_handles  SHALE_CLEANUP(shale_cleanup_handles)
+
+/* --------------------------------------------------------------- mounted */
+
+/* Have the kernel write back what stores through mappings left dirty. */
+static void start_writeback(const char *mountpoint)
+{
+	cleanup_fd int fd = open(mountpoint, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		syncfs(fd);
+}
+
+static int open_dir(struct shale_store *store, const char *name, int *fd,
+		    struct shale_err *err)
+{
+	char path[300];
+	snprintf(path, sizeof(path), "workspaces/%s", name);
+	*fd = openat(shale_store_dirfd(store), path,
+		     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *fd < 0 ? shale_err_set(err, errno, "open workspace '%s'", name)
+		       : 0;
+}
+
+static int call(struct shale_control *control, json_t *request,
+		struct shale_err *err)
+{
+	json_t *reply;
+	int r = shale_control_call(control, request, &reply, err);
+	if (r == 0)
+		json_decref(reply);
+	return r;
+}
+
+/* Freeze, and hold the state of that moment in a snapshot of our own. */
+static int take_snapshot(struct shale_control *control, int dirfd,
+			 struct shale_snapshot **out, json_int_t *epoch,
+			 struct shale_err *err)
+{
+	json_t *reply;
+	int r = shale_control_call(control, json_pack("{s:s}", "do", "freeze"),
+				   &reply, err);
+	if (r < 0)
+		return r;
+	*epoch = json_integer_value(json_object_get(reply, "epoch"));
+	json_decref(reply);
+
+	r = shale_snapshot_open(out, dirfd, err);
+	return r < 0 ? r
+		     : call(control, json_pack("{s:s}", "do", "opened"), err);
+}
+
+int shale_commit_mounted(struct shale_commit *commit, const char *id,
+			 const char *mountpoint, const char *name,
+			 struct shale_commit_result *out, struct shale_err *err)
+{
+	cleanup_control struct shale_control *control = NULL;
+	cleanup_fd int dirfd = -1;
+	int r = shale_control_connect(
+		&control, shale_store_dirfd(commit->store), id, err);
+	if (r < 0)
+		return r;
+	r = open_dir(commit->store, name, &dirfd, err);
+	if (r < 0)
+		return r;
+
+	start_writeback(mountpoint);
+	cleanup_files struct shale_files *files = NULL;
+	cleanup_snapshot struct shale_snapshot *snapshot = NULL;
+	json_int_t epoch;
+	r = take_snapshot(control, dirfd, &snapshot, &epoch, err);
+	if (r == 0)
+		r = shale_files_open(&files, dirfd, err);
+	if (r < 0)
+		return r;
+
+	commit->snapshot = snapshot;
+	commit->files = files;
+	r = shale_commit_run(commit, out, err);
+	if (r < 0 || !out->version)
+		return r;
+
+	char digest[SHALE_DIGEST_STR];
+	shale_digest_str(&out->version->digest, digest);
+	r = call(control,
+		 json_pack("{s:s, s:I, s:[s]}", "do", "committed", "epoch",
+			   epoch, "manifests", digest),
+		 err);
+	return r < 0 ? shale_err_wrap(err, r,
+				      "the version is there, but its mount "
+				      "does not know of it")
+		     : 0;
+}
+
+/* --------------------------------------------------------------- resting */
+
+/* A workspace opened without a mount. */
+struct resting {
+	struct shale_workspace *ws;
+	struct shale_image *base;
+	struct shale_handles *handles;
+	struct shale_live *live;
+};
+
+static int open_base(struct shale_store *store,
+		     const struct shale_rec_image *which,
+		     struct shale_image **out, struct shale_err *err)
+{
+	struct shale_version *stack[32] = {0};
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < which->n; i++)
+		r = shale_store_version(store, &which->manifest[i], &stack[i],
+					err);
+	if (r == 0)
+		r = shale_store_open_image(store, stack, which->n, out, err);
+	for (uint32_t i = 0; i < which->n; i++)
+		shale_version_free(stack[i]);
+	return r;
+}
+
+static int open_resting(struct resting *rest, struct shale_commit *commit,
+			const char *name, struct shale_err *err)
+{
+	struct shale_rec_image which;
+	struct shale_live_opts opts = {.open_image = shale_commit_open_image,
+				       .arg = commit->store};
+	int r = shale_workspace_open(
+		&rest->ws, shale_store_dirfd(commit->store), name, err);
+	if (r == 0)
+		r = shale_live_base_of(rest->ws, &which, err);
+	if (r == 0)
+		r = open_base(commit->store, &which, &rest->base, err);
+	if (r == 0)
+		r = shale_handles_open(&rest->handles, rest->ws->dirfd, true,
+				       err);
+	if (r == 0)
+		r = shale_live_open(&rest->live, rest->ws, rest->handles,
+				    rest->base, &which, &opts, err);
+	return r;
+}
+
+static int close_resting(struct resting *rest, int r, struct shale_err *err)
+{
+	shale_live_close(rest->live);
+	shale_handles_close(rest->handles);
+	shale_image_close(rest->base);
+	if (!rest->ws)
+		return r;
+	int closed = shale_workspace_close(rest->ws, r < 0 ? NULL : err);
+	return r < 0 ? r : closed;
+}
+
+static int commit_resting(struct resting *rest, struct shale_commit *commit,
+			  struct shale_commit_result *out,
+			  struct shale_err *err)
+{
+	cleanup_snapshot struct shale_snapshot *snapshot = NULL;
+	uint32_t frozen;
+	uint64_t pos;
+	int r = shale_live_freeze(rest->live, &frozen, &pos, err);
+	if (r == 0)
+		r = shale_db_pause_at(rest->ws->db, pos, err);
+	if (r < 0)
+		return r;
+	r = shale_db_snapshot(rest->ws->db, &snapshot, err);
+	shale_db_resume(rest->ws->db);
+	if (r < 0)
+		return r;
+
+	commit->snapshot = snapshot;
+	commit->files = rest->ws->files;
+	r = shale_commit_run(commit, out, err);
+	if (r < 0 || !out->version)
+		return r;
+	struct shale_rec_image which = {.n = 1,
+					.manifest = {out->version->digest}};
+	return shale_live_committed(rest->live, frozen, &which, err);
+}
+
+int shale_commit_resting(struct shale_commit *commit, const char *name,
+			 struct shale_commit_result *out, struct shale_err *err)
+{
+	struct resting rest = {0};
+	int r = open_resting(&rest, commit, name, err);
+	if (r == 0)
+		r = commit_resting(&rest, commit, out, err);
+	return close_resting(&rest, r, err);
+}
