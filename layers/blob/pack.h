@@ -86,6 +86,12 @@ int shale_pack_refer(struct shale_pack *pack, const struct shale_chunk *chunk,
 		     uint32_t chunk_off, uint32_t len,
 		     const struct shale_hash128 *packed, struct shale_err *err);
 /*
+ * Clone `len` bytes at `off` of inode `ino` of the image below the layer (struct
+ * shale_disk_clone): no chunk is named.
+ */
+int shale_pack_clone(struct shale_pack *pack, uint64_t ino, uint64_t off,
+		     uint64_t len, struct shale_err *err);
+/*
  * End the file.  An all-zero tail shorter than a block is a hole as well.
  */
 int shale_pack_end(struct shale_pack *pack, struct shale_err *err);

@@ -65,8 +65,9 @@ static int end_hole(struct shale_pack *pack, struct shale_err *err)
 	struct shale_pack_note note = {
 		.extent = {.ino = pack->ino,
 			   .off = pack->hole,
-			   .len = pack->hole_len},
-		.kind = SHALE_NOTE_HOLE,
+			   .len = pack->hole_len,
+			   .chunk = SHALE_HOLE},
+		.kind = SHALE_NOTE_BARE,
 	};
 	if (!pack->hole_len)
 		return 0;
@@ -210,16 +211,48 @@ int shale_pack_hole(struct shale_pack *pack, uint64_t len,
 	return checked(pack, r, err);
 }
 
-int shale_pack_skip(struct shale_pack *pack, uint64_t len,
+/* What comes next is no data of this file: end what was there before. */
+static int end_data(struct shale_pack *pack, uint64_t len,
 		    struct shale_err *err)
 {
 	int r = check_room(pack, len, err);
 	if (r == 0)
 		r = end_run(pack, err);
-	if (r == 0)
-		r = end_hole(pack, err);
+	return r < 0 ? r : end_hole(pack, err);
+}
+
+/* `len` bytes were taken over from elsewhere. */
+static void count_shared(struct shale_pack *pack, uint64_t len)
+{
+	pack->content += len;
+	pack->shared += len;
+	pack->offset += len;
+}
+
+int shale_pack_skip(struct shale_pack *pack, uint64_t len,
+		    struct shale_err *err)
+{
+	int r = end_data(pack, len, err);
 	if (r == 0)
 		pack->offset += len;
+	return checked(pack, r, err);
+}
+
+int shale_pack_clone(struct shale_pack *pack, uint64_t ino, uint64_t off,
+		     uint64_t len, struct shale_err *err)
+{
+	int r = end_data(pack, len, err);
+	if (r == 0 && len) {
+		struct shale_pack_note note = {.extent = {.ino = pack->ino,
+							  .off = pack->offset,
+							  .len = len,
+							  .chunk = SHALE_CLONE,
+							  .clone_ino = ino,
+							  .clone_off = off},
+					       .kind = SHALE_NOTE_BARE};
+		r = shale_pack_place_note(pack, &note, err);
+		count_shared(pack, len);
+	}
 	return checked(pack, r, err);
 }
 
@@ -227,11 +260,7 @@ int shale_pack_refer(struct shale_pack *pack, const struct shale_chunk *chunk,
 		     uint32_t chunk_off, uint32_t len,
 		     const struct shale_hash128 *packed, struct shale_err *err)
 {
-	int r = check_room(pack, len, err);
-	if (r == 0)
-		r = end_run(pack, err);
-	if (r == 0)
-		r = end_hole(pack, err);
+	int r = end_data(pack, len, err);
 	if (r == 0 && len) {
 		struct shale_pack_note note = {
 			.extent = {.ino = pack->ino,
@@ -244,20 +273,14 @@ int shale_pack_refer(struct shale_pack *pack, const struct shale_chunk *chunk,
 		if (packed)
 			note.hash = *packed;
 		r = shale_pack_place_note(pack, &note, err);
-		pack->content += len;
-		pack->shared += len;
-		pack->offset += len;
+		count_shared(pack, len);
 	}
 	return checked(pack, r, err);
 }
 
 int shale_pack_end(struct shale_pack *pack, struct shale_err *err)
 {
-	int r = check_room(pack, 0, err);
-	if (r == 0)
-		r = end_run(pack, err);
-	if (r == 0)
-		r = end_hole(pack, err);
+	int r = end_data(pack, 0, err);
 	pack->in_file = false;
 	return checked(pack, r, err);
 }

@@ -71,7 +71,7 @@ struct shale_pack_unit {
 struct shale_pack_note {
 	struct shale_extent extent; /* chunk: SHALE_HOLE, or not known yet */
 	enum {
-		SHALE_NOTE_HOLE,
+		SHALE_NOTE_BARE,  /* a hole or a clone, as it stands */
 		SHALE_NOTE_UNIT,  /* chunk_off counts from the unit's start */
 		SHALE_NOTE_CHUNK, /* in a chunk of another tree blob */
 	} kind;

@@ -103,8 +103,7 @@ static int write_note(struct shale_pack *pack,
 	int r = 0;
 
 	switch (note->kind) {
-	case SHALE_NOTE_HOLE:
-		extent.chunk = SHALE_HOLE;
+	case SHALE_NOTE_BARE:
 		break;
 	case SHALE_NOTE_UNIT:
 		shale_pack_unit_get(pack, note->unit, &unit);
