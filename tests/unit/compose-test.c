@@ -86,7 +86,7 @@ static void make_chunks(struct maker *m)
 	own.b[0] = m->layer;
 	CHECK_OK(shale_tree_build_blob(m->build, &own, 65536, &blob, &err));
 	for (unsigned i = 0; i < CHUNKS; i++) {
-		m->len[i] = 1 + below(60);
+		m->len[i] = 2 + below(60);
 		m->off[i] = off;
 		struct shale_chunk c = {
 			.len = m->len[i], .stored = m->len[i], .off = off};
