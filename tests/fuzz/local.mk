@@ -20,7 +20,8 @@ FUZZERS = \
 	tests/fuzz/mountinfo_fuzz \
 	tests/fuzz/oci_fuzz \
 	tests/fuzz/record_fuzz \
-	tests/fuzz/ref_fuzz
+	tests/fuzz/ref_fuzz \
+	tests/fuzz/tree_fuzz
 check_PROGRAMS += $(FUZZERS)
 fuzzers: $(FUZZERS)
 .PHONY: fuzzers
@@ -43,3 +44,7 @@ tests_fuzz_record_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_ref_fuzz_SOURCES = tests/fuzz/ref_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_ref_fuzz_LDADD = $(LIBS_STORE)
 tests_fuzz_ref_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_tree_fuzz_SOURCES = tests/fuzz/tree_fuzz.c tests/fuzz/fixup.h \
+	$(FUZZ_MAIN)
+tests_fuzz_tree_fuzz_LDADD = $(LIBS_BLOB)
+tests_fuzz_tree_fuzz_LDFLAGS = $(FUZZ_FLAGS)
