@@ -11,6 +11,7 @@ layers_index_libindex_a_SOURCES = \
 	layers/index/living.c layers/index/living.h \
 	layers/index/merge.c layers/index/merge.h \
 	layers/index/record.h \
+	layers/index/runs.c layers/index/runs.h \
 	layers/index/union.c \
 	layers/index/walk.c layers/index/walk.h \
 	layers/index/write.c layers/index/write.h

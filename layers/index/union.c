@@ -4,6 +4,7 @@
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
 #include "layers/index/record.h"
+#include "layers/index/runs.h"
 #include "layers/index/write.h"
 
 #include <errno.h>
@@ -14,26 +15,16 @@
 
 enum { TYPE_DIR = S_IFDIR >> 12, MAX_PARTS = 4096 };
 
-/* An inode of one part: part << 40 | inode number there. */
-typedef uint64_t part_ino;
-
 /* An inode of the union, and whose attributes and content it has. */
 struct standing {
 	uint64_t ino;
-	part_ino from;
+	uint64_t from; /* shale_part_ino() */
 };
 
 /* A directory of the union: refs [first, first + n) merge, bottom first. */
 struct united {
 	uint64_t ino;
 	uint64_t first, n;
-};
-
-/* What is left of one part's directory. */
-struct run {
-	uint32_t part;
-	uint64_t at, end;
-	struct shale_entry entry; /* decoded by step(), if at < end */
 };
 
 /* A directory being walked: its runs are the last ones on the stack. */
@@ -50,28 +41,13 @@ struct uniting {
 	uint64_t left;             /* entries that the walk may still meet */
 	struct shale_buf standing; /* struct standing */
 	struct shale_buf dirs;     /* struct united */
-	struct shale_buf refs;     /* part_ino */
+	struct shale_buf refs;     /* shale_part_ino() */
 	struct shale_buf frames;   /* struct frame */
-	struct shale_buf runs;     /* struct run */
-	part_ino *found;           /* [n]: the inodes behind the name that
-				    * step() met, top first */
+	struct shale_buf runs;     /* struct shale_run */
+	uint64_t *found;           /* [n]: the inodes behind the name that
+				    * the walk met, top first */
 	size_t n_found;
 };
-
-static part_ino make_ref(uint32_t part, uint64_t ino)
-{
-	return (uint64_t)part << 40 | ino;
-}
-
-static uint32_t ref_part(part_ino ref)
-{
-	return (uint32_t)(ref >> 40);
-}
-
-static uint64_t ref_ino(part_ino ref)
-{
-	return ref & SHALE_INO_MAX;
-}
 
 static int no_memory(struct shale_err *err)
 {
@@ -79,119 +55,40 @@ static int no_memory(struct shale_err *err)
 }
 
 /* Where the new number of an inode stands. */
-static int number_of(const struct uniting *u, part_ino ref, uint64_t **out,
+static int number_of(const struct uniting *u, uint64_t ref, uint64_t **out,
 		     struct shale_err *err)
 {
 	const struct shale_disk_index_inode *disk;
 	uint64_t pos;
 
-	int r = shale_index_find_inode(u->parts[ref_part(ref)], ref_ino(ref),
-				       &pos, &disk, err);
+	int r = shale_index_find_inode(u->parts[shale_part_of(ref)],
+				       shale_ino_of(ref), &pos, &disk, err);
 	if (r == -ENOENT)
 		return shale_err_say(err, EUCLEAN,
 				     "an index names inode %" PRIu64
 				     ", which is not there",
-				     ref_ino(ref));
+				     shale_ino_of(ref));
 	if (r == 0)
-		*out = &u->number[ref_part(ref)][pos];
+		*out = &u->number[shale_part_of(ref)][pos];
 	return r;
-}
-
-/* ------------------------------------------------- one directory's names */
-
-/* Begin a directory: append a run for each of its refs. */
-static int open_runs(const struct uniting *u, const struct united *dir,
-		     struct shale_buf *runs, struct shale_err *err)
-{
-	const part_ino *refs = (const void *)u->refs.data;
-
-	for (uint64_t i = 0; i < dir->n; i++) {
-		part_ino ref = refs[dir->first + i];
-		struct shale_index_dir d;
-		int r = shale_index_dir(u->parts[ref_part(ref)], ref_ino(ref),
-					&d, err);
-		if (r < 0)
-			return r == -EUCLEAN ? r
-					     : shale_err_say(err, EUCLEAN,
-							     "inode %" PRIu64
-							     " of an index is "
-							     "no directory",
-							     ref_ino(ref));
-		struct run run = {.part = ref_part(ref),
-				  .at = d.first,
-				  .end = d.first + d.count};
-		if (shale_buf_append(runs, &run, sizeof(run)) < 0)
-			return no_memory(err);
-	}
-	return 0;
-}
-
-static bool same_name(const struct shale_entry *a, const struct shale_entry *b)
-{
-	return a->name_len == b->name_len &&
-	       memcmp(a->name, b->name, a->name_len) == 0;
-}
-
-/* The run with the smallest name, the topmost of equals; NULL at the end. */
-static int find_smallest(const struct uniting *u, struct run *runs, size_t n,
-			 struct run **out, struct shale_err *err)
-{
-	*out = NULL;
-	for (size_t i = 0; i < n; i++) {
-		struct run *run = &runs[i];
-		if (run->at == run->end)
-			continue;
-		int r = shale_index_entry(u->parts[run->part], run->at,
-					  &run->entry, err);
-		if (r < 0)
-			return r;
-		if (!*out ||
-		    shale_name_order(run->entry.name, run->entry.name_len,
-				     (*out)->entry.name,
-				     (*out)->entry.name_len) <= 0)
-			*out = run;
-	}
-	return 0;
-}
-
-/*
- * The next name of a directory: returns 1 with the entry that stands and, in
- * u->found, the inodes that make it up; 0 after the last.  A directory takes in
- * those right below it; what is no directory hides all below.
- */
-static int step(struct uniting *u, struct run *runs, size_t n,
-		struct shale_entry *out, struct shale_err *err)
-{
-	struct run *top;
-	int r = find_smallest(u, runs, n, &top, err);
-	if (r < 0 || !top)
-		return r;
-
-	bool hidden = false;
-	*out = top->entry;
-	u->n_found = 0;
-	for (size_t i = (size_t)(top - runs) + 1; i-- > 0;) {
-		struct run *run = &runs[i];
-		if (run->at == run->end || !same_name(&run->entry, out))
-			continue;
-		run->at++;
-		if (u->n_found > 0 && run->entry.type != TYPE_DIR)
-			hidden = true;
-		if (!hidden)
-			u->found[u->n_found++] =
-				make_ref(run->part, run->entry.ino);
-		if (out->type != TYPE_DIR)
-			hidden = true;
-	}
-	return 1;
 }
 
 /* ------------------------------------------------------------- the walk */
 
+/* Put the runs of a directory on the stack. */
+static int open_runs(struct uniting *u, const struct united *dir,
+		     struct shale_err *err)
+{
+	const uint64_t *refs = (const void *)u->refs.data;
+
+	return shale_runs_open(u->parts, refs + dir->first, dir->n, &u->runs,
+			       err);
+}
+
 static int push_dir(struct uniting *u, uint64_t ino, struct shale_err *err)
 {
 	struct united dir = {.ino = ino,
-			     .first = u->refs.len / sizeof(part_ino),
+			     .first = u->refs.len / sizeof(uint64_t),
 			     .n = u->n_found};
 	struct frame frame = {.n = u->n_found};
 
@@ -204,11 +101,11 @@ static int push_dir(struct uniting *u, uint64_t ino, struct shale_err *err)
 		return no_memory(err);
 
 	size_t before = u->runs.len;
-	int r = open_runs(u, &dir, &u->runs, err);
+	int r = open_runs(u, &dir, err);
 	if (r < 0)
 		return r;
-	for (; before < u->runs.len; before += sizeof(struct run)) {
-		const struct run *run = (void *)(u->runs.data + before);
+	for (; before < u->runs.len; before += sizeof(struct shale_run)) {
+		const struct shale_run *run = (void *)(u->runs.data + before);
 		if (run->end - run->at > u->left)
 			return shale_err_say(err, EUCLEAN,
 					     "directories of an index share "
@@ -221,7 +118,7 @@ static int push_dir(struct uniting *u, uint64_t ino, struct shale_err *err)
 /* Number the inode behind u->found, which has just been met. */
 static int visit(struct uniting *u, uint8_t type, struct shale_err *err)
 {
-	part_ino lowest = u->found[u->n_found - 1];
+	uint64_t lowest = u->found[u->n_found - 1];
 	uint64_t *number;
 
 	int r = number_of(u, lowest, &number, err);
@@ -230,7 +127,8 @@ static int visit(struct uniting *u, uint8_t type, struct shale_err *err)
 	if (*number != 0 && type != TYPE_DIR)
 		return 0; /* a further name */
 
-	uint64_t ino = ref_part(lowest) == 0 ? ref_ino(lowest) : u->next++;
+	uint64_t ino =
+		shale_part_of(lowest) == 0 ? shale_ino_of(lowest) : u->next++;
 	if (ino > SHALE_INO_MAX)
 		return shale_err_say(err, EOVERFLOW,
 				     "the images have too many inodes");
@@ -242,7 +140,7 @@ static int visit(struct uniting *u, uint8_t type, struct shale_err *err)
 			return shale_err_say(err, EUCLEAN,
 					     "directory %" PRIu64
 					     " of an index has two names",
-					     ref_ino(u->found[i]));
+					     shale_ino_of(u->found[i]));
 		*number = ino;
 	}
 	struct standing s = {.ino = ino, .from = u->found[0]};
@@ -256,17 +154,20 @@ static int walk(struct uniting *u, struct shale_err *err)
 {
 	u->n_found = 0;
 	for (size_t i = u->n; i-- > 0;)
-		u->found[u->n_found++] = make_ref((uint32_t)i, SHALE_ROOT_INO);
+		u->found[u->n_found++] =
+			shale_part_ino((uint32_t)i, SHALE_ROOT_INO);
 	int r = visit(u, TYPE_DIR, err);
 
 	while (r == 0 && u->frames.len > 0) {
 		struct frame *frame = (void *)(u->frames.data + u->frames.len -
 					       sizeof(*frame));
-		size_t size = frame->n * sizeof(struct run);
-		struct run *runs = (void *)(u->runs.data + u->runs.len - size);
+		size_t size = frame->n * sizeof(struct shale_run);
+		struct shale_run *runs =
+			(void *)(u->runs.data + u->runs.len - size);
 		struct shale_entry entry;
 
-		r = step(u, runs, frame->n, &entry, err);
+		r = shale_runs_next(u->parts, runs, frame->n, &entry, u->found,
+				    &u->n_found, err);
 		if (r > 0) {
 			r = visit(u, entry.type, err);
 		} else if (r == 0) {
@@ -291,8 +192,8 @@ static_assert(offsetof(struct united, ino) == 0, "by_number");
 static int tell_inode(const struct uniting *u, const struct standing *s,
 		      struct shale_index_inode *in, struct shale_err *err)
 {
-	const struct shale_index *ix = u->parts[ref_part(s->from)];
-	uint64_t ino = ref_ino(s->from);
+	const struct shale_index *ix = u->parts[shale_part_of(s->from)];
+	uint64_t ino = shale_ino_of(s->from);
 	uint32_t len;
 
 	int r = shale_index_attr(ix, ino, &in->attr, err);
@@ -304,7 +205,7 @@ static int tell_inode(const struct uniting *u, const struct standing *s,
 	if (r == 0 && S_ISREG(in->attr.mode)) {
 		r = shale_index_content(ix, ino, &in->content, err);
 		if (r == 0 && in->content.tree != SHALE_NO_TREE)
-			in->content.tree += u->tree[ref_part(s->from)];
+			in->content.tree += u->tree[shale_part_of(s->from)];
 	}
 	in->attr.ino = s->ino;
 	return r;
@@ -335,9 +236,10 @@ static int tell_names(struct uniting *u, const struct united *dir,
 	struct shale_entry entry, before = {.name = ""};
 
 	u->runs.len = 0;
-	int r = open_runs(u, dir, &u->runs, err);
+	int r = open_runs(u, dir, err);
 	while (r == 0 &&
-	       (r = step(u, (void *)u->runs.data, dir->n, &entry, err)) > 0) {
+	       (r = shale_runs_next(u->parts, (void *)u->runs.data, dir->n,
+				    &entry, u->found, &u->n_found, err)) > 0) {
 		uint64_t *number;
 		r = number_of(u, u->found[u->n_found - 1], &number, err);
 		if (r < 0)
