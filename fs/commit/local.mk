@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += fs/commit/libcommit.a
 fs_commit_libcommit_a_SOURCES = \
+	fs/commit/changes.c fs/commit/changes.h \
 	fs/commit/commit.c fs/commit/commit.h \
 	fs/commit/delta.c fs/commit/delta.h \
 	fs/commit/delta_content.c \
 	fs/commit/levels.c fs/commit/levels.h \
+	fs/commit/records.c fs/commit/records.h \
 	fs/commit/stack.c fs/commit/stack.h
 
 LIBS_COMMIT = fs/commit/libcommit.a $(LIBS_LIVE) $(LIBS_STORE)

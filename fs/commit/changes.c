@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/commit/changes.h"
+
+#include "fs/commit/records.h"
+#include "layers/base/cleanup.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Deeper is a cycle. */
+enum { DEPTH_MAX = 8192 };
+
+/* What was found at a path; several may be at one. */
+enum seen { SEEN_OLD, SEEN_NEW, SEEN_CHANGED };
+
+struct event {
+	char *path;
+	enum seen seen;
+	uint64_t ino;
+	uint8_t type; /* S_IFMT >> 12 */
+	char letter;  /* SEEN_CHANGED: 'M' or 'm' */
+};
+
+/*
+ * The comparison: the tree of the last commit (`old`) with that of the
+ * workspace, which is the pinned base under the delta.
+ */
+struct comparison {
+	struct shale_records delta;
+	struct shale_image *base;      /* what the delta lies on */
+	const struct shale_index *old; /* of the last commit; may be base's */
+	struct shale_image *old_image; /* if it is not base's */
+	const struct shale_index *base_ix;
+	struct shale_buf events; /* struct event */
+};
+
+static void release_comparison(struct comparison *c)
+{
+	struct event *events = (void *)c->events.data;
+	for (size_t i = 0; i < c->events.len / sizeof(*events); i++)
+		free(events[i].path);
+	shale_buf_release(&c->events);
+	shale_image_close(c->old_image);
+	shale_image_close(c->base);
+	shale_records_close(&c->delta);
+}
+
+static int add_event(struct comparison *c, const char *dir, const char *name,
+		     size_t len, enum seen seen, uint64_t ino, uint8_t type,
+		     char letter, struct shale_err *err)
+{
+	struct event e = {
+		.seen = seen, .ino = ino, .type = type, .letter = letter};
+
+	if (asprintf(&e.path, "%s/%.*s", dir, (int)len, name) < 0)
+		return shale_err_set(err, ENOMEM, "list changes");
+	if (shale_buf_append(&c->events, &e, sizeof(e)) < 0) {
+		free(e.path);
+		return shale_err_set(err, ENOMEM, "list changes");
+	}
+	return 0;
+}
+
+/* ----------------------------------------------------------------- paths */
+
+/* Where directory `ino` stands in the workspace's tree. */
+static int place_of(const struct comparison *c, uint64_t ino, uint64_t *dir,
+		    const char **name, size_t *len)
+{
+	const struct shale_records_name *const *recs;
+	struct shale_entry entry;
+	uint64_t pos;
+
+	if (shale_records_of(&c->delta, ino, &recs)) {
+		*dir = recs[0]->dir;
+		*name = recs[0]->name;
+		*len = recs[0]->len;
+		return 0;
+	}
+	int r = shale_index_link(c->base_ix, ino, 0, dir, &pos, NULL);
+	if (r == 0)
+		r = shale_index_entry(c->base_ix, pos, &entry, NULL);
+	if (r < 0)
+		return -ENOENT;
+	/* Another name stands there now, or none: it is gone. */
+	if (shale_records_find(&c->delta, *dir, entry.name, entry.name_len))
+		return -ENOENT;
+	*name = entry.name;
+	*len = entry.name_len;
+	return 0;
+}
+
+/* Path of a directory now; "" for the root.  -ENOENT: it is gone. */
+static int new_path(const struct comparison *c, uint64_t ino, char **out)
+{
+	cleanup_free char *path = strdup("");
+	const char *name;
+	size_t len;
+
+	for (int depth = 0; path && ino != 1; depth++) {
+		char *longer;
+		int r = place_of(c, ino, &ino, &name, &len);
+		if (r < 0 || depth > DEPTH_MAX)
+			return r < 0 ? r : -ELOOP;
+		if (asprintf(&longer, "/%.*s%s", (int)len, name, path) < 0)
+			return -ENOMEM;
+		free(path);
+		path = longer;
+	}
+	*out = steal_ptr(&path);
+	return *out ? 0 : -ENOMEM;
+}
+
+static int old_path(const struct comparison *c, uint64_t ino, char **out)
+{
+	cleanup_buf struct shale_buf path = {0};
+
+	int r = shale_index_path(c->old, ino, 0, &path, NULL);
+	if (r < 0)
+		return r;
+	const char *s = shale_buf_str(&path);
+	*out = s ? strdup(strcmp(s, "/") ? s : "") : NULL;
+	return *out ? 0 : -ENOMEM;
+}
+
+/* -------------------------------------------------------------- subtrees */
+
+/* A directory whose entries are still to be listed. */
+struct pending {
+	uint64_t ino;
+	char *path;
+};
+
+static int push(struct shale_buf *stack, uint64_t ino, const char *dir,
+		const char *name, size_t len)
+{
+	struct pending p = {.ino = ino};
+
+	if (stack->len / sizeof(p) > UINT32_MAX ||
+	    asprintf(&p.path, "%s%s%.*s", dir, len ? "/" : "", (int)len, name) <
+		    0)
+		return -ENOMEM;
+	if (shale_buf_append(stack, &p, sizeof(p)) < 0) {
+		free(p.path);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int list_old(struct comparison *c, const struct pending *at,
+		    struct shale_buf *stack, struct shale_err *err)
+{
+	struct shale_index_dir dir;
+	struct shale_entry e;
+
+	int r = shale_index_dir(c->old, at->ino, &dir, err);
+	for (uint64_t i = 0; r == 0 && i < dir.count; i++) {
+		r = shale_index_entry(c->old, dir.first + i, &e, err);
+		if (r == 0)
+			r = add_event(c, at->path, e.name, e.name_len, SEEN_OLD,
+				      e.ino, e.type, 0, err);
+		if (r == 0 && e.type == S_IFDIR >> 12)
+			r = push(stack, e.ino, at->path, e.name, e.name_len);
+	}
+	return r;
+}
+
+static int list_new(struct comparison *c, const struct pending *at,
+		    struct shale_buf *stack, struct shale_err *err)
+{
+	struct shale_index_dir dir = {0};
+	struct shale_entry e;
+	size_t first;
+	int r = 0;
+
+	if (shale_index_dir(c->base_ix, at->ino, &dir, NULL) < 0)
+		dir.count = 0; /* a new directory */
+	for (uint64_t i = 0; r == 0 && i < dir.count; i++) {
+		r = shale_index_entry(c->base_ix, dir.first + i, &e, err);
+		if (r < 0 ||
+		    shale_records_find(&c->delta, at->ino, e.name, e.name_len))
+			continue;
+		r = add_event(c, at->path, e.name, e.name_len, SEEN_NEW, e.ino,
+			      e.type, 0, err);
+		if (r == 0 && e.type == S_IFDIR >> 12)
+			r = push(stack, e.ino, at->path, e.name, e.name_len);
+	}
+	size_t n = shale_records_dir(&c->delta, at->ino, &first);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const struct shale_records_name *d = &c->delta.names[first + i];
+		if (!d->ino)
+			continue;
+		r = add_event(c, at->path, d->name, d->len, SEEN_NEW, d->ino,
+			      d->type, 0, err);
+		if (r == 0 && d->type == S_IFDIR >> 12)
+			r = push(stack, d->ino, at->path, d->name, d->len);
+	}
+	return r;
+}
+
+/* Everything below a directory that came or went as a whole. */
+static int list_below(struct comparison *c, enum seen seen, uint64_t ino,
+		      const char *path, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf stack = {0};
+
+	int r = push(&stack, ino, path, "", 0);
+	while (stack.len) {
+		struct pending at;
+		stack.len -= sizeof(at);
+		memcpy(&at, stack.data + stack.len, sizeof(at));
+		if (r == 0)
+			r = seen == SEEN_OLD ? list_old(c, &at, &stack, err)
+					     : list_new(c, &at, &stack, err);
+		free(at.path);
+	}
+	return r;
+}
+
+/* ------------------------------------------------------------- one record */
+
+static int compare_old_name(struct comparison *c,
+			    const struct shale_records_name *n,
+			    struct shale_err *err)
+{
+	cleanup_free char *dir = NULL, *path = NULL;
+	struct shale_entry e;
+
+	if (shale_index_lookup(c->old, n->dir, n->name, n->len, &e, NULL,
+			       NULL) < 0)
+		return 0;
+	int r = old_path(c, n->dir, &dir);
+	if (r < 0)
+		return r;
+	r = add_event(c, dir, n->name, n->len, SEEN_OLD, e.ino, e.type, 0, err);
+	if (r < 0 || e.type != S_IFDIR >> 12 || e.ino == n->ino)
+		return r;
+	if (asprintf(&path, "%s/%s", dir, n->name) < 0)
+		return -ENOMEM;
+	return list_below(c, SEEN_OLD, e.ino, path, err);
+}
+
+static int compare_new_name(struct comparison *c,
+			    const struct shale_records_name *n,
+			    struct shale_err *err)
+{
+	cleanup_free char *dir = NULL, *path = NULL;
+	struct shale_entry e;
+
+	if (!n->ino)
+		return 0;
+	int r = new_path(c, n->dir, &dir);
+	if (r == -ENOENT)
+		return 0; /* the directory went, with all that was in it */
+	if (r < 0)
+		return r;
+	r = add_event(c, dir, n->name, n->len, SEEN_NEW, n->ino, n->type, 0,
+		      err);
+	if (r < 0 || n->type != S_IFDIR >> 12)
+		return r;
+	/* A directory that was made lists its own names; one that moved
+	 * brings along what has no records. */
+	if (shale_index_lookup(c->old, n->dir, n->name, n->len, &e, NULL,
+			       NULL) == 0 &&
+	    e.ino == n->ino)
+		return 0;
+	if (asprintf(&path, "%s/%s", dir, n->name) < 0)
+		return -ENOMEM;
+	return list_below(c, SEEN_NEW, n->ino, path, err);
+}
+
+/* Every name that `ino` has now. */
+static int changed_everywhere(struct comparison *c, uint64_t ino, uint8_t type,
+			      char letter, struct shale_err *err)
+{
+	const struct shale_records_name *const *recs;
+	struct shale_entry e;
+	uint64_t dir, pos;
+	int r = 0;
+
+	if (ino == 1)
+		return add_event(c, "", "", 0, SEEN_CHANGED, 1, type, letter,
+				 err);
+	size_t n = shale_records_of(&c->delta, ino, &recs);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		cleanup_free char *path = NULL;
+		if (new_path(c, recs[i]->dir, &path) == 0)
+			r = add_event(c, path, recs[i]->name, recs[i]->len,
+				      SEEN_CHANGED, ino, type, letter, err);
+	}
+	for (uint32_t i = 0; r == 0 && shale_index_link(c->base_ix, ino, i,
+							&dir, &pos, NULL) == 0;
+	     i++) {
+		cleanup_free char *path = NULL;
+		if (shale_index_entry(c->base_ix, pos, &e, NULL) == 0 &&
+		    !shale_records_find(&c->delta, dir, e.name, e.name_len) &&
+		    new_path(c, dir, &path) == 0)
+			r = add_event(c, path, e.name, e.name_len, SEEN_CHANGED,
+				      ino, type, letter, err);
+	}
+	return r;
+}
+
+/* A directory's times change with its names, which are listed themselves. */
+static bool same_attr(const struct shale_rec_attr *rec,
+		      const struct shale_attr *old)
+{
+	return rec->mode == old->mode && rec->uid == old->uid &&
+	       rec->gid == old->gid && rec->rdev_major == old->rdev_major &&
+	       rec->rdev_minor == old->rdev_minor &&
+	       (S_ISDIR(rec->mode) ||
+		(rec->mtime.tv_sec == old->mtime.tv_sec &&
+		 rec->mtime.tv_nsec == old->mtime.tv_nsec));
+}
+
+static int on_attr(void *arg, const struct shale_buf *key,
+		   const struct shale_buf *value, struct shale_err *err)
+{
+	struct comparison *c = arg;
+	struct shale_rec_attr rec;
+	struct shale_attr old;
+	uint64_t ino;
+
+	int r = shale_key_ino(key, 'I', &ino);
+	if (r == 0)
+		r = shale_rec_attr_decode(value, &rec, err);
+	if (r < 0 || rec.epoch <= c->delta.state.committed || rec.mode == 0 ||
+	    shale_index_attr(c->old, ino, &old, NULL) < 0 ||
+	    same_attr(&rec, &old))
+		return r;
+	return changed_everywhere(c, ino, (uint8_t)(rec.mode >> 12), 'm', err);
+}
+
+static int on_content(void *arg, const struct shale_buf *key,
+		      const struct shale_buf *value, struct shale_err *err)
+{
+	struct comparison *c = arg;
+	struct shale_rec_content rec = {0};
+	struct shale_attr old;
+	uint64_t ino;
+
+	int r = shale_key_ino(key, 'C', &ino);
+	if (r == 0)
+		r = shale_rec_content_decode(value, &rec, err);
+	uint32_t epoch = rec.epoch;
+	if (r == 0)
+		shale_rec_content_release(&rec);
+	if (r < 0 || epoch <= c->delta.state.committed ||
+	    shale_index_attr(c->old, ino, &old, NULL) < 0)
+		return r;
+	return changed_everywhere(c, ino, S_IFREG >> 12, 'M', err);
+}
+
+static int on_xattrs(void *arg, const struct shale_buf *key,
+		     const struct shale_buf *value, struct shale_err *err)
+{
+	struct comparison *c = arg;
+	struct shale_rec_xattrs rec;
+	struct shale_attr old;
+	uint64_t ino;
+
+	int r = shale_key_ino(key, 'X', &ino);
+	if (r == 0)
+		r = shale_rec_xattrs_decode(value, &rec, err);
+	if (r < 0 || rec.epoch <= c->delta.state.committed ||
+	    shale_index_attr(c->old, ino, &old, NULL) < 0)
+		return r;
+	return changed_everywhere(c, ino, (uint8_t)(old.mode >> 12), 'm', err);
+}
+
+static int find_changes(struct comparison *c, struct shale_err *err)
+{
+	int r = shale_records_load_names(&c->delta, err);
+
+	for (size_t i = 0; r == 0 && i < c->delta.n; i++) {
+		const struct shale_records_name *n = &c->delta.names[i];
+		if (n->epoch <= c->delta.state.committed)
+			continue;
+		r = compare_old_name(c, n, err);
+		if (r == 0)
+			r = compare_new_name(c, n, err);
+	}
+	if (r == 0)
+		r = shale_records_each(&c->delta, 'I', on_attr, c, err);
+	if (r == 0)
+		r = shale_records_each(&c->delta, 'C', on_content, c, err);
+	if (r == 0)
+		r = shale_records_each(&c->delta, 'X', on_xattrs, c, err);
+	return r;
+}
+
+/* ---------------------------------------------------------------- letters */
+
+static int compare_events(const void *a, const void *b)
+{
+	const struct event *x = a, *y = b;
+	int c = strcmp(x->path, y->path);
+	return c ? c : (int)x->seen - (int)y->seen;
+}
+
+/* The letter for all that was seen at one path; 0: nothing changed. */
+static char judge(const struct event *e, size_t n)
+{
+	const struct event *old = NULL, *fresh = NULL;
+	char changed = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (e[i].seen == SEEN_OLD)
+			old = &e[i];
+		else if (e[i].seen == SEEN_NEW)
+			fresh = &e[i];
+		else if (changed != 'M')
+			changed = e[i].letter;
+	}
+	if (old && !fresh)
+		return 'D';
+	if (fresh && !old)
+		return 'A';
+	if (!old || old->ino == fresh->ino)
+		return changed;
+	if (old->type != fresh->type)
+		return 'T';
+	return old->type == S_IFDIR >> 12 ? 'm' : 'M';
+}
+
+static int report(struct comparison *c, shale_change_fn *fn, void *arg)
+{
+	struct event *events = (void *)c->events.data;
+	size_t n = c->events.len / sizeof(*events);
+
+	if (n)
+		qsort(events, n, sizeof(*events), compare_events);
+	for (size_t i = 0, run; i < n; i += run) {
+		for (run = 1; i + run < n &&
+			      !strcmp(events[i].path, events[i + run].path);
+		     run++)
+			;
+		struct shale_change change = {
+			.letter = judge(&events[i], run),
+			.path = events[i].path,
+			.len = strlen(events[i].path),
+		};
+		int r = change.letter ? fn(arg, &change) : 0;
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- images */
+
+static int open_stack(struct shale_store *store,
+		      const struct shale_digest *manifests, size_t n,
+		      struct shale_image **out, struct shale_err *err)
+{
+	struct shale_version *stack[32] = {NULL};
+	int r = n <= 32 ? 0 : -E2BIG;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = shale_store_version(store, &manifests[i], &stack[i], err);
+	if (r == 0)
+		r = shale_store_open_image(store, stack, n, out, err);
+	for (size_t i = 0; i < 32; i++)
+		shale_version_free(stack[i]);
+	return r;
+}
+
+/* The image of that number (0: what the workspace was made from). */
+static int open_numbered(struct comparison *c, struct shale_store *store,
+			 uint32_t number, struct shale_image **out,
+			 struct shale_err *err)
+{
+	const struct shale_key key = shale_key_image(number);
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_rec_image image;
+
+	if (number == 0)
+		return open_stack(store, c->delta.info.base,
+				  c->delta.info.n_base, out, err);
+	int r = shale_records_get(&c->delta, &key, &value, err);
+	if (r == 0)
+		r = shale_rec_image_decode(&value, &image, err);
+	return r < 0 ? r : open_stack(store, image.manifest, image.n, out, err);
+}
+
+int shale_changes_list(struct shale_store *store, const char *workspace,
+		       bool mounted, shale_change_fn *fn, void *arg,
+		       struct shale_err *err)
+{
+	SHALE_CLEANUP(release_comparison) struct comparison c = {0};
+
+	int r = shale_records_open(&c.delta, shale_store_dirfd(store),
+				   workspace, mounted, err);
+	if (r < 0 || c.delta.untouched)
+		return r;
+	const struct shale_rec_state *state = &c.delta.state;
+	r = open_numbered(&c, store, state->pinned, &c.base, err);
+	if (r == 0 && state->last && state->last != state->pinned)
+		r = open_numbered(&c, store, state->last, &c.old_image, err);
+	if (r < 0)
+		return r;
+	c.base_ix = c.base->index;
+	c.old = c.old_image ? c.old_image->index : c.base->index;
+	r = find_changes(&c, err);
+	return r < 0 ? r : report(&c, fn, arg);
+}
+
+/* ------------------------------------------------------------------- any */
+
+struct any {
+	uint32_t committed;
+	bool found;
+};
+
+static int any_name(void *arg, const struct shale_buf *key,
+		    const struct shale_buf *value, struct shale_err *err)
+{
+	struct any *any = arg;
+	struct shale_rec_name rec;
+
+	(void)key;
+	int r = shale_rec_name_decode(value, &rec, err);
+	any->found = r == 0 && rec.epoch > any->committed;
+	return r < 0 ? r : any->found;
+}
+
+static int any_attr(void *arg, const struct shale_buf *key,
+		    const struct shale_buf *value, struct shale_err *err)
+{
+	struct any *any = arg;
+	struct shale_rec_attr rec;
+
+	(void)key;
+	int r = shale_rec_attr_decode(value, &rec, err);
+	any->found = r == 0 && rec.epoch > any->committed;
+	return r < 0 ? r : any->found;
+}
+
+int shale_changes_any(int store_dirfd, const char *workspace, bool *any,
+		      struct shale_err *err)
+{
+	SHALE_CLEANUP(shale_records_close) struct shale_records delta = {0};
+
+	int r = shale_records_open(&delta, store_dirfd, workspace, true, err);
+	if (r < 0)
+		return r;
+	struct any look = {.committed = delta.state.committed};
+	if (!delta.untouched)
+		r = shale_records_each(&delta, 'N', any_name, &look, err);
+	/* A change of content changes times, so attributes tell of it. */
+	if (r == 0 && !delta.untouched)
+		r = shale_records_each(&delta, 'I', any_attr, &look, err);
+	if (r < 0)
+		return r;
+	*any = look.found;
+	return 0;
+}
