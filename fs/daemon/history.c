@@ -110,7 +110,7 @@ static int add_version(struct shale_history *h, struct shale_synth *top,
 		       const struct timespec *previous, struct shale_err *err)
 {
 	char id[13], target[32], when[64];
-	uint32_t tree;
+	uint32_t tree = 0;
 	struct tm tm;
 
 	int r = number_of(h, &v->digest, &tree, err);

@@ -157,7 +157,7 @@ static json_t *do_committed(struct shale_daemon *d, const json_t *request,
 			    int *r, struct shale_err *err)
 {
 	struct shale_rec_image which = {0};
-	uint32_t epoch;
+	uint32_t epoch = 0;
 
 	*r = read_committed(request, &epoch, &which, err);
 	/* First the lease: from then on contents may point there. */
