@@ -7,7 +7,6 @@ tools_libtools_a_SOURCES = \
 	tools/cmd.h \
 	tools/columns.c \
 	tools/context.c \
-	tools/describe.c tools/describe.h \
 	tools/exit.c \
 	tools/global.c \
 	tools/main.c \
@@ -21,12 +20,13 @@ LIBS_TOOLS = tools/libtools.a $(LIBS_STORE) $(JANSSON_LIBS)
 
 bin_PROGRAMS += tools/shale
 tools_shale_SOURCES = \
+	tools/cmd_browse.c \
 	tools/cmd_help.c \
-	tools/cmd_images.c \
-	tools/cmd_inspect.c \
-	tools/cmd_log.c \
-	tools/cmd_tag.c \
-	tools/tree_digest.c tools/tree_digest.h \
+	tools/cmd_mount.c \
+	tools/cmd_status.c \
+	tools/cmd_umount.c \
+	tools/mounting.c tools/mounting.h \
+	tools/mounting_fd.c tools/mounting_fd.h \
 	tools/verbs.c
 tools_shale_CPPFLAGS = $(AM_CPPFLAGS) -DSHALE_VERSION='"$(VERSION)"'
-tools_shale_LDADD = $(LIBS_TOOLS)
+tools_shale_LDADD = $(LIBS_TOOLS) $(LIBS_COMMIT) $(LIBS_CONTROL) $(LIBS_STORE)

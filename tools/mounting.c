@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/mounting.h"
+
+#include "fs/control/mountinfo.h"
+#include "layers/base/cleanup.h"
+#include "layers/base/io.h"
+#include "tools/mounting_fd.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+/* A larger window than the kernel's default: decompression likes company. */
+#define READ_AHEAD_KB "1024"
+
+void shale_mounting_default(struct shale_mounting *how)
+{
+	*how = (struct shale_mounting){
+		.flags = MS_NOSUID | MS_NODEV,
+		.allow_other = geteuid() == 0,
+	};
+}
+
+static const struct {
+	const char *name;
+	unsigned long set, clear;
+} words[] = {
+	{"ro", MS_RDONLY, 0},        {"rw", 0, MS_RDONLY},
+	{"suid", 0, MS_NOSUID},      {"nosuid", MS_NOSUID, 0},
+	{"dev", 0, MS_NODEV},        {"nodev", MS_NODEV, 0},
+	{"exec", 0, MS_NOEXEC},      {"noexec", MS_NOEXEC, 0},
+	{"sync", MS_SYNCHRONOUS, 0}, {"async", 0, MS_SYNCHRONOUS},
+	{"dirsync", MS_DIRSYNC, 0},  {"atime", 0, MS_NOATIME},
+	{"noatime", MS_NOATIME, 0},  {"default_permissions", 0, 0}, /* always */
+	{"defaults", 0, 0},
+};
+
+static int apply_word(struct shale_mounting *how, const char *word, size_t len,
+		      struct shale_err *err)
+{
+	if (len == 11 && !strncmp(word, "allow_other", len)) {
+		how->allow_other = true;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strlen(words[i].name) == len &&
+		    !strncmp(words[i].name, word, len)) {
+			how->flags &= ~words[i].clear;
+			how->flags |= words[i].set;
+			return 0;
+		}
+	return shale_err_say(err, EINVAL, "unknown mount option '%.*s'",
+			     (int)len, word);
+}
+
+int shale_mounting_options(struct shale_mounting *how,
+			   const struct shale_strings *options,
+			   struct shale_err *err)
+{
+	for (size_t i = 0; i < options->n; i++) {
+		const char *p = options->v[i];
+		while (*p) {
+			size_t len = strcspn(p, ",");
+			int r = len ? apply_word(how, p, len, err) : 0;
+			if (r < 0)
+				return r;
+			p += len + (p[len] == ',');
+		}
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------ mountpoint */
+
+static int check_not_ours(const char *path, struct shale_err *err)
+{
+	struct shale_mountinfo m;
+	char *store, *id;
+
+	if (shale_mountinfo_here(path, &m, NULL) < 0)
+		return 0;
+	int r = shale_mountinfo_source(m.source, &store, &id);
+	shale_mountinfo_release(&m);
+	if (r < 0)
+		return 0;
+	free(store);
+	free(id);
+	return shale_err_say(err, EEXIST,
+			     "'%s' is mounted already; first: shale umount %s",
+			     path, path);
+}
+
+static void warn_if_full(struct shale_ctx *ctx, const char *path)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *d;
+	bool found = false;
+
+	while (dir && !found && (d = readdir(dir)))
+		found = strcmp(d->d_name, ".") && strcmp(d->d_name, "..");
+	if (dir)
+		closedir(dir);
+	if (found)
+		shale_warn(ctx,
+			   "'%s' is not empty; what is in it is hidden "
+			   "until umount",
+			   path);
+}
+
+int shale_mounting_point(struct shale_ctx *ctx, const char *dir, char **out)
+{
+	struct stat st;
+
+	cleanup_free char *path = shale_mountinfo_path(dir);
+	if (!path)
+		return shale_err_set(&ctx->err, errno, "mountpoint '%s'", dir);
+	int r = check_not_ours(path, &ctx->err);
+	if (r < 0)
+		return r;
+	if (stat(path, &st) < 0)
+		return shale_err_set(&ctx->err, errno, "mountpoint '%s'", path);
+	if (!S_ISDIR(st.st_mode))
+		return shale_err_say(&ctx->err, ENOTDIR,
+				     "mountpoint '%s' is not a directory",
+				     path);
+	warn_if_full(ctx, path);
+	*out = steal_ptr(&path);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- daemon */
+
+/* Descriptors that the daemon inherits, in words and as arguments. */
+struct start {
+	int fuse, lock, ready;
+	char number[5][24];
+	char *argv[20];
+};
+
+static void add_number(struct start *s, int *n, int slot, const char *name,
+		       uint64_t value)
+{
+	snprintf(s->number[slot], sizeof(s->number[slot]), "%llu",
+		 (unsigned long long)value);
+	s->argv[(*n)++] = (char *)name;
+	s->argv[(*n)++] = s->number[slot];
+}
+
+static void fill_arguments(struct start *s, const char *program,
+			   const char *store,
+			   const struct shale_mount_info *info,
+			   const struct shale_mounting *how)
+{
+	int n = 0;
+
+	s->argv[n++] = (char *)program;
+	s->argv[n++] = (char *)"--store";
+	s->argv[n++] = (char *)store;
+	s->argv[n++] = (char *)"--state";
+	s->argv[n++] = (char *)info->id;
+	add_number(s, &n, 0, "--fd", (uint64_t)s->fuse);
+	add_number(s, &n, 1, "--lock", (uint64_t)s->lock);
+	add_number(s, &n, 2, "--ready", (uint64_t)s->ready);
+	if (how->quota_bytes)
+		add_number(s, &n, 3, "--quota-bytes", how->quota_bytes);
+	if (how->quota_inodes)
+		add_number(s, &n, 4, "--quota-inodes", how->quota_inodes);
+	if (how->foreground)
+		s->argv[n++] = (char *)"--foreground";
+	s->argv[n] = NULL;
+}
+
+/* dup2 of a descriptor onto itself lets a spawned program inherit it. */
+static int spawn(const struct start *s, pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+
+	int r = posix_spawn_file_actions_init(&actions);
+	if (r != 0)
+		return -r;
+	const int fds[] = {s->fuse, s->lock, s->ready};
+	for (size_t i = 0; r == 0 && i < sizeof(fds) / sizeof(*fds); i++)
+		r = posix_spawn_file_actions_adddup2(&actions, fds[i], fds[i]);
+	if (r == 0)
+		r = posix_spawn(pid, s->argv[0], &actions, NULL, s->argv,
+				environ);
+	posix_spawn_file_actions_destroy(&actions);
+	return -r;
+}
+
+/* What the daemon says on its pipe: "ok", or an errno and why. */
+static int hear(int ready, struct shale_err *err)
+{
+	char text[1200];
+	size_t n = 0;
+	char *end;
+
+	while (n < sizeof(text) - 1) {
+		ssize_t got = read(ready, text + n, sizeof(text) - 1 - n);
+		if (got < 0 && errno == EINTR && !shale_interrupted())
+			continue;
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+		if (text[n - 1] == '\n')
+			break;
+	}
+	text[n] = '\0';
+	if (n && text[n - 1] == '\n')
+		text[n - 1] = '\0';
+	if (!strcmp(text, "ok"))
+		return 0;
+	if (shale_interrupted())
+		return shale_err_say(err, EINTR, "interrupted");
+	long code = strtol(text, &end, 10);
+	if (code <= 0 || code > 4095 || *end != ' ')
+		return shale_err_say(err, EIO,
+				     "the daemon ended before it could serve; "
+				     "the system's log may say why");
+	return shale_err_say(err, (int)code, "%s", end + 1);
+}
+
+/* Run the daemon behind a mounted descriptor until it serves. */
+static int start_daemon(struct shale_store *store,
+			const struct shale_mount_info *info,
+			const struct shale_mounting *how, int fuse, int lock,
+			pid_t *pid, struct shale_err *err)
+{
+	struct start s = {.fuse = fuse, .lock = lock};
+	int ends[2];
+
+	cleanup_free char *program = shale_program_path("shalefs");
+	if (!program)
+		return shale_err_say(err, ENOENT, "'shalefs' is not installed");
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return shale_err_set(err, errno, "pipe");
+	cleanup_fd int ready = ends[0];
+	s.ready = ends[1];
+	fill_arguments(&s, program, shale_store_path(store), info, how);
+	int r = spawn(&s, pid);
+	close(ends[1]);
+	if (r < 0)
+		return shale_err_set(err, -r, "run '%s'", program);
+	r = hear(ready, err);
+	if (r < 0) {
+		if (r == -EINTR)
+			kill(*pid, SIGTERM);
+		waitpid(*pid, NULL, 0);
+	}
+	return r;
+}
+
+/* As root: let the kernel read further ahead.  Nobody minds if it does not. */
+static void widen_readahead(const char *path)
+{
+	struct shale_mountinfo m;
+	char file[80];
+
+	if (geteuid() != 0 || shale_mountinfo_here(path, &m, NULL) < 0)
+		return;
+	snprintf(file, sizeof(file), "/sys/class/bdi/%u:%u/read_ahead_kb",
+		 m.major, m.minor);
+	shale_mountinfo_release(&m);
+	cleanup_fd int fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)shale_write_full(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB),
+				       file, NULL);
+}
+
+/* In the foreground: pass on signals, return when the daemon has ended. */
+static int wait_for(pid_t pid, struct shale_err *err)
+{
+	int status;
+	bool told = false;
+
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return shale_err_set(err, errno, "wait for shalefs");
+		if (shale_interrupted() && !told)
+			kill(pid, SIGTERM);
+		told = told || shale_interrupted();
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	return shale_err_say(err, EIO, "the daemon failed");
+}
+
+static int mount_and_start(struct shale_ctx *ctx, struct shale_store *store,
+			   const struct shale_mount_info *info,
+			   const struct shale_mounting *how, int lock,
+			   pid_t *pid)
+{
+	cleanup_free char *source = NULL;
+	if (asprintf(&source, "shale:%s/mounts/%s", shale_store_path(store),
+		     info->id) < 0)
+		return shale_err_set(&ctx->err, ENOMEM, "mount");
+
+	cleanup_fd int fuse = -1;
+	int r = shale_mounting_fd(info->mountpoint, source, how, &fuse,
+				  &ctx->err);
+	if (r < 0)
+		return r;
+	r = start_daemon(store, info, how, fuse, lock, pid, &ctx->err);
+	if (r < 0)
+		(void)shale_mounting_undo(info->mountpoint, true, NULL);
+	else
+		widen_readahead(info->mountpoint);
+	return r;
+}
+
+int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
+			 struct shale_mount_info *info,
+			 const struct shale_mounting *how)
+{
+	int dirfd = shale_store_dirfd(store), lock;
+	pid_t pid;
+
+	int r = shale_mount_make(dirfd, info, &lock, &ctx->err);
+	if (r < 0)
+		return r;
+	r = mount_and_start(ctx, store, info, how, lock, &pid);
+	if (r < 0)
+		shale_mount_remove(dirfd, info->id);
+	close(lock);
+	if (r == 0 && how->foreground)
+		r = wait_for(pid, &ctx->err);
+	return r;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_TOOLS_MOUNTING_H
+#define SHALE_TOOLS_MOUNTING_H
+
+/*
+ * What `mount` and `browse` share: the mountpoint, FUSE options, the mount(2)
+ * itself (as root) or by way of fusermount3 (as a user), and the start of
+ * shalefs behind it.
+ */
+
+#include "fs/control/control.h"
+#include "tools/cmd.h"
+
+struct shale_mounting {
+	unsigned long flags; /* MS_* */
+	bool allow_other;
+	bool foreground;
+	uint64_t quota_bytes, quota_inodes;
+};
+
+/* What a mount gets unless options say otherwise: nosuid, nodev. */
+void shale_mounting_default(struct shale_mounting *how);
+
+/* Apply the words of `-o a,b -o c`.  -EINVAL: one is unknown. */
+int shale_mounting_options(struct shale_mounting *how,
+			   const struct shale_strings *options,
+			   struct shale_err *err);
+
+/*
+ * Check a mountpoint: a directory, not a Shale mount already; one that is not
+ * empty is warned of.  Its absolute path is the caller's.
+ */
+int shale_mounting_point(struct shale_ctx *ctx, const char *dir, char **out);
+
+/*
+ * Mount at info->mountpoint and start the daemon.  Returns when the mount
+ * answers, or in the foreground when it has been unmounted.  After an error
+ * nothing is mounted and the state is gone.
+ */
+int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
+			 struct shale_mount_info *info,
+			 const struct shale_mounting *how);
+
+/* Undo a mount: umount2(2), or fusermount3 for those who may not.  `lazy` lets
+ * those inside finish. */
+int shale_mounting_undo(const char *dir, bool lazy, struct shale_err *err);
+
+#endif
