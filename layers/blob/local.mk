@@ -7,6 +7,8 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/build_order.c \
 	layers/blob/chunks.c layers/blob/chunks.h \
 	layers/blob/compose_clone.c layers/blob/compose_clone.h \
+	layers/blob/compose_content.c \
+	layers/blob/compose_impl.h \
 	layers/blob/data_disk.h \
 	layers/blob/fds.c layers/blob/fds.h \
 	layers/blob/intern.c layers/blob/intern.h \

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/blob/tree_build.h"
 
-#include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
-#include "layers/blob/compose_clone.h"
-#include "layers/blob/pieces.h"
-#include "layers/blob/tree_impl.h"
+#include "layers/blob/compose_impl.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -15,30 +12,10 @@
  * a builder, which sorts out chunks, blobs, strings and xattrs.
  */
 
-/* One of the trees, and how far it has been read. */
-struct source {
-	const struct shale_tree *tree;
-	uint64_t inode_at, dirent_at, extent_at; /* records read */
-	struct shale_inode inode;                /* the one read last; ino 0: */
-	struct shale_dirent dirent;              /* there are no more */
-	struct shale_extent extent;
-	uint32_t *packed; /* of each extent: 1 + number in PACKED; NULL: none */
-};
-
 /* An inode that was deleted, and the topmost source that says so. */
 struct death {
 	uint64_t ino;
 	size_t source;
-};
-
-struct compose {
-	struct source *sources; /* bottom first */
-	struct shale_tree *const *trees;
-	size_t n;
-	bool bottom;
-	struct shale_tree_build *build;
-	struct shale_buf deaths; /* struct death, by number */
-	struct shale_buf pieces, upper;
 };
 
 static int no_memory(struct shale_err *err)
@@ -48,7 +25,7 @@ static int no_memory(struct shale_err *err)
 
 /* -------------------------------------------------------------- sources */
 
-static int next_inode(struct source *s, struct shale_err *err)
+static int next_inode(struct shale_compose_source *s, struct shale_err *err)
 {
 	uint64_t last = s->inode.attr.ino;
 
@@ -70,7 +47,7 @@ static int name_order(const struct shale_dirent *a,
 	return shale_name_order(a->name, a->name_len, b->name, b->name_len);
 }
 
-static int next_dirent(struct source *s, struct shale_err *err)
+static int next_dirent(struct shale_compose_source *s, struct shale_err *err)
 {
 	struct shale_dirent last = s->dirent;
 
@@ -84,238 +61,16 @@ static int next_dirent(struct source *s, struct shale_err *err)
 	return r;
 }
 
-static int next_extent(struct source *s, struct shale_err *err)
-{
-	struct shale_extent last = s->extent;
-
-	s->extent.ino = 0;
-	if (s->extent_at == s->tree->count[SHALE_TREE_EXTENTS])
-		return 0;
-	int r = shale_tree_extent(s->tree, s->extent_at++, &s->extent, err);
-	if (r == 0 &&
-	    (s->extent.ino < last.ino || (s->extent.ino == last.ino &&
-					  s->extent.off < last.off + last.len)))
-		r = shale_tree_bad(s->tree, SHALE_TREE_EXTENTS,
-				   s->extent_at - 1,
-				   "unsorted, or overlaps the one before", err);
-	return r;
-}
-
-static int index_packed(struct source *s, struct shale_err *err)
-{
-	struct shale_hash128 hash;
-	uint64_t extent;
-
-	if (!s->tree->count[SHALE_TREE_PACKED])
-		return 0;
-	s->packed =
-		calloc(s->tree->count[SHALE_TREE_EXTENTS], sizeof(*s->packed));
-	if (!s->packed)
-		return no_memory(err);
-	for (uint64_t i = 0; i < s->tree->count[SHALE_TREE_PACKED]; i++) {
-		int r = shale_tree_packed(s->tree, i, &extent, &hash, err);
-		if (r < 0)
-			return r;
-		s->packed[extent] = (uint32_t)i + 1;
-	}
-	return 0;
-}
-
-static int open_source(struct source *s, const struct shale_tree *tree,
-		       struct shale_err *err)
+static int open_source(struct shale_compose_source *s,
+		       const struct shale_tree *tree, struct shale_err *err)
 {
 	s->tree = tree;
-	int r = index_packed(s, err);
-	if (r == 0)
-		r = next_inode(s, err);
+	int r = next_inode(s, err);
 	if (r == 0)
 		r = next_dirent(s, err);
 	if (r == 0)
-		r = next_extent(s, err);
+		r = shale_compose_open_content(s, err);
 	return r;
-}
-
-/* -------------------------------------------------------------- content */
-
-/* Append the extents of `ino` in source `i` to `out`. */
-static int load_pieces(struct compose *c, size_t i, uint64_t ino,
-		       struct shale_buf *out, struct shale_err *err)
-{
-	struct source *s = &c->sources[i];
-	int r = 0;
-
-	while (r == 0 && s->extent.ino && s->extent.ino < ino)
-		r = next_extent(s, err);
-	while (r == 0 && s->extent.ino == ino) {
-		const struct shale_extent *e = &s->extent;
-		struct shale_compose_piece p = {
-			.off = e->off,
-			.len = e->len,
-			.skip = e->chunk == SHALE_CLONE ? e->clone_off
-							: e->chunk_off,
-			.clone = e->clone_ino,
-			.chunk = e->chunk,
-			.source = (uint32_t)i,
-			.packed = s->packed ? s->packed[s->extent_at - 1] : 0,
-		};
-		if (shale_buf_append(out, &p, sizeof(p)) < 0)
-			return no_memory(err);
-		r = next_extent(s, err);
-	}
-	return r;
-}
-
-/*
- * Give the builder `n` bytes of a chunk of a source for [off, off + n) of inode
- * `ino`.
- */
-static int add_extent(struct compose *c, const struct shale_chunk *chunk,
-		      struct shale_extent *e,
-		      const struct shale_hash128 *packed, struct shale_err *err)
-{
-	uint32_t blob;
-	int r = shale_tree_build_blob(c->build, &chunk->blob, chunk->blob_size,
-				      &blob, err);
-	if (r == 0)
-		r = shale_tree_build_chunk(c->build, chunk, blob, &e->chunk,
-					   err);
-	if (r == 0)
-		r = shale_tree_build_extent(c->build, e, packed, err);
-	return r;
-}
-
-/* Chunk by chunk; the builder joins what belongs together. */
-static int add_chunks(struct compose *c, const struct shale_tree *tree,
-		      uint64_t ino, const struct shale_compose_piece *p,
-		      const struct shale_hash128 *packed, struct shale_err *err)
-{
-	struct shale_extent e = {.ino = ino, .off = p->off};
-	struct shale_chunk chunk;
-	uint64_t left = p->len;
-	uint32_t at;
-	int r = shale_tree_chunk_seek(tree, p->chunk, p->skip, &at,
-				      &e.chunk_off, err);
-
-	while (r == 0 && left) {
-		r = shale_tree_chunk(tree, at, &chunk, err);
-		if (r < 0)
-			break;
-		e.len = chunk.len - e.chunk_off;
-		if (e.len > left)
-			e.len = left;
-		r = add_extent(c, &chunk, &e, e.len == p->len ? packed : NULL,
-			       err);
-		left -= e.len;
-		e.off += e.len;
-		e.chunk_off = 0;
-		at++;
-	}
-	return r;
-}
-
-/* Say what the sources under the clone's own have, run by run. */
-static int add_clone(struct compose *c, uint64_t ino,
-		     const struct shale_compose_piece *p, struct shale_err *err)
-{
-	int r = 0;
-
-	for (uint64_t done = 0; r == 0 && done < p->len;) {
-		struct shale_clone_run run;
-		r = shale_clone_run(c->trees, p->source, c->bottom, p->clone,
-				    p->skip + done, p->len - done, &run, err);
-		if (r < 0)
-			break;
-		struct shale_extent e = {.ino = ino,
-					 .off = p->off + done,
-					 .len = run.len,
-					 .chunk = SHALE_HOLE};
-		struct shale_compose_piece part = {.off = e.off,
-						   .len = run.len,
-						   .skip = run.skip,
-						   .chunk = run.chunk};
-		switch (run.kind) {
-		case SHALE_CLONE_CHUNKS:
-			r = add_chunks(c, run.tree, ino, &part, NULL, err);
-			break;
-		case SHALE_CLONE_BELOW:
-			e.chunk = SHALE_CLONE;
-			e.clone_ino = run.ino;
-			e.clone_off = run.off;
-			/* fall through */
-		case SHALE_CLONE_HOLE:
-			r = shale_tree_build_extent(c->build, &e, NULL, err);
-		}
-		done += run.len;
-	}
-	return r;
-}
-
-static int add_piece(struct compose *c, uint64_t ino,
-		     const struct shale_compose_piece *p, struct shale_err *err)
-{
-	const struct shale_tree *tree = c->sources[p->source].tree;
-	struct shale_extent hole = {
-		.ino = ino, .off = p->off, .len = p->len, .chunk = SHALE_HOLE};
-	struct shale_hash128 hash;
-	uint64_t extent;
-
-	if (p->chunk == SHALE_HOLE)
-		return shale_tree_build_extent(c->build, &hole, NULL, err);
-	if (p->chunk == SHALE_CLONE)
-		return add_clone(c, ino, p, err);
-	int r = 0;
-	if (p->packed)
-		r = shale_tree_packed(tree, p->packed - 1, &extent, &hash, err);
-	return r < 0 ? r
-		     : add_chunks(c, tree, ino, p, p->packed ? &hash : NULL,
-				  err);
-}
-
-/*
- * Say the content of `in` with what sources [base, top] say of it.  `hidden`:
- * what lies below `base` is another inode's.
- */
-static int compose_content(struct compose *c, struct shale_inode *in,
-			   size_t base, size_t top, bool hidden,
-			   struct shale_err *err)
-{
-	uint64_t ino = in->attr.ino;
-
-	c->pieces.len = 0;
-	in->content = hidden ? SHALE_CONTENT_REPLACED : SHALE_CONTENT_SAME;
-	in->limit = 0;
-	for (size_t i = base; i <= top; i++) {
-		const struct shale_inode *said = &c->sources[i].inode;
-		if (said->attr.ino != ino ||
-		    said->content == SHALE_CONTENT_SAME)
-			continue;
-		c->upper.len = 0;
-		int r = load_pieces(c, i, ino, &c->upper, err);
-		if (r < 0)
-			return r;
-		if (said->content == SHALE_CONTENT_REPLACED) {
-			c->pieces.len = 0;
-			in->content = SHALE_CONTENT_REPLACED;
-		} else {
-			shale_pieces_cut(&c->pieces, said->limit);
-			if (in->content == SHALE_CONTENT_SAME ||
-			    (in->content == SHALE_CONTENT_PATCHED &&
-			     said->limit < in->limit))
-				in->limit = said->limit;
-			if (in->content == SHALE_CONTENT_SAME)
-				in->content = SHALE_CONTENT_PATCHED;
-		}
-		if (shale_pieces_overlay(&c->pieces, &c->upper) < 0)
-			return no_memory(err);
-	}
-	if (c->bottom && in->content == SHALE_CONTENT_PATCHED)
-		in->content = SHALE_CONTENT_REPLACED;
-	if (in->content == SHALE_CONTENT_REPLACED) {
-		in->limit = 0;
-		shale_pieces_drop_holes(&c->pieces);
-	}
-	shale_pieces_cut(&c->pieces, in->attr.size);
-	return 0;
 }
 
 /* --------------------------------------------------------------- inodes */
@@ -324,7 +79,7 @@ static int compose_content(struct compose *c, struct shale_inode *in,
  * Which sources still matter for inode `ino`: from `*base` on.  `*hidden`: it
  * was deleted below that, or was of another type.
  */
-static void find_base(const struct compose *c, uint64_t ino, size_t top,
+static void find_base(const struct shale_compose *c, uint64_t ino, size_t top,
 		      size_t *base, bool *hidden)
 {
 	uint32_t type = c->sources[top].inode.attr.mode & S_IFMT;
@@ -345,7 +100,7 @@ static void find_base(const struct compose *c, uint64_t ino, size_t top,
 	}
 }
 
-static int note_death(struct compose *c, uint64_t ino, size_t top,
+static int note_death(struct shale_compose *c, uint64_t ino, size_t top,
 		      struct shale_err *err)
 {
 	for (size_t i = top + 1; i-- > 0;) {
@@ -360,7 +115,7 @@ static int note_death(struct compose *c, uint64_t ino, size_t top,
 	return 0;
 }
 
-static int compose_inode(struct compose *c, uint64_t ino, size_t top,
+static int compose_inode(struct shale_compose *c, uint64_t ino, size_t top,
 			 struct shale_err *err)
 {
 	struct shale_inode in = c->sources[top].inode;
@@ -377,17 +132,15 @@ static int compose_inode(struct compose *c, uint64_t ino, size_t top,
 	find_base(c, ino, top, &base, &hidden);
 	c->pieces.len = 0;
 	if (S_ISREG(in.attr.mode))
-		r = compose_content(c, &in, base, top, hidden, err);
+		r = shale_compose_content(c, &in, base, top, hidden, err);
 	if (r == 0)
 		r = shale_tree_build_inode(c->build, &in, err);
-	const struct shale_compose_piece *p =
-		(const struct shale_compose_piece *)c->pieces.data;
-	for (size_t n = c->pieces.len / sizeof(*p); n && r == 0; n--, p++)
-		r = add_piece(c, ino, p, err);
+	if (r == 0)
+		r = shale_compose_add_content(c, ino, err);
 	return r;
 }
 
-static int compose_inodes(struct compose *c, struct shale_err *err)
+static int compose_inodes(struct shale_compose *c, struct shale_err *err)
 {
 	for (;;) {
 		uint64_t ino = UINT64_MAX;
@@ -413,7 +166,8 @@ static int compose_inodes(struct compose *c, struct shale_err *err)
 /* ---------------------------------------------------------------- names */
 
 /* The source that deleted directory `dir` last, from `*at` on; -1: none. */
-static ptrdiff_t death_of(const struct compose *c, uint64_t dir, size_t *at)
+static ptrdiff_t death_of(const struct shale_compose *c, uint64_t dir,
+			  size_t *at)
 {
 	const struct death *all = (const struct death *)c->deaths.data;
 	size_t n = c->deaths.len / sizeof(*all);
@@ -427,8 +181,9 @@ static ptrdiff_t death_of(const struct compose *c, uint64_t dir, size_t *at)
  * A name that stands in a directory that was deleted above it went with the
  * directory.
  */
-static int compose_dirent(struct compose *c, const struct shale_dirent *said,
-			  bool gone, struct shale_err *err)
+static int compose_dirent(struct shale_compose *c,
+			  const struct shale_dirent *said, bool gone,
+			  struct shale_err *err)
 {
 	struct shale_dirent d = *said;
 
@@ -441,7 +196,7 @@ static int compose_dirent(struct compose *c, const struct shale_dirent *said,
 	return shale_tree_build_dirent(c->build, &d, err);
 }
 
-static int compose_dirents(struct compose *c, struct shale_err *err)
+static int compose_dirents(struct shale_compose *c, struct shale_err *err)
 {
 	size_t at = 0;
 
@@ -471,8 +226,8 @@ static int compose_dirents(struct compose *c, struct shale_err *err)
 
 /* ------------------------------------------------------------------ all */
 
-static int compose(struct compose *c, struct shale_tree *const *trees, int fd,
-		   struct shale_digest *digest, uint64_t *size,
+static int compose(struct shale_compose *c, struct shale_tree *const *trees,
+		   int fd, struct shale_digest *digest, uint64_t *size,
 		   struct shale_err *err)
 {
 	uint64_t next_ino = 1;
@@ -499,7 +254,7 @@ int shale_tree_compose(struct shale_tree *const *trees, size_t n, bool bottom,
 		       int fd, struct shale_digest *digest, uint64_t *size,
 		       struct shale_err *err)
 {
-	struct compose c = {.n = n, .trees = trees, .bottom = bottom};
+	struct shale_compose c = {.n = n, .trees = trees, .bottom = bottom};
 
 	c.sources = calloc(n + 1, sizeof(*c.sources));
 	if (!c.sources)
