@@ -109,13 +109,15 @@ static void wait_for_work(struct shale_db *db)
 			continue;
 		}
 		atomic_store(&db->idle, false);
+		/* From here on it is told again; what came before, late() sees.
+		 */
+		atomic_store(&db->told, false);
 		if (db->asks != db->asks_seen || late(db) ||
 		    pthread_cond_timedwait(&db->wake, &db->lock, &until) ==
 			    ETIMEDOUT)
 			break;
 	}
 	atomic_store(&db->idle, false);
-	atomic_store(&db->told, false);
 	db->asks_seen = db->asks;
 }
 

@@ -3,6 +3,8 @@
 
 #include "fs/workspace/ops.h"
 
+#include "layers/base/hash.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -10,16 +12,19 @@
 
 enum {
 	LEVELS = 12, /* 4^12 keys before searches get longer */
+	BUCKETS = 1 << 16,
 	DROP_AT_ONCE = 128,
 };
 
 /*
  * One allocation: the node, its tower, key, value.  A change of a key replaces
- * its node.  All nodes also stand in a list by position of their last change.
+ * its node.  All nodes also stand in a hash table, because most questions are
+ * for one key, and in a list by position of their last change.
  */
 struct shale_recent_node {
-	struct shale_recent_node *older, *newer;
+	struct shale_recent_node *older, *newer, *same_bucket;
 	uint64_t pos;
+	uint32_t hash;
 	uint8_t *key; /* value_len bytes of value follow the key */
 	uint32_t value_len;
 	uint16_t key_len;
@@ -33,6 +38,7 @@ struct shale_recent {
 	uint64_t random;
 	struct shale_recent_node *head[LEVELS];
 	struct shale_recent_node *oldest, *newest;
+	struct shale_recent_node *bucket[BUCKETS];
 };
 
 int shale_key_compare(const void *a, size_t a_len, const void *b, size_t b_len)
@@ -100,6 +106,7 @@ static struct shale_recent_node *make_node(unsigned levels,
 		return NULL;
 	*node = (struct shale_recent_node){
 		.key = (uint8_t *)node + sizeof(*node) + tower,
+		.hash = (uint32_t)shale_xxh64(op->key, op->key_len),
 		.key_len = (uint16_t)op->key_len,
 		.value_len = (uint32_t)op->value_len,
 		.levels = (uint8_t)levels,
@@ -183,11 +190,38 @@ static void list_append(struct shale_recent *recent,
 	recent->newest = node;
 }
 
-static void unlink_node(struct shale_recent_node *node,
+static struct shale_recent_node **bucket_of(struct shale_recent *recent,
+					    uint32_t hash)
+{
+	return &recent->bucket[hash % BUCKETS];
+}
+
+static void bucket_remove(struct shale_recent *recent,
+			  struct shale_recent_node *node)
+{
+	struct shale_recent_node **link = bucket_of(recent, node->hash);
+	while (*link != node)
+		link = &(*link)->same_bucket;
+	*link = node->same_bucket;
+}
+
+static void bucket_add(struct shale_recent *recent,
+		       struct shale_recent_node *node)
+{
+	struct shale_recent_node **bucket = bucket_of(recent, node->hash);
+	node->same_bucket = *bucket;
+	*bucket = node;
+}
+
+/* Take a node out of everything; `links` lead to it. */
+static void unlink_node(struct shale_recent *recent,
+			struct shale_recent_node *node,
 			struct shale_recent_node **links[LEVELS])
 {
 	for (unsigned i = 0; i < node->levels; i++)
 		*links[i] = node->next[i];
+	list_remove(recent, node);
+	bucket_remove(recent, node);
 }
 
 static void insert(struct shale_recent *recent, struct shale_recent_node *node)
@@ -198,8 +232,7 @@ static void insert(struct shale_recent *recent, struct shale_recent_node *node)
 
 	if (old && shale_key_compare(old->key, old->key_len, node->key,
 				     node->key_len) == 0) {
-		unlink_node(old, links);
-		list_remove(recent, old);
+		unlink_node(recent, old, links);
 		free(old);
 	}
 	for (unsigned i = 0; i < node->levels; i++) {
@@ -207,6 +240,7 @@ static void insert(struct shale_recent *recent, struct shale_recent_node *node)
 		*links[i] = node;
 	}
 	list_append(recent, node);
+	bucket_add(recent, node);
 }
 
 void shale_recent_insert(struct shale_recent *recent,
@@ -235,8 +269,7 @@ void shale_recent_drop(struct shale_recent *recent, uint64_t pos)
 			if (!more)
 				break;
 			find(recent, node->key, node->key_len, links);
-			unlink_node(node, links);
-			list_remove(recent, node);
+			unlink_node(recent, node, links);
 			free(node);
 		}
 		pthread_rwlock_unlock(&recent->lock);
@@ -261,12 +294,16 @@ static int answer(const struct shale_recent_node *node, struct shale_buf *value)
 int shale_recent_get(struct shale_recent *recent, const void *key,
 		     size_t key_len, struct shale_buf *value)
 {
+	uint32_t hash = (uint32_t)shale_xxh64(key, key_len);
 	int r = SHALE_RECENT_UNKNOWN;
 
 	pthread_rwlock_rdlock(&recent->lock);
-	struct shale_recent_node *node = find(recent, key, key_len, NULL);
-	if (node &&
-	    shale_key_compare(node->key, node->key_len, key, key_len) == 0)
+	struct shale_recent_node *node = *bucket_of(recent, hash);
+	while (node &&
+	       (node->hash != hash ||
+		shale_key_compare(node->key, node->key_len, key, key_len) != 0))
+		node = node->same_bucket;
+	if (node)
 		r = answer(node, value);
 	pthread_rwlock_unlock(&recent->lock);
 	return r;
