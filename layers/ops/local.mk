@@ -1,4 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += layers/ops/libops.a
+layers_ops_libops_a_SOURCES = \
+	layers/ops/arrival.c layers/ops/arrival.h \
+	layers/ops/beneath.c layers/ops/beneath.h \
+	layers/ops/exclude.c layers/ops/exclude.h \
+	layers/ops/feed.c layers/ops/feed.h \
+	layers/ops/import.c layers/ops/import.h \
+	layers/ops/import_emit.c \
+	layers/ops/import_impl.h \
+	layers/ops/import_number.c \
+	layers/ops/import_read.c \
+	layers/ops/inodemap.c layers/ops/inodemap.h \
+	layers/ops/json_bytes.c layers/ops/json_bytes.h \
+	layers/ops/metadoc.c layers/ops/metadoc.h \
+	layers/ops/onto.c layers/ops/onto.h \
+	layers/ops/plan.c layers/ops/plan.h \
+	layers/ops/plan_walk.c \
+	layers/ops/reader.c layers/ops/reader.h \
+	layers/ops/ring.c layers/ops/ring.h \
+	layers/ops/source_dir.c \
+	layers/ops/xattrs.c layers/ops/xattrs.h
+
+LIBS_OPS = layers/ops/libops.a $(LIBS_STORE)
+
+# What needs libarchive, for programs that do.
+noinst_LIBRARIES += layers/ops/libarchives.a
+layers_ops_libarchives_a_SOURCES = \
+	layers/ops/archive_acl.c layers/ops/archive_acl.h \
+	layers/ops/archive_read.c layers/ops/archive_read.h \
+	layers/ops/source_archive.c
+layers_ops_libarchives_a_CPPFLAGS = $(AM_CPPFLAGS) $(ARCHIVE_CFLAGS)
+
+LIBS_ARCHIVES = layers/ops/libarchives.a $(LIBS_OPS) $(ARCHIVE_LIBS)
 
 # Compares two directories in everything that an image keeps; for the tests of
 # import, export and mounts.

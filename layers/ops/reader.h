@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_OPS_READER_H
+#define SHALE_OPS_READER_H
+
+/*
+ * A thread that reads the contents of files of directories, in the order in
+ * which they were listed, ahead of the one that packs them.
+ *
+ * A file is never taken half old and half new without a word: size, mtime and
+ * ctime are looked at before and after, and one that changed is read again.
+ */
+
+#include "layers/ops/plan.h"
+#include "layers/ops/ring.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+enum shale_read_kind {
+	SHALE_READ_BEGIN, /* attr: as it is now */
+	SHALE_READ_DATA,  /* len bytes at `at` of the batch */
+	SHALE_READ_HOLE,  /* len */
+	SHALE_READ_AGAIN, /* it changed: begins anew with what follows */
+	SHALE_READ_END,   /* error EAGAIN: it changed each time; taken as read
+			   */
+	SHALE_READ_GONE,  /* error: it could not be read */
+};
+
+struct shale_read_item {
+	enum shale_read_kind kind;
+	int error;
+	uint32_t inode;
+	size_t at;
+	uint64_t len;
+	struct shale_attr attr;
+};
+
+struct shale_read_root {
+	int fd;        /* of the directory; -1: not one */
+	size_t prefix; /* bytes of a plan's path that lie above it */
+};
+
+struct shale_reader {
+	const struct shale_plan *plan; /* its names stay as they are while the
+					* thread runs */
+	const struct shale_read_root *roots; /* by inode's source */
+	const uint32_t *inodes;              /* what to read */
+	size_t n;
+	struct shale_ring *ring;
+
+	struct shale_batch *batch; /* private */
+	uint64_t turn;
+	pthread_t thread;
+};
+
+/* The fields above the line are set; start reading. */
+int shale_reader_start(struct shale_reader *reader, struct shale_err *err);
+/* Stop, whatever was read, and wait for the thread. */
+void shale_reader_stop(struct shale_reader *reader);
+
+/* A file's attributes, as an image keeps them. */
+struct shale_attr shale_attr_of_stat(const struct stat *st);
+
+#endif
