@@ -69,5 +69,6 @@ int shale_beneath_open(int root, const char *path, int flags, mode_t mode)
 
 void shale_beneath_proc(int dirfd, const char *name, char *out)
 {
-	snprintf(out, SHALE_BENEATH_PROC, "/proc/self/fd/%d/%s", dirfd, name);
+	snprintf(out, SHALE_BENEATH_PROC, "/proc/self/fd/%d%s%s", dirfd,
+		 name ? "/" : "", name ? name : "");
 }

@@ -17,8 +17,8 @@
 int shale_beneath_open(int root, const char *path, int flags, mode_t mode);
 
 /*
- * Where the last component of a path is reached for calls that know no
- * descriptors (l*xattr): "/proc/self/fd/DIRFD/NAME" into `out` of
+ * A path for calls that know no descriptors (xattrs, chmod of O_PATH): to
+ * `name` in `dirfd`, or with `name` NULL to what `dirfd` itself is.  `out` has
  * SHALE_BENEATH_PROC bytes.
  */
 #define SHALE_BENEATH_PROC 320

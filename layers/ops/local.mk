@@ -4,6 +4,7 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/arrival.c layers/ops/arrival.h \
 	layers/ops/beneath.c layers/ops/beneath.h \
 	layers/ops/exclude.c layers/ops/exclude.h \
+	layers/ops/export.c layers/ops/export.h \
 	layers/ops/feed.c layers/ops/feed.h \
 	layers/ops/import.c layers/ops/import.h \
 	layers/ops/import_emit.c \
@@ -17,8 +18,10 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/plan.c layers/ops/plan.h \
 	layers/ops/plan_walk.c \
 	layers/ops/reader.c layers/ops/reader.h \
+	layers/ops/restore.c layers/ops/restore.h \
 	layers/ops/ring.c layers/ops/ring.h \
 	layers/ops/source_dir.c \
+	layers/ops/walk.c layers/ops/walk.h \
 	layers/ops/xattrs.c layers/ops/xattrs.h
 
 LIBS_OPS = layers/ops/libops.a $(LIBS_STORE)

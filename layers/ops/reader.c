@@ -170,7 +170,7 @@ static int read_once(struct shale_reader *r, uint32_t inode, int fd,
 static int read_patiently(struct shale_reader *r, uint32_t inode, int fd)
 {
 	struct shale_read_item item = {.inode = inode};
-	struct mark mark;
+	struct mark mark = {0};
 	int rc = 0;
 	for (int i = 0; rc == 0 && i < ATTEMPTS; i++) {
 		rc = read_once(r, inode, fd, &mark);

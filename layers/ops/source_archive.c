@@ -79,8 +79,8 @@ static int begin_link(struct taking *t, const struct shale_archive_item *item,
 		      struct shale_err *err)
 {
 	struct shale_plan_inode *in = shale_plan_inode(&t->imp->plan, t->inode);
-	t->skip = !S_ISREG(in->attr.mode) || in->attr.size != 0 ||
-		  !in->attr.ino;
+	t->skip =
+		!S_ISREG(in->attr.mode) || in->attr.size != 0 || !in->attr.ino;
 	if (t->skip)
 		return 0;
 	in->attr.size = item->attr.size;

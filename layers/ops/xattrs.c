@@ -93,20 +93,20 @@ int shale_xattrs_read(int dirfd, const char *name,
 	return out->len ? shale_xattr_sort(out, err) : 0;
 }
 
-int shale_xattrs_write(int dirfd, const char *name, const void *list,
-		       uint32_t len, bool privileged, struct shale_err *err)
+int shale_xattrs_write(int fd, const void *list, uint32_t len, bool privileged,
+		       struct shale_err *err)
 {
 	char path[SHALE_BENEATH_PROC];
 	struct shale_xattr x;
 	uint32_t at = 0;
 	int first = 0, r;
 
-	shale_beneath_proc(dirfd, name, path);
+	shale_beneath_proc(fd, NULL, path);
 	while ((r = shale_xattr_next(list, len, &at, &x, err)) > 0) {
 		char key[256];
 		memcpy(key, x.name, x.name_len);
 		key[x.name_len] = '\0';
-		if (lsetxattr(path, key, x.value, x.value_len, 0) == 0)
+		if (setxattr(path, key, x.value, x.value_len, 0) == 0)
 			continue;
 		if (!privileged && !starts(key, "user.") &&
 		    (errno == EPERM || errno == EACCES || errno == ENOTSUP))

@@ -31,11 +31,11 @@ int shale_xattrs_read(int dirfd, const char *name,
 		      struct shale_err *err);
 
 /*
- * Set a list on `name` in `dirfd`.  Goes on after an error and returns the
- * first;  What a user may not set (trusted.*,
- * security.* without the right) is passed over.
+ * Set a list on what `fd` is (O_PATH will do).  Goes on after an error and
+ * returns the first.  What a user may not set (trusted.*, security.* without
+ * the right) is passed over unless `privileged`.
  */
-int shale_xattrs_write(int dirfd, const char *name, const void *list,
-		       uint32_t len, bool privileged, struct shale_err *err);
+int shale_xattrs_write(int fd, const void *list, uint32_t len, bool privileged,
+		       struct shale_err *err);
 
 #endif

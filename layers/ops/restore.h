@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_OPS_RESTORE_H
+#define SHALE_OPS_RESTORE_H
+
+/*
+ * Makes inodes of an image in a directory of the host: under a temporary name
+ * with all attributes, then renamed.  So a name is what was there before or all
+ * of the new one, and nothing is written through a name that somebody else put
+ * there.  Thread-safe: workers may share one struct shale_restore.
+ */
+
+#include "layers/index/image.h"
+
+enum shale_overwrite {
+	SHALE_OVERWRITE_NEVER,
+	SHALE_OVERWRITE_IF_CHANGED, /* type, size, mtime, mode, owner, device,
+				     * target */
+	SHALE_OVERWRITE_ALWAYS,
+};
+
+struct shale_restore {
+	const struct shale_image *image;
+	enum shale_overwrite overwrite;
+	bool same_owner; /* owners, setuid bits and privileged xattrs; without
+			  * it files are the caller's */
+	bool privileged; /* may we set them at all? */
+	bool no_xattrs;
+};
+
+/* What came of it. */
+enum shale_restored {
+	SHALE_RESTORED,  /* it is there now */
+	SHALE_UNCHANGED, /* it was there, and the same (if-changed) */
+	SHALE_EXISTS,    /* something is there and was left */
+	SHALE_REFUSED,   /* we may not make it: a device */
+};
+
+/*
+ * Make the inode `attr` (no directory) as `name` in `dirfd`.  An error leaves
+ * what was there.  1: as shale_restore_attributes().  -EISDIR: a directory has
+ * that name.  -EIO, -EUCLEAN: the image is damaged here.
+ */
+int shale_restore_inode(const struct shale_restore *rs, int dirfd,
+			const char *name, const struct shale_attr *attr,
+			enum shale_restored *outcome, struct shale_err *err);
+
+/*
+ * Have a directory `name` in `dirfd`, for us alone until
+ * shale_restore_attributes() is called for it.  SHALE_RESTORED: it was made;
+ * SHALE_UNCHANGED: there was one; SHALE_EXISTS: something else is there.
+ */
+int shale_restore_dir(const struct shale_restore *rs, int dirfd,
+		      const char *name, enum shale_restored *outcome,
+		      struct shale_err *err);
+
+/* Make `name` in `dirfd` one more name of the file `from` in `fromfd`. */
+int shale_restore_link(const struct shale_restore *rs, int fromfd,
+		       const char *from, int dirfd, const char *name,
+		       enum shale_restored *outcome, struct shale_err *err);
+
+/*
+ * Owner, xattrs, mode and times of what `fd` is (O_PATH will do).  Returns 1
+ * when all is done but some xattrs, which the file system or the user's rights
+ * do not allow; `err` names the first.
+ */
+int shale_restore_attributes(const struct shale_restore *rs, int fd,
+			     const struct shale_attr *attr,
+			     struct shale_err *err);
+
+#endif
