@@ -9,6 +9,7 @@ tools_libtools_a_SOURCES = \
 	tools/context.c \
 	tools/exit.c \
 	tools/global.c \
+	tools/image_arg.c tools/image_arg.h \
 	tools/main.c \
 	tools/opt.c tools/opt.h \
 	tools/output.c tools/output.h \
@@ -21,12 +22,22 @@ LIBS_TOOLS = tools/libtools.a $(LIBS_STORE) $(JANSSON_LIBS)
 bin_PROGRAMS += tools/shale
 tools_shale_SOURCES = \
 	tools/cmd_browse.c \
+	tools/cmd_cat.c \
+	tools/cmd_export.c \
 	tools/cmd_help.c \
+	tools/cmd_ls.c \
 	tools/cmd_mount.c \
 	tools/cmd_status.c \
 	tools/cmd_umount.c \
+	tools/ls_line.c tools/ls_line.h \
 	tools/mounting.c tools/mounting.h \
 	tools/mounting_fd.c tools/mounting_fd.h \
 	tools/verbs.c
 tools_shale_CPPFLAGS = $(AM_CPPFLAGS) -DSHALE_VERSION='"$(VERSION)"'
-tools_shale_LDADD = $(LIBS_TOOLS) $(LIBS_COMMIT) $(LIBS_CONTROL) $(LIBS_STORE)
+tools_shale_LDADD = $(LIBS_TOOLS) $(LIBS_COMMIT) $(LIBS_CONTROL) $(LIBS_OPS)
+
+shalelibexec_PROGRAMS += tools/shale-import
+tools_shale_import_SOURCES = \
+	tools/cmd_import.c \
+	tools/verbs_import.c
+tools_shale_import_LDADD = tools/libtools.a $(LIBS_ARCHIVES) $(LIBS_TOOLS)

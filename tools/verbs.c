@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/verbs.h"
 
+/* In libexec/shale/shale-import, which links libarchive. */
+static const struct shale_cmd import_elsewhere = {
+	.name = "import",
+	.summary = "pack directories and archives into an image",
+	.program = "shale-import",
+};
+
 const struct shale_cmd *const shale_verbs[] = {
+	&import_elsewhere,
+	&shale_cmd_export,
+	&shale_cmd_ls,
+	&shale_cmd_cat,
 	&shale_cmd_mount,
 	&shale_cmd_umount,
 	&shale_cmd_status,

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/base/cleanup.h"
+#include "layers/ops/import.h"
+#include "layers/store/ref.h"
+#include "tools/output.h"
+#include "tools/verbs.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* What the command line says. */
+struct asked {
+	const char *tag, *author, *message, *data_version, *onto, *at, *prefix;
+	const char *codec, *xattrs, *threads;
+	struct shale_strings labels, exclude;
+	bool no_latest, checksum;
+};
+
+struct importing {
+	struct shale_ctx *ctx;
+	const struct asked *asked;
+	struct shale_store *store;
+	struct shale_version *parent, *version;
+	struct shale_ref ref; /* where it goes */
+	struct shale_import_opts opts;
+	struct shale_import_result sum;
+	struct shale_progress *progress;
+	json_t *problems;
+	struct timespec start;
+};
+
+static bool cancelled(void *arg)
+{
+	(void)arg;
+	return shale_interrupted();
+}
+
+static void progress(void *arg, uint64_t done, uint64_t total, uint64_t files,
+		     const char *path)
+{
+	const struct importing *x = arg;
+	shale_progress_set(x->progress, done, total, files, path);
+}
+
+static void problem(void *arg, const char *path, const char *what)
+{
+	struct importing *x = arg;
+	if (!x->ctx->json) {
+		shale_warn(x->ctx, "%s: %s", path, what);
+		return;
+	}
+	json_t *one = json_object();
+	shale_json_path(one, path, strlen(path));
+	json_object_set_new(one, "problem", json_string(what));
+	json_array_append_new(x->problems, one);
+}
+
+/* ------------------------------------------------------------------- options
+ */
+
+static int parse_xattrs(struct importing *x, const char *text)
+{
+	static const struct {
+		const char *word;
+		enum shale_xattr_policy policy;
+	} words[] = {
+		{"none", SHALE_XATTRS_NONE},
+		{"user", SHALE_XATTRS_USER},
+		{"all", SHALE_XATTRS_ALL},
+	};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(text, words[i].word) == 0) {
+			x->opts.xattrs = words[i].policy;
+			return 0;
+		}
+	}
+	return shale_err_say(&x->ctx->err, EINVAL,
+			     "--xattrs is none, user or all, not '%s'", text);
+}
+
+static int parse_threads(struct importing *x, const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || n == 0 || n > 1024)
+		return shale_err_say(&x->ctx->err, EINVAL,
+				     "-j takes a number of threads, not '%s'",
+				     text);
+	x->opts.threads = (unsigned)n;
+	return 0;
+}
+
+/* Where the version goes: -t, or where its parent is. */
+static int parse_target(struct importing *x)
+{
+	const char *text = x->asked->tag ? x->asked->tag : x->asked->onto;
+	struct shale_err *err = &x->ctx->err;
+	int r = shale_ref_parse(text, &x->ref, err);
+	if (r < 0)
+		return r;
+	if (!x->asked->tag)
+		x->ref.tag[0] = '\0';
+	else if (x->ref.digest[0] || x->ref.ancestor)
+		return shale_err_say(err, EINVAL,
+				     "'%s': a new version has no digest yet; "
+				     "-t takes REPOSITORY[:TAG]",
+				     text);
+	if (!x->ref.repo[0])
+		return shale_err_say(err, EINVAL,
+				     "'%s' names no repository; use -t "
+				     "REPOSITORY[:TAG]",
+				     text);
+	return 0;
+}
+
+static int parse_options(struct importing *x)
+{
+	const struct asked *asked = x->asked;
+	int r = parse_target(x);
+	x->opts.codec = SHALE_CODEC_DEFAULT;
+	if (r == 0 && asked->codec)
+		r = shale_codec_parse(asked->codec, &x->opts.codec,
+				      &x->ctx->err);
+	if (r == 0 && asked->xattrs)
+		r = parse_xattrs(x, asked->xattrs);
+	if (r == 0 && asked->threads)
+		r = parse_threads(x, asked->threads);
+	x->opts.exclude =
+		(struct shale_exclude){asked->exclude.v, asked->exclude.n};
+	x->opts.prefix = asked->prefix;
+	x->opts.checksum = asked->checksum;
+	x->opts.cancelled = cancelled;
+	x->opts.progress = progress;
+	x->opts.problem = problem;
+	x->opts.arg = x;
+	x->ctx->wrong_usage = r == -EINVAL;
+	return r;
+}
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static int add_labels(struct importing *x)
+{
+	const struct shale_strings *labels = &x->asked->labels;
+	struct shale_description *d = &x->version->description;
+	if (!labels->n)
+		return 0;
+	d->labels = calloc(labels->n, sizeof(*d->labels));
+	if (!d->labels)
+		return shale_err_set(&x->ctx->err, ENOMEM, "labels");
+	for (size_t i = 0; i < labels->n; i++) {
+		const char *text = labels->v[i];
+		const char *equals = strchr(text, '=');
+		if (!equals || equals == text) {
+			x->ctx->wrong_usage = true;
+			return shale_err_say(&x->ctx->err, EINVAL,
+					     "--label takes KEY=VALUE, not "
+					     "'%s'",
+					     text);
+		}
+		d->labels[i].key = strndup(text, (size_t)(equals - text));
+		d->labels[i].value = strdup(equals + 1);
+		d->n_labels = i + 1;
+		if (!d->labels[i].key || !d->labels[i].value)
+			return shale_err_set(&x->ctx->err, ENOMEM, "labels");
+	}
+	return 0;
+}
+
+static int describe(struct importing *x)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	const char *author = x->asked->author;
+	x->version = calloc(1, sizeof(*x->version));
+	if (!x->version)
+		return shale_err_set(&x->ctx->err, ENOMEM, "import");
+	struct shale_description *d = &x->version->description;
+	if (!author && pw)
+		author = pw->pw_name;
+	d->author = copy(author);
+	d->message = copy(x->asked->message);
+	d->data_version = copy(x->asked->data_version);
+	return add_labels(x);
+}
+
+/* -------------------------------------------------------------------- result
+ */
+
+/* 22000 as "22,000"; `out` has 32 bytes. */
+static char *grouped(uint64_t n, char *out)
+{
+	char digits[24];
+	int len =
+		snprintf(digits, sizeof(digits), "%llu", (unsigned long long)n);
+	char *at = out;
+	for (int i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			*at++ = ',';
+		*at++ = digits[i];
+	}
+	*at = '\0';
+	return out;
+}
+
+static double seconds_since(const struct timespec *start)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - start->tv_sec) +
+	       (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+static void print_json(struct importing *x, const struct shale_digest *digest)
+{
+	const struct shale_import_result *sum = &x->sum;
+	char text[SHALE_DIGEST_STR];
+	json_t *doc = json_pack(
+		"{s:s, s:s*, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:f, s:O}",
+		"repository", x->ref.repo, "tag",
+		x->ref.tag[0]         ? x->ref.tag
+		: x->asked->no_latest ? NULL
+				      : "latest",
+		"digest", shale_digest_str(digest, text), "new_version",
+		!sum->nothing_changed, "names", (json_int_t)sum->names, "files",
+		(json_int_t)sum->files, "bytes", (json_int_t)sum->bytes,
+		"stored", (json_int_t)sum->stored, "shared",
+		(json_int_t)sum->shared, "added", (json_int_t)sum->added,
+		"changed", (json_int_t)sum->changed, "deleted",
+		(json_int_t)sum->deleted, "seconds", seconds_since(&x->start),
+		"problems", x->problems);
+	shale_json_print(doc);
+}
+
+static void print_text(struct importing *x, const struct shale_digest *digest)
+{
+	const struct shale_import_result *sum = &x->sum;
+	char id[13], files[32], bytes[32], stored[32], shared[32];
+	const char *tag = x->ref.tag;
+	shale_short_digest(digest, id);
+	if (!tag[0] && !x->asked->no_latest)
+		tag = "latest";
+	if (sum->nothing_changed) {
+		printf("nothing changed: sha256:%s stays the newest of its "
+		       "line, no new version\n",
+		       id);
+		return;
+	}
+	printf("%s%s%s sha256:%s  %s %s, %s \u2192 %s stored in %.1f s",
+	       x->ref.repo, tag[0] ? ":" : "", tag, id,
+	       grouped(sum->files, files), sum->files == 1 ? "file" : "files",
+	       shale_human_size(sum->bytes, false, bytes),
+	       shale_human_size(sum->stored, false, stored),
+	       seconds_since(&x->start));
+	if (sum->shared)
+		printf(" (%s shared)",
+		       shale_human_size(sum->shared, false, shared));
+	if (x->parent)
+		printf("; %llu added, %llu changed, %llu deleted",
+		       (unsigned long long)sum->added,
+		       (unsigned long long)sum->changed,
+		       (unsigned long long)sum->deleted);
+	putchar('\n');
+}
+
+static enum shale_exit report(struct importing *x)
+{
+	const struct shale_digest *digest = x->sum.nothing_changed
+						    ? &x->parent->digest
+						    : &x->version->digest;
+	if (x->ctx->json)
+		print_json(x, digest);
+	else if (!x->ctx->quiet)
+		print_text(x, digest);
+	return x->sum.problems ? SHALE_EXIT_PARTLY : SHALE_EXIT_OK;
+}
+
+/* ---------------------------------------------------------------------- work
+ */
+
+static int take_sources(struct importing *x, struct shale_import *import,
+			char *const *source, int n)
+{
+	int r = 0;
+	for (int i = 0; i < n && r == 0; i++) {
+		struct stat st;
+		bool dir = strcmp(source[i], "-") != 0 &&
+			   stat(source[i], &st) == 0 && S_ISDIR(st.st_mode);
+		r = dir ? shale_import_dir(import, source[i], &x->ctx->err)
+			: shale_import_archive(import, source[i], &x->ctx->err);
+	}
+	return r;
+}
+
+static int import_all(struct importing *x, char *const *source, int n)
+{
+	struct shale_err *err = &x->ctx->err;
+	struct shale_import *import = NULL;
+	x->opts.onto = x->parent;
+	int r = shale_import_new(&import, x->store, &x->opts, err);
+	if (r < 0)
+		return r;
+	x->progress = shale_progress_new(x->ctx, "import");
+	r = take_sources(x, import, source, n);
+	if (r == 0)
+		r = shale_import_finish(import, x->version, x->ref.repo,
+					x->ref.tag[0] ? x->ref.tag : NULL,
+					!x->asked->no_latest, &x->sum, err);
+	shale_progress_free(x->progress);
+	shale_import_free(import);
+	return r;
+}
+
+static int run(struct importing *x, char *const *source, int n)
+{
+	const struct asked *asked = x->asked;
+	clock_gettime(CLOCK_MONOTONIC, &x->start);
+	int r = parse_options(x);
+	if (r == 0)
+		r = describe(x);
+	if (r == 0)
+		r = shale_ctx_store(x->ctx, asked->onto == NULL, &x->store);
+	if (r == 0 && asked->onto)
+		r = shale_ctx_resolve(x->ctx, x->store, asked->onto, asked->at,
+				      &x->parent);
+	if (r == 0)
+		r = import_all(x, source, n);
+	int code = r < 0 ? shale_fail(x->ctx, r) : (int)report(x);
+	shale_version_free(x->parent);
+	shale_version_free(x->version);
+	shale_store_close(x->store);
+	json_decref(x->problems);
+	return code;
+}
+
+static int import_run(struct shale_ctx *ctx, int argc, char **argv)
+{
+	struct asked a = {0};
+	const struct shale_opt table[] = {
+		{"tag", 't', "REF", "REPOSITORY[:TAG] of the new version",
+		 SHALE_OPT_STRING, &a.tag},
+		{"author", 'a', "AUTHOR", "who (default: the login name)",
+		 SHALE_OPT_STRING, &a.author},
+		{"message", 'm', "MESSAGE", "what it is", SHALE_OPT_STRING,
+		 &a.message},
+		{"data-version", 0, "V", "the version of the data",
+		 SHALE_OPT_STRING, &a.data_version},
+		{"label", 0, "K=V", "a label; may be given again",
+		 SHALE_OPT_LIST, &a.labels},
+		{"onto", 0, "REF", "as the next version of REF: only changes",
+		 SHALE_OPT_STRING, &a.onto},
+		{"at", 0, "TIME", "of --onto: the newest at or before TIME",
+		 SHALE_OPT_STRING, &a.at},
+		{"checksum", 0, NULL, "with --onto: compare all contents",
+		 SHALE_OPT_FLAG, &a.checksum},
+		{"prefix", 0, "DIR", "put the sources below DIR",
+		 SHALE_OPT_STRING, &a.prefix},
+		{"codec", 0, "CODEC", "lz4, lz4hc, zstd or none, with :LEVEL",
+		 SHALE_OPT_STRING, &a.codec},
+		{"exclude", 0, "GLOB", "leave out names that match; again",
+		 SHALE_OPT_LIST, &a.exclude},
+		{"xattrs", 0, "WHICH", "none, user or all", SHALE_OPT_STRING,
+		 &a.xattrs},
+		{"threads", 'j', "N", "threads that compress", SHALE_OPT_STRING,
+		 &a.threads},
+		{"no-latest", 0, NULL, "do not move the tag 'latest'",
+		 SHALE_OPT_FLAG, &a.no_latest},
+		{0},
+	};
+	struct importing x = {.ctx = ctx, .asked = &a};
+	int n;
+	int r = shale_opt_parse(ctx, &shale_cmd_import, table, argc, argv, &n);
+	if (r)
+		return r < 0 ? SHALE_EXIT_USAGE : SHALE_EXIT_OK;
+	if (n == 0)
+		return shale_usage(ctx, "what? SOURCE... is missing");
+	if (!a.tag && !a.onto)
+		return shale_usage(ctx,
+				   "which repository? -t REPOSITORY[:TAG]");
+	if (a.checksum && !a.onto)
+		return shale_usage(ctx, "--checksum goes with --onto");
+	x.problems = json_array();
+	return run(&x, argv, n);
+}
+
+const struct shale_cmd shale_cmd_import = {
+	.name = "import",
+	.args = "SOURCE... -t REF",
+	.summary = "pack directories and archives into an image",
+	.detail =
+		"A SOURCE is a directory, an archive (tar, zip, 7z, cpio, ... "
+		"compressed or not) or\n'-', an archive on standard input.  "
+		"Several sources meet at the root, later over\nearlier.  A "
+		"file that could not be read is listed and left out, and the "
+		"exit code\nis 3.\n\nUnchanged for --onto is what has the "
+		"same type, size, mtime, mode, owner and\nxattrs, and was not "
+		"modified within 2 seconds of the previous import.",
+	.run = import_run,
+};

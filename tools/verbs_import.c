@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/verbs.h"
+
+const struct shale_cmd *const shale_verbs[] = {
+	&shale_cmd_import,
+	NULL,
+};
