@@ -12,19 +12,16 @@
 extern const struct shale_cmd *const shale_verbs[];
 
 extern const struct shale_cmd shale_cmd_commit;
-<<<<<<< HEAD
 extern const struct shale_cmd shale_cmd_browse;
 extern const struct shale_cmd shale_cmd_help;
 extern const struct shale_cmd shale_cmd_mount;
 extern const struct shale_cmd shale_cmd_status;
 extern const struct shale_cmd shale_cmd_umount;
-=======
 extern const struct shale_cmd shale_cmd_cat;
 extern const struct shale_cmd shale_cmd_export;
 extern const struct shale_cmd shale_cmd_help;
 extern const struct shale_cmd shale_cmd_import;
 extern const struct shale_cmd shale_cmd_ls;
->>>>>>> a12bd4a (tools: import, export, ls and cat)
 extern const struct shale_cmd shale_cmd_version;
 
 /* The verb of that name in shale_verbs, or NULL. */
