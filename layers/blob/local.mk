@@ -56,7 +56,10 @@ tests_unit_table_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
 
 check_PROGRAMS += tests/unit/tree-test
 TESTS += tests/unit/tree-test
-tests_unit_tree_test_SOURCES = tests/unit/tree-test.c tests/lib/table_sums.h
+tests_unit_tree_test_SOURCES = tests/unit/tree-test.c \
+	tests/unit/tree-build-test.c tests/unit/tree-damage-test.c \
+	tests/unit/tree-sample.c tests/unit/tree-sample.h \
+	tests/lib/table_sums.h
 tests_unit_tree_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
 
 check_PROGRAMS += tests/unit/compose-test
