@@ -93,7 +93,7 @@ static void print_row(const struct shale_columns *c, size_t row,
 	putchar('\n');
 }
 
-void shale_columns_print(struct shale_columns *c)
+void shale_columns_print(struct shale_columns *c, bool print)
 {
 	size_t rows = c->n / c->columns;
 	int *width = must(calloc(c->columns, sizeof(*width)));
@@ -105,7 +105,7 @@ void shale_columns_print(struct shale_columns *c)
 		if (w > width[i % c->columns])
 			width[i % c->columns] = w;
 	}
-	for (size_t row = 0; row < rows; row++)
+	for (size_t row = 0; row < rows && print && rows > 1; row++)
 		print_row(c, row, width);
 
 	for (size_t i = 0; i < c->n; i++)

@@ -7,6 +7,7 @@ tools_libtools_a_SOURCES = \
 	tools/cmd.h \
 	tools/columns.c \
 	tools/context.c \
+	tools/describe.c tools/describe.h \
 	tools/exit.c \
 	tools/global.c \
 	tools/image_arg.c tools/image_arg.h \
@@ -25,13 +26,18 @@ tools_shale_SOURCES = \
 	tools/cmd_cat.c \
 	tools/cmd_export.c \
 	tools/cmd_help.c \
+	tools/cmd_images.c \
+	tools/cmd_inspect.c \
+	tools/cmd_log.c \
 	tools/cmd_ls.c \
 	tools/cmd_mount.c \
 	tools/cmd_status.c \
+	tools/cmd_tag.c \
 	tools/cmd_umount.c \
 	tools/ls_line.c tools/ls_line.h \
 	tools/mounting.c tools/mounting.h \
 	tools/mounting_fd.c tools/mounting_fd.h \
+	tools/tree_digest.c tools/tree_digest.h \
 	tools/verbs.c
 tools_shale_CPPFLAGS = $(AM_CPPFLAGS) -DSHALE_VERSION='"$(VERSION)"'
 tools_shale_LDADD = $(LIBS_TOOLS) $(LIBS_COMMIT) $(LIBS_CONTROL) $(LIBS_OPS)

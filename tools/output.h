@@ -37,6 +37,8 @@ char *shale_short_digest(const struct shale_digest *digest, char *out);
 struct shale_columns;
 struct shale_columns *shale_columns_new(size_t columns);
 void shale_columns_add(struct shale_columns *c, const char *cell);
-void shale_columns_print(struct shale_columns *c); /* and frees it */
+/* Print it unless `print` is false (nothing but a heading: neither), and free
+ * it. */
+void shale_columns_print(struct shale_columns *c, bool print);
 
 #endif

@@ -9,10 +9,16 @@ static const struct shale_cmd import_elsewhere = {
 };
 
 const struct shale_cmd *const shale_verbs[] = {
+	/* clang-format off */
 	&import_elsewhere,
 	&shale_cmd_export,
+	&shale_cmd_images,
+	&shale_cmd_log,
+	&shale_cmd_inspect,
 	&shale_cmd_ls,
 	&shale_cmd_cat,
+	&shale_cmd_tag,
+	&shale_cmd_untag,
 	&shale_cmd_mount,
 	&shale_cmd_umount,
 	&shale_cmd_status,
@@ -20,4 +26,5 @@ const struct shale_cmd *const shale_verbs[] = {
 	&shale_cmd_help,
 	&shale_cmd_version,
 	NULL,
+	/* clang-format on */
 };

@@ -11,17 +11,21 @@
  */
 extern const struct shale_cmd *const shale_verbs[];
 
-extern const struct shale_cmd shale_cmd_commit;
 extern const struct shale_cmd shale_cmd_browse;
-extern const struct shale_cmd shale_cmd_help;
-extern const struct shale_cmd shale_cmd_mount;
-extern const struct shale_cmd shale_cmd_status;
-extern const struct shale_cmd shale_cmd_umount;
 extern const struct shale_cmd shale_cmd_cat;
+extern const struct shale_cmd shale_cmd_commit;
 extern const struct shale_cmd shale_cmd_export;
 extern const struct shale_cmd shale_cmd_help;
+extern const struct shale_cmd shale_cmd_images;
 extern const struct shale_cmd shale_cmd_import;
+extern const struct shale_cmd shale_cmd_inspect;
+extern const struct shale_cmd shale_cmd_log;
 extern const struct shale_cmd shale_cmd_ls;
+extern const struct shale_cmd shale_cmd_mount;
+extern const struct shale_cmd shale_cmd_status;
+extern const struct shale_cmd shale_cmd_tag;
+extern const struct shale_cmd shale_cmd_umount;
+extern const struct shale_cmd shale_cmd_untag;
 extern const struct shale_cmd shale_cmd_version;
 
 /* The verb of that name in shale_verbs, or NULL. */

@@ -45,3 +45,9 @@ TESTS += tests/unit/open-test
 tests_unit_open_test_SOURCES = tests/unit/open-test.c \
 	tests/unit/stored.c tests/unit/stored.h
 tests_unit_open_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
+
+check_PROGRAMS += tests/unit/compact-test
+TESTS += tests/unit/compact-test
+tests_unit_compact_test_SOURCES = tests/unit/compact-test.c \
+	tests/unit/stored.c tests/unit/stored.h
+tests_unit_compact_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)

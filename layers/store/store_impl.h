@@ -26,8 +26,8 @@ int shale_store_write_index(struct shale_store *store,
 			    const struct shale_oci_index *ix,
 			    struct shale_err *err);
 
-/* Read a version by the index that is at hand; `repo`, or NULL: which of the
- * repositories that it stands in. */
+/* Read a version by the index that is at hand (NULL: no names); `repo`, or
+ * NULL: which of the repositories that it stands in. */
 int shale_store_version_in(struct shale_store *store,
 			   const struct shale_oci_index *ix, const char *repo,
 			   const struct shale_digest *digest,

@@ -194,7 +194,7 @@ int shale_store_version_in(struct shale_store *store,
 		return shale_err_set(err, ENOMEM, "read a version");
 
 	v->digest = *digest;
-	int r = read_names(ix, repo, v, err);
+	int r = ix ? read_names(ix, repo, v, err) : 0;
 	if (r == 0)
 		r = read_version(store, v, err);
 	/* what index.json lists must be there; what it does not, may be */
@@ -204,6 +204,13 @@ int shale_store_version_in(struct shale_store *store,
 		return r;
 	*out = steal_ptr(&v);
 	return 0;
+}
+
+int shale_store_manifest(struct shale_store *store,
+			 const struct shale_digest *digest,
+			 struct shale_version **out, struct shale_err *err)
+{
+	return shale_store_version_in(store, NULL, NULL, digest, out, err);
 }
 
 int shale_store_version(struct shale_store *store,

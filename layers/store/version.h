@@ -87,6 +87,12 @@ int shale_store_version(struct shale_store *store,
 			const struct shale_digest *digest,
 			struct shale_version **out, struct shale_err *err);
 
+/* The same without repository and tags: index.json is not read.  For going
+ * through many. */
+int shale_store_manifest(struct shale_store *store,
+			 const struct shale_digest *digest,
+			 struct shale_version **out, struct shale_err *err);
+
 /*
  * Resolve a reference (CLI.md: `[host/]repo[:tag][@sha256:…][~N]`, a digest
  * prefix of 6 or more digits, bare or after @).  `at`: NULL, or the newest

@@ -17,6 +17,7 @@ EXTRA_DIST += tests/fuzz/corpus
 FUZZERS = \
 	tests/fuzz/codec_fuzz \
 	tests/fuzz/control_fuzz \
+	tests/fuzz/index_fuzz \
 	tests/fuzz/mountinfo_fuzz \
 	tests/fuzz/oci_fuzz \
 	tests/fuzz/record_fuzz \
@@ -27,11 +28,14 @@ fuzzers: $(FUZZERS)
 .PHONY: fuzzers
 
 tests_fuzz_codec_fuzz_SOURCES = tests/fuzz/codec_fuzz.c $(FUZZ_MAIN)
-tests_fuzz_codec_fuzz_LDADD = $(LIBS_CHUNK) $(LIBS_BASE)
+tests_fuzz_codec_fuzz_LDADD = $(LIBS_CHUNK)
 tests_fuzz_codec_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_control_fuzz_SOURCES = tests/fuzz/control_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_control_fuzz_LDADD = $(LIBS_CONTROL)
 tests_fuzz_control_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_index_fuzz_SOURCES = tests/fuzz/index_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_index_fuzz_LDADD = $(LIBS_INDEX)
+tests_fuzz_index_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_mountinfo_fuzz_SOURCES = tests/fuzz/mountinfo_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_mountinfo_fuzz_LDADD = $(LIBS_CONTROL)
 tests_fuzz_mountinfo_fuzz_LDFLAGS = $(FUZZ_FLAGS)
@@ -44,7 +48,6 @@ tests_fuzz_record_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_ref_fuzz_SOURCES = tests/fuzz/ref_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_ref_fuzz_LDADD = $(LIBS_STORE)
 tests_fuzz_ref_fuzz_LDFLAGS = $(FUZZ_FLAGS)
-tests_fuzz_tree_fuzz_SOURCES = tests/fuzz/tree_fuzz.c tests/fuzz/fixup.h \
-	$(FUZZ_MAIN)
+tests_fuzz_tree_fuzz_SOURCES = tests/fuzz/tree_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_tree_fuzz_LDADD = $(LIBS_BLOB)
 tests_fuzz_tree_fuzz_LDFLAGS = $(FUZZ_FLAGS)
