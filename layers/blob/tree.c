@@ -211,6 +211,9 @@ int shale_tree_inode(const struct shale_tree *tree, uint64_t i,
 	}
 	if (!fault)
 		fault = shale_inode_fault(&in);
+	if (!fault && in.attr.size && !S_ISREG(in.attr.mode) &&
+	    !S_ISLNK(in.attr.mode))
+		fault = "a size that its type lacks";
 	if (!fault && in.attr.ino >= tree->next_ino)
 		fault = "inode number not below the next free one";
 	if (fault)

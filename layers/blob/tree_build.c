@@ -30,10 +30,10 @@ void shale_tree_build_free(struct shale_tree_build *b)
 {
 	if (!b)
 		return;
-	struct shale_buf *const bufs[] = {
-		&b->inodes,  &b->dirents, &b->text,   &b->xattrs, &b->lists,
-		&b->extents, &b->packed,  &b->chunks, &b->blobs,  &b->clones,
-		&b->forgotten};
+	struct shale_buf *const bufs[] = {&b->inodes, &b->dirents,  &b->text,
+					  &b->xattrs, &b->lists,    &b->extents,
+					  &b->packed, &b->chunks,   &b->blobs,
+					  &b->clones, &b->forgotten};
 	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
 		shale_buf_release(bufs[i]);
 	shale_intern_release(&b->list_ids);
@@ -131,7 +131,9 @@ int shale_tree_build_inode(struct shale_tree_build *b,
 		disk.uid = le32_make(a->uid);
 		disk.gid = le32_make(a->gid);
 		disk.nlink = le32_make(a->nlink);
-		disk.size = le64_make(a->size);
+		/* what a directory's size is depends on where it lay */
+		if (S_ISREG(a->mode) || S_ISLNK(a->mode))
+			disk.size = le64_make(a->size);
 		disk.mtime_sec = le64_make((uint64_t)a->mtime.tv_sec);
 		disk.mtime_nsec = le32_make((uint32_t)a->mtime.tv_nsec);
 		disk.content = le32_make(in->content);

@@ -21,7 +21,8 @@ void shale_tree_build_free(struct shale_tree_build *b);
 
 /*
  * Add an inode.  `in->attr.mode` 0: a tombstone.  `target` and `xattrs` are
- * copied; equal xattr lists are stored once.
+ * copied; equal xattr lists are stored once, sorted by name.  Only regular
+ * files and symlinks keep a size.
  */
 int shale_tree_build_inode(struct shale_tree_build *b,
 			   const struct shale_inode *in, struct shale_err *err);

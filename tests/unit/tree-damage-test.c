@@ -72,6 +72,7 @@ static const struct {
 	{SHALE_TREE_INODES, 1, FIELD(inode, mode), {0, 0x40}, 2},
 	{SHALE_TREE_INODES, 1, FIELD(inode, size) + 7, {0x80}, 1},
 	{SHALE_TREE_INODES, 1, FIELD(inode, size), {0}, 2},
+	{SHALE_TREE_INODES, 0, FIELD(inode, size), {1}, 1},
 	{SHALE_TREE_INODES, 4, FIELD(inode, size), {0}, 1},
 	{SHALE_TREE_INODES, 4, FIELD(inode, size) + 1, {0x10}, 1},
 	{SHALE_TREE_INODES, 4, FIELD(inode, ref) + 7, {0xff}, 1},

@@ -62,7 +62,7 @@ void sample_add_inodes(struct shale_tree_build *b, int step)
 	     i += step) {
 		switch (i) {
 		case DIR_INO:
-			sample_add_inode(b, i, S_IFDIR | 0755, 0, 0, &xattrs);
+			sample_add_inode(b, i, S_IFDIR | 0755, 4096, 0, &xattrs);
 			break;
 		case BIG:
 			sample_add_inode(b, i, S_IFREG | 04755, 5000,

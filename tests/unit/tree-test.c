@@ -35,6 +35,8 @@ TEST(a_tree_reads_back_what_was_built)
 	CHECK_INT(in.content, SHALE_CONTENT_REPLACED);
 	CHECK_INT(in.xattr_len, 0);
 
+	CHECK_OK(shale_tree_inode(t, DIR_INO - 1, &in, &err));
+	CHECK_INT(in.attr.size, 0); /* whatever it was where it lay */
 	CHECK_OK(shale_tree_inode(t, LINK - 1, &in, &err));
 	CHECK_MEM(in.target, "../target", 9);
 	CHECK_OK(shale_tree_inode(t, DEVICE - 1, &in, &err));
