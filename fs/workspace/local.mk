@@ -47,3 +47,8 @@ check_PROGRAMS += tests/unit/workspace-test
 TESTS += tests/unit/workspace-test
 tests_unit_workspace_test_SOURCES = tests/unit/workspace-test.c
 tests_unit_workspace_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
+
+check_PROGRAMS += tests/unit/journal-test
+TESTS += tests/unit/journal-test
+tests_unit_journal_test_SOURCES = tests/unit/journal-test.c
+tests_unit_journal_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
