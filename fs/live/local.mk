@@ -1,9 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += fs/live/liblive.a
 fs_live_liblive_a_SOURCES = \
+	fs/live/acl.c fs/live/acl.h \
+	fs/live/attr.c \
+	fs/live/blockmap.c fs/live/blockmap.h \
+	fs/live/body.c fs/live/body.h \
+	fs/live/body_write.c \
+	fs/live/change.c fs/live/change.h \
+	fs/live/commit.c \
+	fs/live/content.c \
+	fs/live/copy.c \
+	fs/live/impl.h \
 	fs/live/key.c \
+	fs/live/link.c \
+	fs/live/live.c fs/live/live.h \
+	fs/live/make.c \
+	fs/live/merge.c fs/live/merge.h \
+	fs/live/names.c fs/live/names.h \
+	fs/live/node.c fs/live/node.h \
+	fs/live/orphan.c fs/live/orphan.h \
+	fs/live/ranges.c fs/live/ranges.h \
+	fs/live/readahead.c fs/live/readahead.h \
+	fs/live/readdir.c \
+	fs/live/rebase.c \
 	fs/live/record.c fs/live/record.h \
-	fs/live/record_disk.h
+	fs/live/record_disk.h \
+	fs/live/rename.c fs/live/rename.h \
+	fs/live/resume.c fs/live/resume.h \
+	fs/live/settle.c fs/live/settle.h \
+	fs/live/source.c fs/live/source.h \
+	fs/live/sync.c fs/live/sync.h \
+	fs/live/xattr.c fs/live/xattr.h
 
 # What a program links for this room and those below it.
 LIBS_LIVE = fs/live/liblive.a $(LIBS_WORKSPACE) $(LIBS_INDEX)

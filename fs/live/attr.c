@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/live/acl.h"
+#include "fs/live/body.h"
+#include "fs/live/xattr.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* An access ACL follows the mode. */
+static int chmod_acl(struct shale_change *ch, struct shale_live_node *node)
+{
+	cleanup_buf struct shale_buf list = {0};
+	struct shale_xattr x;
+
+	int r = shale_xattr_load(ch->live, node, &list);
+	if (r < 0 || !list.len)
+		return r;
+	r = shale_xattr_find(list.data, (uint32_t)list.len, SHALE_ACL_ACCESS,
+			     &x, NULL);
+	if (r == -ENODATA)
+		return 0;
+	if (r < 0)
+		return r;
+	if (shale_acl_check(x.value, x.value_len) < 0 || x.value_len <= 4)
+		return 0; /* an image's, and no ACL: nothing to follow */
+	uint8_t *value = list.data + ((const uint8_t *)x.value - list.data);
+	shale_acl_chmod(value, x.value_len, node->attr.mode);
+	shale_xattr_store(ch, node, &list);
+	return 0;
+}
+
+/* A new owner does not inherit privileges; the kernel asks for the same. */
+static int chown_kills(struct shale_change *ch, struct shale_live_node *node)
+{
+	if (S_ISDIR(node->attr.mode))
+		return 0;
+	node->attr.mode &= ~(uint32_t)S_ISUID;
+	if (node->attr.mode & S_IXGRP)
+		node->attr.mode &= ~(uint32_t)S_ISGID;
+	return shale_xattr_kill_caps(ch, node);
+}
+
+static int set_owner_and_mode(struct shale_change *ch,
+			      struct shale_live_node *node,
+			      const struct shale_set *set)
+{
+	int r = 0;
+
+	if (set->what & SHALE_SET_UID)
+		node->attr.uid = set->uid;
+	if (set->what & SHALE_SET_GID)
+		node->attr.gid = set->gid;
+	if (set->what & (SHALE_SET_UID | SHALE_SET_GID))
+		r = chown_kills(ch, node);
+	if (set->what & SHALE_SET_KILL_SUIDGID)
+		r = r < 0 ? r : chown_kills(ch, node);
+	if (r == 0 && (set->what & SHALE_SET_MODE)) {
+		node->attr.mode =
+			(node->attr.mode & S_IFMT) | (set->mode & 07777);
+		r = chmod_acl(ch, node);
+	}
+	return r;
+}
+
+static bool sane(const struct timespec *t)
+{
+	return t->tv_nsec >= 0 && t->tv_nsec < 1000000000;
+}
+
+static int set_times(struct shale_live_node *node, const struct shale_set *set)
+{
+	if (set->what & SHALE_SET_ATIME)
+		node->attr.atime = set->atime;
+	if (set->what & SHALE_SET_MTIME)
+		node->attr.mtime = set->mtime;
+	if (set->what & SHALE_SET_CTIME)
+		node->attr.ctime = set->ctime;
+	return sane(&node->attr.atime) && sane(&node->attr.mtime) &&
+			       sane(&node->attr.ctime)
+		       ? 0
+		       : -EINVAL;
+}
+
+static int setattr_locked(struct shale_live *live,
+			  const struct shale_caller *who, uint64_t ino,
+			  const struct shale_set *set, struct shale_node *out)
+{
+	cleanup_change struct shale_change ch;
+	cleanup_body struct shale_body body = {.live = live};
+	struct shale_live_node *node;
+
+	shale_change_init(&ch, live);
+	int r = shale_change_load(&ch, ino, &node);
+	if (r == 0 && (set->what & SHALE_SET_SIZE)) {
+		r = shale_body_of(&body, live, node);
+		if (r == 0)
+			r = shale_body_resize(&body, set->size);
+		if (r == 0)
+			shale_body_store(&body, &ch);
+		node->attr.mtime = ch.now;
+	}
+	if (r == 0)
+		r = set_owner_and_mode(&ch, node, set);
+	if (r < 0)
+		return r;
+	shale_change_touch(&ch, node);
+	r = set_times(node, set);
+	if (r == 0)
+		r = shale_change_commit(&ch, who);
+	if (r < 0)
+		return r;
+	node->stored = true;
+	return shale_node_stat(live, node, out);
+}
+
+int shale_live_setattr(struct shale_live *live, const struct shale_caller *who,
+		       uint64_t ino, const struct shale_set *set,
+		       struct shale_node *out)
+{
+	struct shale_locks locks;
+
+	pthread_rwlock_rdlock(&live->freeze);
+	shale_locks_take(live, &locks, &ino, 1);
+	int r = setattr_locked(live, who, ino, set, out);
+	shale_locks_drop(live, &locks);
+	pthread_rwlock_unlock(&live->freeze);
+	return r;
+}

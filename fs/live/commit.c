@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/live/settle.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+int shale_live_freeze(struct shale_live *live, uint32_t *frozen, uint64_t *pos,
+		      struct shale_err *err)
+{
+	pthread_rwlock_wrlock(&live->freeze);
+	struct shale_rec_state state = live->state;
+	int r = -EOVERFLOW;
+	if (state.epoch < UINT32_MAX) {
+		*frozen = state.epoch++;
+		r = shale_live_set_state(live, &state, NULL, pos);
+	}
+	/* The image's next number is the state's: none below it is new. */
+	if (r == 0)
+		live->next_ino = live->state.next_ino;
+	pthread_rwlock_unlock(&live->freeze);
+	return r < 0 ? shale_err_set(err, -r, "freeze the workspace") : 0;
+}
+
+/* Record the image; nothing to do the second time. */
+static int record(struct shale_live *live, uint32_t frozen,
+		  const struct shale_rec_image *which, struct shale_err *err)
+{
+	struct shale_rec_state state = live->state;
+
+	if (frozen <= state.committed)
+		return 0;
+	if (frozen >= state.epoch)
+		return shale_err_say(err, EINVAL,
+				     "epoch %" PRIu32 " was never frozen",
+				     frozen);
+	state.committed = frozen;
+	state.last++;
+	int r = shale_live_set_state(live, &state, which, NULL);
+	if (r < 0)
+		return shale_err_set(err, -r, "record the new image");
+	pthread_mutex_lock(&live->held_lock);
+	live->committed = frozen;
+	pthread_mutex_unlock(&live->held_lock);
+	return 0;
+}
+
+/* Let go of the data files that were kept for the commit. */
+static void let_go(struct shale_live *live)
+{
+	uint64_t pos = shale_db_position(live->db);
+	size_t kept = 0;
+
+	pthread_mutex_lock(&live->held_lock);
+	struct shale_drop *drops = (void *)live->held.data;
+	for (size_t i = 0; i < live->held.len / sizeof(*drops); i++) {
+		if (drops[i].epoch > live->committed)
+			drops[kept++] = drops[i];
+		else
+			(void)shale_files_remove(live->files, drops[i].ino,
+						 drops[i].epoch, pos);
+	}
+	live->held.len = kept * sizeof(*drops);
+	pthread_mutex_unlock(&live->held_lock);
+}
+
+int shale_live_committed(struct shale_live *live, uint32_t frozen,
+			 const struct shale_rec_image *which,
+			 struct shale_err *err)
+{
+	pthread_rwlock_rdlock(&live->freeze);
+	pthread_mutex_lock(&live->names);
+	int r = record(live, frozen, which, err);
+	pthread_mutex_unlock(&live->names);
+	pthread_rwlock_unlock(&live->freeze);
+	if (r < 0)
+		return r;
+	r = shale_settle(live);
+	if (r < 0)
+		return shale_err_set(err, -r, "point contents at the image");
+	let_go(live);
+	return 0;
+}

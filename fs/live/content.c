@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/live/body.h"
+#include "fs/live/xattr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Operations on the content of one file: load, one call on its body, store,
+ * commit.
+ */
+
+int shale_live_read(struct shale_live *live, uint64_t ino, uint64_t off,
+		    void *data, size_t len, size_t *got)
+{
+	cleanup_body struct shale_body body;
+
+	pthread_rwlock_rdlock(shale_live_stripe(live, ino));
+	int r = shale_body_load(&body, live, ino);
+	if (r == 0) {
+		if (off >= body.c.size)
+			len = 0;
+		else if (len > body.c.size - off)
+			len = (size_t)(body.c.size - off);
+		r = shale_body_read(&body, off, data, len);
+	}
+	pthread_rwlock_unlock(shale_live_stripe(live, ino));
+	if (r == 0)
+		*got = len;
+	return r;
+}
+
+/* What changes one file; returns 0, or 1 if its times stay, or -errno. */
+struct edit {
+	int (*run)(struct shale_body *body, void *arg);
+	void *arg;
+	bool kill;
+};
+
+/* Privileges that a write takes away. */
+static int kill_privileges(struct shale_change *ch,
+			   struct shale_live_node *node)
+{
+	node->attr.mode &= ~(uint32_t)S_ISUID;
+	if (node->attr.mode & S_IXGRP)
+		node->attr.mode &= ~(uint32_t)S_ISGID;
+	return shale_xattr_kill_caps(ch, node);
+}
+
+static int edit_locked(struct shale_live *live, const struct shale_caller *who,
+		       uint64_t ino, const struct edit *edit)
+{
+	cleanup_change struct shale_change ch;
+	cleanup_body struct shale_body body = {.live = live};
+	struct shale_live_node *node;
+
+	shale_change_init(&ch, live);
+	int r = shale_change_load(&ch, ino, &node);
+	if (r == 0)
+		r = shale_body_of(&body, live, node);
+	if (r == 0)
+		r = edit->run(&body, edit->arg);
+	if (r == 0 && edit->kill)
+		r = kill_privileges(&ch, node);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	ch.lazy = !shale_body_store(&body, &ch) && !edit->kill;
+	node->attr.mtime = ch.now;
+	shale_change_touch(&ch, node);
+	return shale_change_commit(&ch, who);
+}
+
+static int edit_content(struct shale_live *live, const struct shale_caller *who,
+			uint64_t ino, const struct edit *edit)
+{
+	struct shale_locks locks;
+
+	pthread_rwlock_rdlock(&live->freeze);
+	shale_locks_take(live, &locks, &ino, 1);
+	int r = edit_locked(live, who, ino, edit);
+	shale_locks_drop(live, &locks);
+	pthread_rwlock_unlock(&live->freeze);
+	return r;
+}
+
+/* ------------------------------------------------------------------ write */
+
+struct write {
+	uint64_t off;
+	const void *data;
+	size_t len;
+};
+
+static int run_write(struct shale_body *body, void *arg)
+{
+	const struct write *w = arg;
+
+	return w->len ? shale_body_write(body, w->off, w->data, w->len) : 1;
+}
+
+int shale_live_write(struct shale_live *live, const struct shale_caller *who,
+		     uint64_t ino, uint64_t off, const void *data, size_t len,
+		     bool kill)
+{
+	struct write w = {off, data, len};
+	struct edit edit = {run_write, &w, kill};
+
+	return edit_content(live, who, ino, &edit);
+}
+
+/* -------------------------------------------------------------- fallocate */
+
+struct space {
+	int mode;
+	uint64_t off, end;
+};
+
+static int run_fallocate(struct shale_body *body, void *arg)
+{
+	const struct space *s = arg;
+	bool keep = s->mode & FALLOC_FL_KEEP_SIZE;
+	uint64_t size = body->c.size;
+	uint64_t end = s->end < size ? s->end : size;
+	int r = 0;
+
+	if ((s->mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) &&
+	    s->off < end)
+		r = shale_body_punch(body, s->off, end);
+	if (r == 0 && !keep && s->end > size)
+		r = shale_body_resize(body, s->end);
+	return r;
+}
+
+/*
+ * Space is not set aside: blocks are where they are written, and a sparse file
+ * of the host has no other way.  So allocating only grows the file.
+ */
+int shale_live_fallocate(struct shale_live *live,
+			 const struct shale_caller *who, uint64_t ino, int mode,
+			 uint64_t off, uint64_t len)
+{
+	struct space s = {mode, off, off + len};
+	struct edit edit = {run_fallocate, &s, false};
+
+	switch (mode) {
+	case 0:
+	case FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (!len)
+		return -EINVAL;
+	if (off > INT64_MAX || len > INT64_MAX - off)
+		return -EFBIG;
+	return edit_content(live, who, ino, &edit);
+}
+
+/* ------------------------------------------------------------------- seek */
+
+/* In a piece of an image: its own holes count. */
+static int seek_range(struct shale_live *live,
+		      const struct shale_rec_range *range, bool data,
+		      uint64_t *out)
+{
+	struct shale_content content;
+	struct shale_chunks *chunks;
+	uint64_t found;
+
+	int r = shale_source_content(live->source, range->image, range->ino,
+				     &content, &chunks);
+	if (r < 0)
+		return r;
+	r = shale_content_seek(&content, range->src, data, &found, NULL);
+	if (r < 0)
+		return r;
+	if (found - range->src >= range->len)
+		return -ENXIO;
+	*out = range->off + (found - range->src);
+	return 0;
+}
+
+static int seek_from(struct shale_body *body, uint64_t off, bool data,
+		     uint64_t *out)
+{
+	while (off < body->c.size) {
+		struct shale_body_piece piece;
+		int r = shale_body_piece(body, off, UINT64_MAX, &piece);
+		if (r < 0)
+			return r;
+		if (piece.kind == SHALE_PIECE_RANGE) {
+			r = seek_range(body->live, &piece.range, data, out);
+			if (r != -ENXIO)
+				return r;
+		} else if ((piece.kind == SHALE_PIECE_FILE) == data) {
+			*out = off;
+			return 0;
+		}
+		off += piece.len;
+	}
+	if (data)
+		return -ENXIO;
+	*out = body->c.size; /* there is a hole at every end */
+	return 0;
+}
+
+int shale_live_seek(struct shale_live *live, uint64_t ino, uint64_t off,
+		    int whence, uint64_t *out)
+{
+	cleanup_body struct shale_body body;
+
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return -EINVAL;
+	pthread_rwlock_rdlock(shale_live_stripe(live, ino));
+	int r = shale_body_load(&body, live, ino);
+	if (r == 0 && off >= body.c.size)
+		r = -ENXIO;
+	if (r == 0)
+		r = seek_from(&body, off, whence == SEEK_DATA, out);
+	pthread_rwlock_unlock(shale_live_stripe(live, ino));
+	return r;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_LIVE_IMPL_H
+#define SHALE_LIVE_IMPL_H
+
+/*
+ * What the files of this room share: the live tree itself and its locks.
+ */
+
+#include "fs/live/live.h"
+#include "fs/live/source.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+	LIVE_STRIPES = 64,
+	LIVE_SYNC_SLOTS = 4096,
+	LIVE_INODE_BYTES = 512, /* what a record counts against the quota */
+};
+
+struct shale_live {
+	struct shale_db *db;
+	struct shale_files *files;
+	struct shale_handles *handles;
+	const struct shale_image *base;
+	const struct shale_index *index;
+	uint64_t quota_bytes, quota_inodes;
+	struct shale_source *source;
+
+	/* Numbers below may be the base's; a bit for each that has a record. */
+	uint64_t base_next;
+	_Atomic uint64_t *touched;
+
+	pthread_rwlock_t freeze;
+	pthread_mutex_t names;
+	pthread_rwlock_t stripe[LIVE_STRIPES];
+
+	/*
+	 * As stored.  Written with `names` held and `freeze` shared, or with
+	 * `freeze` exclusive; `epoch` and `pinned` may be read with `freeze`
+	 * shared.  Numbers from `next_ino` up to state.next_ino are reserved
+	 * and not given out yet.
+	 */
+	struct shale_rec_state state;
+	uint64_t next_ino;
+	bool rebase; /* being opened: the base is the last image now */
+
+	_Atomic int64_t inodes, bytes; /* of the whole tree */
+	_Atomic int64_t dirty;         /* I records */
+	_Atomic int64_t blocks;        /* present in maps, and reserved */
+	_Atomic int64_t orphans;       /* O records */
+
+	/* Journal position of the last change of an inode that fsync must
+	 * make durable, by hash of its number; and how far it is. */
+	_Atomic uint64_t sync[LIVE_SYNC_SLOTS];
+	_Atomic uint64_t synced;
+
+	/* Data files that a running commit may read: let go of by the next
+	 * shale_live_committed().  `committed` mirrors the state's. */
+	pthread_mutex_t held_lock;
+	struct shale_buf held; /* struct shale_drop */
+	uint32_t committed;
+
+	/* Files that replaced others by rename: their data is flushed before
+	 * the journal that says so. */
+	pthread_mutex_t replaced_lock;
+	struct shale_buf replaced; /* struct shale_replaced */
+};
+
+struct shale_replaced {
+	uint64_t ino, pos;
+};
+
+/* A data file that no record names any more. */
+struct shale_drop {
+	uint64_t ino;
+	uint32_t epoch;
+};
+
+/* May the base have this number? */
+static inline bool shale_live_maybe_base(const struct shale_live *live,
+					 uint64_t ino)
+{
+	return ino < live->base_next;
+}
+
+/* May the inode have records?  False: it is exactly the base's (L3). */
+bool shale_live_touched(struct shale_live *live, uint64_t ino);
+void shale_live_touch(struct shale_live *live, uint64_t ino);
+
+/*
+ * Exclusive locks on up to four inodes, taken in one order whatever they are;
+ * number 0 is none.
+ */
+struct shale_locks {
+	unsigned n;
+	unsigned stripe[4];
+};
+void shale_locks_take(struct shale_live *live, struct shale_locks *locks,
+		      const uint64_t *inos, unsigned n);
+void shale_locks_drop(struct shale_live *live, struct shale_locks *locks);
+pthread_rwlock_t *shale_live_stripe(struct shale_live *live, uint64_t ino);
+
+/* Store the state, and the image that it calls last.  Locks as above. */
+int shale_live_set_state(struct shale_live *live,
+			 const struct shale_rec_state *state,
+			 const struct shale_rec_image *image, uint64_t *pos);
+
+/* Read one record; -ENOENT. */
+int shale_live_get(struct shale_live *live, const struct shale_key *key,
+		   struct shale_buf *value);
+
+#endif

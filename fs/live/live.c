@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/live/live.h"
+
+#include "fs/live/impl.h"
+#include "fs/live/orphan.h"
+#include "fs/live/resume.h"
+#include "fs/live/settle.h"
+#include "layers/base/cleanup.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ------------------------------------------------------- which are touched */
+
+bool shale_live_touched(struct shale_live *live, uint64_t ino)
+{
+	if (!shale_live_maybe_base(live, ino))
+		return true;
+	return atomic_load(&live->touched[ino / 64]) >> (ino % 64) & 1;
+}
+
+void shale_live_touch(struct shale_live *live, uint64_t ino)
+{
+	if (shale_live_maybe_base(live, ino))
+		atomic_fetch_or(&live->touched[ino / 64],
+				UINT64_C(1) << (ino % 64));
+}
+
+/* ------------------------------------------------------------------ locks */
+
+pthread_rwlock_t *shale_live_stripe(struct shale_live *live, uint64_t ino)
+{
+	return &live->stripe[ino % LIVE_STRIPES];
+}
+
+void shale_locks_take(struct shale_live *live, struct shale_locks *locks,
+		      const uint64_t *inos, unsigned n)
+{
+	uint64_t wanted = 0;
+
+	static_assert(LIVE_STRIPES == 64, "a bit a stripe");
+	for (unsigned i = 0; i < n; i++)
+		if (inos[i])
+			wanted |= UINT64_C(1) << (inos[i] % LIVE_STRIPES);
+	locks->n = 0;
+	for (unsigned s = 0; s < LIVE_STRIPES; s++) {
+		if (!(wanted >> s & 1))
+			continue;
+		pthread_rwlock_wrlock(&live->stripe[s]);
+		locks->stripe[locks->n++] = s;
+	}
+}
+
+void shale_locks_drop(struct shale_live *live, struct shale_locks *locks)
+{
+	while (locks->n)
+		pthread_rwlock_unlock(&live->stripe[locks->stripe[--locks->n]]);
+}
+
+static void init_locks(struct shale_live *live)
+{
+	pthread_rwlockattr_t attr;
+
+	/* A freeze must not wait for a stream of writers to end. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(
+		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&live->freeze, &attr);
+	for (unsigned s = 0; s < LIVE_STRIPES; s++)
+		pthread_rwlock_init(&live->stripe[s], &attr);
+	pthread_rwlockattr_destroy(&attr);
+	pthread_mutex_init(&live->names, NULL);
+	pthread_mutex_init(&live->held_lock, NULL);
+	pthread_mutex_init(&live->replaced_lock, NULL);
+}
+
+/* ---------------------------------------------------------------- records */
+
+int shale_live_get(struct shale_live *live, const struct shale_key *key,
+		   struct shale_buf *value)
+{
+	return shale_db_get(live->db, key->b, key->len, value, NULL);
+}
+
+int shale_live_set_state(struct shale_live *live,
+			 const struct shale_rec_state *state,
+			 const struct shale_rec_image *image, uint64_t *pos)
+{
+	cleanup_batch struct shale_batch batch = {0};
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_key key = shale_key_state();
+
+	/* A snapshot is made of what is before this batch, and of it. */
+	batch.barrier = live->state.epoch && state->epoch > live->state.epoch;
+	int r = shale_rec_state_encode(state, &value);
+	if (r == 0)
+		r = shale_batch_put(&batch, key.b, key.len, value.data,
+				    value.len);
+	if (r == 0 && image) {
+		key = shale_key_image(state->last);
+		value.len = 0;
+		r = shale_rec_image_encode(image, &value);
+		if (r == 0)
+			r = shale_batch_put(&batch, key.b, key.len, value.data,
+					    value.len);
+	}
+	if (r == 0)
+		r = shale_db_commit(live->db, &batch, NULL, pos, NULL);
+	if (r == 0)
+		live->state = *state;
+	return r;
+}
+
+/* ------------------------------------------------------------ open, close */
+
+static void free_live(struct shale_live *live)
+{
+	shale_source_free(live->source);
+	pthread_rwlock_destroy(&live->freeze);
+	for (unsigned s = 0; s < LIVE_STRIPES; s++)
+		pthread_rwlock_destroy(&live->stripe[s]);
+	pthread_mutex_destroy(&live->names);
+	pthread_mutex_destroy(&live->held_lock);
+	pthread_mutex_destroy(&live->replaced_lock);
+	shale_buf_release(&live->replaced);
+	shale_buf_release(&live->held);
+	free(live->touched);
+	free(live);
+}
+
+SHALE_DEFINE_CLEANUP(live, struct shale_live *, free_live);
+
+static int new_live(struct shale_live **out, struct shale_workspace *ws,
+		    struct shale_handles *handles,
+		    const struct shale_image *base,
+		    const struct shale_live_opts *opts, struct shale_err *err)
+{
+	struct shale_live *live = calloc(1, sizeof(*live));
+	if (!live)
+		return shale_err_set(err, ENOMEM, "open the live tree");
+	init_locks(live);
+	live->db = ws->db;
+	live->files = ws->files;
+	live->handles = handles;
+	live->base = base;
+	live->index = base->index;
+	if (opts) {
+		live->quota_bytes = opts->quota_bytes;
+		live->quota_inodes = opts->quota_inodes;
+	}
+	live->base_next = shale_index_next_ino(base->index);
+	live->touched = calloc(live->base_next / 64 + 1, sizeof(uint64_t));
+	int r = live->touched ? shale_source_new(&live->source, ws->db, base,
+						 opts, err)
+			      : -ENOMEM;
+	if (r < 0)
+		free_live(live);
+	else
+		*out = live;
+	return r;
+}
+
+/*
+ * What was begun is finished, in the order in which each step may rely on the
+ * one before: contents point at the last image, nobody is without a name, and
+ * then the base may become that image.
+ */
+static int resume(struct shale_live *live, const struct shale_rec_image *which,
+		  struct shale_err *err)
+{
+	int r = shale_resume_state(live, which, err);
+	if (r < 0)
+		return r;
+	live->next_ino = live->state.next_ino;
+	live->committed = live->state.committed;
+	shale_source_pin(live->source, live->state.pinned);
+	r = shale_resume_count(live, err);
+	if (r < 0)
+		return r;
+	r = shale_settle(live);
+	if (r == 0)
+		r = shale_orphans_free(live, false);
+	if (r < 0)
+		return shale_err_set(err, -r, "resume the workspace");
+	if (!live->rebase)
+		return shale_resume_sweep(live, err);
+	r = shale_resume_rebase(live, err);
+	if (r < 0)
+		return r;
+	shale_source_pin(live->source, live->state.pinned);
+	memset(live->touched, 0, (live->base_next / 64 + 1) * sizeof(uint64_t));
+	r = shale_resume_count(live, err);
+	return r < 0 ? r : shale_resume_sweep(live, err);
+}
+
+int shale_live_open(struct shale_live **out, struct shale_workspace *ws,
+		    struct shale_handles *handles,
+		    const struct shale_image *base,
+		    const struct shale_rec_image *which,
+		    const struct shale_live_opts *opts, struct shale_err *err)
+{
+	SHALE_CLEANUP(shale_cleanup_live) struct shale_live *live = NULL;
+
+	int r = new_live(&live, ws, handles, base, opts, err);
+	if (r == 0)
+		r = resume(live, which, err);
+	if (r < 0)
+		return r;
+	*out = steal_ptr(&live);
+	return 0;
+}
+
+void shale_live_close(struct shale_live *live)
+{
+	if (!live)
+		return;
+	/* What fails here is done by the next open. */
+	(void)shale_orphans_free(live, true);
+	(void)shale_db_advance(live->db, NULL);
+	free_live(live);
+}
+
+int shale_live_base_of(struct shale_workspace *ws, struct shale_rec_image *out,
+		       struct shale_err *err)
+{
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_key key = shale_key_state();
+	struct shale_rec_state state;
+
+	int r = shale_db_get(ws->db, key.b, key.len, &value, err);
+	if (r == -ENOENT) {
+		if (!ws->info.n_base || ws->info.n_base > 32)
+			return shale_err_say(err, EUCLEAN,
+					     "workspace.json names no base");
+		out->n = (uint32_t)ws->info.n_base;
+		memcpy(out->manifest, ws->info.base,
+		       out->n * sizeof(out->manifest[0]));
+		return 0;
+	}
+	if (r == 0)
+		r = shale_rec_state_decode(&value, &state, err);
+	if (r < 0)
+		return r;
+	key = shale_key_image(state.last);
+	r = shale_db_get(ws->db, key.b, key.len, &value, err);
+	return r < 0 ? r : shale_rec_image_decode(&value, out, err);
+}
+
+int shale_live_counts(struct shale_live *live, struct shale_live_counts *out)
+{
+	pthread_rwlock_rdlock(&live->freeze);
+	pthread_mutex_lock(&live->names);
+	*out = (struct shale_live_counts){
+		.inodes = (uint64_t)atomic_load(&live->inodes),
+		.bytes = (uint64_t)atomic_load(&live->bytes),
+		.dirty_inodes = (uint64_t)atomic_load(&live->dirty),
+		.data_bytes =
+			(uint64_t)atomic_load(&live->blocks) * SHALE_BLOCK,
+		.epoch = live->state.epoch,
+		.committed = live->state.committed,
+		.next_ino = live->next_ino,
+	};
+	pthread_mutex_unlock(&live->names);
+	pthread_rwlock_unlock(&live->freeze);
+	return 0;
+}

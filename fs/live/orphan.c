@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/live/orphan.h"
+
+#include "fs/live/change.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * Inodes without a name.  One that is open when its last name goes has an O
+ * record; it is freed with its last handle, or when nobody can have one any
+ * more.
+ */
+
+static int free_locked(struct shale_live *live, uint64_t ino, bool all)
+{
+	cleanup_change struct shale_change ch;
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_key key = shale_key_orphan(ino);
+	struct shale_live_node *node;
+
+	if (!all && shale_handles_held(live->handles, ino))
+		return 0;
+	int r = shale_live_get(live, &key, &value);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	shale_change_init(&ch, live);
+	ch.orphans--;
+	shale_change_del(&ch, &key);
+	r = shale_change_load(&ch, ino, &node);
+	if (r == 0 && node->attr.nlink == 0)
+		shale_change_free(&ch, node);
+	else if (r < 0 && r != -ESTALE)
+		return r;
+	return shale_change_commit(&ch, NULL);
+}
+
+static int free_one(struct shale_live *live, uint64_t ino, bool all)
+{
+	struct shale_locks locks;
+
+	pthread_rwlock_rdlock(&live->freeze);
+	shale_locks_take(live, &locks, &ino, 1);
+	int r = free_locked(live, ino, all);
+	shale_locks_drop(live, &locks);
+	pthread_rwlock_unlock(&live->freeze);
+	return r;
+}
+
+int shale_orphans_free(struct shale_live *live, bool all)
+{
+	cleanup_buf struct shale_buf key = {0};
+	struct shale_key from = shale_key_orphan(0);
+
+	for (uint64_t ino = 0;; ino++) {
+		from = shale_key_orphan(ino);
+		int r = shale_db_next(live->db, from.b, from.len, 1, &key, NULL,
+				      NULL);
+		if (r == -ENOENT)
+			return 0;
+		if (r == 0)
+			r = shale_key_ino(&key, 'O', &ino);
+		if (r == 0)
+			r = free_one(live, ino, all);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* ---------------------------------------------------------------- handles */
+
+int shale_live_opened(struct shale_live *live, const struct shale_caller *who,
+		      uint64_t ino, uint64_t *handle)
+{
+	struct shale_live_node node;
+
+	/* Against the removal of the last name: that looks for handles. */
+	pthread_rwlock_rdlock(shale_live_stripe(live, ino));
+	int r = shale_node_load(live, ino, &node);
+	if (r == 0)
+		r = shale_handles_take(live->handles, ino, who->request.unique,
+				       handle);
+	pthread_rwlock_unlock(shale_live_stripe(live, ino));
+	return r;
+}
+
+void shale_live_released(struct shale_live *live, uint64_t handle)
+{
+	uint64_t ino = shale_handles_ino(live->handles, handle);
+
+	shale_handles_clear(live->handles, handle);
+	/* What cannot be freed now is freed by the next open. */
+	if (ino && atomic_load(&live->orphans) > 0 &&
+	    !shale_handles_held(live->handles, ino))
+		(void)free_one(live, ino, false);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/live/resume.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool same_image(const struct shale_rec_image *a,
+		       const struct shale_rec_image *b)
+{
+	return a->n == b->n && memcmp(a->manifest, b->manifest,
+				      a->n * sizeof(a->manifest[0])) == 0;
+}
+
+/* Is image `number` of the workspace that one? */
+static int is_image(struct shale_live *live, uint32_t number,
+		    const struct shale_rec_image *which, bool *out)
+{
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_key key = shale_key_image(number);
+	struct shale_rec_image image;
+
+	int r = shale_live_get(live, &key, &value);
+	if (r == 0)
+		r = shale_rec_image_decode(&value, &image, NULL);
+	if (r == 0)
+		*out = same_image(&image, which);
+	return r == -ENOENT ? -EUCLEAN : r;
+}
+
+int shale_resume_state(struct shale_live *live,
+		       const struct shale_rec_image *which,
+		       struct shale_err *err)
+{
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_key key = shale_key_state();
+	struct shale_rec_state state = {
+		.next_ino = shale_index_next_ino(live->index),
+		.epoch = 1,
+	};
+	bool last = false, pinned = false;
+
+	int r = shale_live_get(live, &key, &value);
+	if (r == -ENOENT) {
+		r = shale_live_set_state(live, &state, which, NULL);
+		return r < 0 ? shale_err_set(err, -r, "begin the workspace")
+			     : 0;
+	}
+	if (r == 0)
+		r = shale_rec_state_decode(&value, &state, err);
+	if (r == 0)
+		r = is_image(live, state.last, which, &last);
+	if (r == 0 && !last)
+		r = is_image(live, state.pinned, which, &pinned);
+	if (r < 0)
+		return shale_err_wrap(err, r, "read the workspace's state");
+	if (!last && !pinned)
+		return shale_err_say(err, ESTALE,
+				     "the workspace is based on other images");
+	if (state.next_ino < shale_index_next_ino(live->index))
+		state.next_ino = shale_index_next_ino(live->index);
+	live->state = state;
+	live->rebase = last && state.last != state.pinned;
+	return 0;
+}
+
+/* -------------------------------------------------------------- counting */
+
+static int count_inode(struct shale_live *live, const struct shale_buf *key,
+		       const struct shale_buf *value, struct shale_err *err)
+{
+	struct shale_rec_attr attr;
+	struct shale_attr base;
+	uint64_t ino;
+
+	int r = shale_key_ino(key, 'I', &ino);
+	if (r == 0)
+		r = shale_rec_attr_decode(value, &attr, err);
+	if (r < 0)
+		return r;
+	shale_live_touch(live, ino);
+	live->dirty++;
+	r = shale_live_maybe_base(live, ino)
+		    ? shale_index_attr(live->index, ino, &base, err)
+		    : -ENOENT;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == -ENOENT) {
+		live->inodes += attr.mode != 0;
+	} else if (!attr.mode) {
+		live->inodes--;
+		if (S_ISREG(base.mode))
+			live->bytes -= (int64_t)base.size;
+	}
+	return 0;
+}
+
+static int count_content(struct shale_live *live, const struct shale_buf *key,
+			 const struct shale_buf *value, struct shale_err *err)
+{
+	struct shale_rec_content c;
+	struct shale_attr base;
+	uint64_t ino;
+
+	int r = shale_key_ino(key, 'C', &ino);
+	if (r == 0)
+		r = shale_rec_content_decode(value, &c, err);
+	if (r < 0)
+		return r;
+	live->bytes += (int64_t)c.size;
+	live->blocks += (int64_t)c.present;
+	shale_rec_content_release(&c);
+	r = shale_live_maybe_base(live, ino)
+		    ? shale_index_attr(live->index, ino, &base, err)
+		    : -ENOENT;
+	if (r == 0)
+		live->bytes -= (int64_t)base.size;
+	return r == -ENOENT ? 0 : r;
+}
+
+static int count_orphan(struct shale_live *live, const struct shale_buf *key,
+			const struct shale_buf *value, struct shale_err *err)
+{
+	(void)key;
+	(void)value;
+	(void)err;
+	live->orphans++;
+	return 0;
+}
+
+static int each(struct shale_live *live, char letter,
+		int (*fn)(struct shale_live *live, const struct shale_buf *key,
+			  const struct shale_buf *value, struct shale_err *err),
+		struct shale_err *err)
+{
+	cleanup_buf struct shale_buf from = {0}, key = {0}, value = {0};
+
+	int r = shale_buf_append(&from, &letter, 1);
+	while (r == 0) {
+		r = shale_db_next(live->db, from.data, from.len, 1, &key,
+				  &value, err);
+		if (r == -ENOENT)
+			return 0;
+		if (r == 0)
+			r = fn(live, &key, &value, err);
+		from.len = 0;
+		if (r == 0)
+			r = shale_buf_append(&from, key.data, key.len);
+		if (r == 0)
+			r = shale_buf_append(&from, "", 1);
+	}
+	return r;
+}
+
+int shale_resume_count(struct shale_live *live, struct shale_err *err)
+{
+	live->inodes = (int64_t)shale_index_inodes(live->index);
+	live->bytes = (int64_t)shale_index_bytes(live->index);
+	live->dirty = live->blocks = live->orphans = 0;
+	int r = each(live, 'I', count_inode, err);
+	if (r == 0)
+		r = each(live, 'C', count_content, err);
+	if (r == 0)
+		r = each(live, 'O', count_orphan, err);
+	return r < 0 ? shale_err_wrap(err, r, "read the workspace") : 0;
+}
+
+/* --------------------------------------------------------------- sweeping */
+
+static int sweep_file(void *arg, uint64_t ino, uint32_t epoch)
+{
+	struct shale_live *live = arg;
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_key key = shale_key_content(ino);
+	struct shale_rec_content c = {0};
+
+	int r = shale_live_get(live, &key, &value);
+	if (r == 0)
+		r = shale_rec_content_decode(&value, &c, NULL);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	bool named = false;
+	for (uint32_t i = 0; i < c.n_files; i++)
+		named |= c.file[i].epoch == epoch;
+	shale_rec_content_release(&c);
+	return named ? 0
+		     : shale_files_remove(live->files, ino, epoch,
+					  shale_db_position(live->db));
+}
+
+int shale_resume_sweep(struct shale_live *live, struct shale_err *err)
+{
+	return shale_files_each(live->files, sweep_file, live, err);
+}
