@@ -47,3 +47,8 @@ tools_shale_import_SOURCES = \
 	tools/cmd_import.c \
 	tools/verbs_import.c
 tools_shale_import_LDADD = tools/libtools.a $(LIBS_ARCHIVES) $(LIBS_TOOLS)
+
+check_PROGRAMS += tests/unit/tools-test
+TESTS += tests/unit/tools-test
+tests_unit_tools_test_SOURCES = tests/unit/tools-test.c
+tests_unit_tools_test_LDADD = tests/lib/libcheck.a $(LIBS_TOOLS)

@@ -5,6 +5,7 @@ layers_store_libstore_a_SOURCES = \
 	layers/store/compact_file.c layers/store/compact_file.h \
 	layers/store/data_blobs.c \
 	layers/store/description.c \
+	layers/store/forget.c \
 	layers/store/index_cache.c layers/store/index_cache.h \
 	layers/store/json.c layers/store/json.h \
 	layers/store/lease.c layers/store/lease.h \

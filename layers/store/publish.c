@@ -200,8 +200,11 @@ static int publish(struct shale_store *store, struct shale_version *v,
 	if (r == 0 && v->description.has_parent) {
 		r = shale_store_version_in(
 			store, ix, NULL, &v->description.parent, &parent, err);
-		/* pulled without its history */
-		if (r == -ENOKEY)
+		/*
+		 * Pulled without its history, or damaged: nothing that the
+		 * child's content needs, and no reason to lose the child.
+		 */
+		if (r == -ENOKEY || r == -EUCLEAN || r == -EPROTONOSUPPORT)
 			r = 0;
 	}
 	if (r == 0) {

@@ -3,6 +3,7 @@
 
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
+#include "layers/store/json.h"
 #include "layers/store/lock.h"
 #include "layers/store/store_impl.h"
 
@@ -138,19 +139,22 @@ static int make_directories(int dirfd, struct shale_err *err)
 static int check_layout(int dirfd, struct shale_err *err)
 {
 	cleanup_buf struct shale_buf text = {0};
+	cleanup_json json_t *doc = NULL;
+	const char *version;
+
 	int r = shale_read_file(dirfd, "oci-layout", 4096, &text, err);
-	if (r < 0)
-		return r == -EFBIG ? -EUCLEAN : r;
-	const char *s = shale_buf_str(&text);
-	const char *at = s ? strstr(s, "\"imageLayoutVersion\"") : NULL;
-	if (!at)
-		return shale_err_say(err, EUCLEAN, "oci-layout is damaged");
-	at += strlen("\"imageLayoutVersion\"");
-	at += strspn(at, " \t\r\n:");
-	if (strncmp(at, "\"1.", 3) != 0)
-		return shale_err_say(err, EPROTONOSUPPORT,
-				     "it is an OCI layout of another version");
-	return 0;
+	if (r == -EFBIG)
+		r = -EUCLEAN;
+	if (r == 0)
+		r = shale_json_parse(&doc, text.data, text.len, "oci-layout",
+				     err);
+	if (r == 0)
+		r = shale_json_text(doc, "imageLayoutVersion", false, &version,
+				    err);
+	if (r == 0 && strncmp(version, "1.", 2) != 0)
+		r = shale_err_say(err, EPROTONOSUPPORT,
+				  "it is an OCI layout of version %s", version);
+	return r;
 }
 
 static int open_directory(const char *path, bool create, struct shale_err *err)

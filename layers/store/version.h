@@ -125,6 +125,22 @@ int shale_store_untag(struct shale_store *store, const char *repo,
 		      const char *tag, bool purge, struct shale_err *err);
 
 /*
+ * Remove versions from a repository, tags and all, in one step.  Digests that
+ * it does not have are passed over; `*removed` (may be NULL) says how many it
+ * had.  Their blobs stay until gc.
+ */
+int shale_store_forget(struct shale_store *store, const char *repo,
+		       const struct shale_digest *digests, size_t n,
+		       size_t *removed, struct shale_err *err);
+
+/*
+ * Manifests in index.json that are not ours: gc keeps them and what they name.
+ * `*out` is allocated (NULL when there are none).
+ */
+int shale_store_foreign(struct shale_store *store, struct shale_digest **out,
+			size_t *n, struct shale_err *err);
+
+/*
  * The data blobs that these trees refer to, each once, in the order in which
  * the trees name them, bottom first: what a version with these trees lists.
  * `*out` is allocated (NULL when there are none).

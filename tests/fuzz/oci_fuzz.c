@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The decoders of a store's JSON: description, manifest and index.json.  What
- * was decoded must encode, and what that gives must decode.
+ * The decoders of a store's JSON: description, manifest, index.json and the
+ * files that name prepared merges.  What was decoded must encode, and what that
+ * gives must decode.
  */
 #include "layers/store/oci.h"
+
+#include "layers/store/compact_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,10 +58,25 @@ static void oci_index(const uint8_t *data, size_t size)
 	shale_oci_index_free(again);
 }
 
+static void prepared(const uint8_t *data, size_t size)
+{
+	struct shale_compact_file f, again;
+	cleanup_buf struct shale_buf text = {0};
+
+	if (shale_compact_file_decode(data, size, &f, NULL) < 0)
+		return;
+	if (shale_compact_file_encode(&f, &text, NULL) < 0 ||
+	    shale_compact_file_decode(text.data, text.len, &again, NULL) < 0)
+		abort();
+	shale_compact_file_release(&f);
+	shale_compact_file_release(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	description(data, size);
 	manifest(data, size);
 	oci_index(data, size);
+	prepared(data, size);
 	return 0;
 }

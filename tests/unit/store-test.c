@@ -223,6 +223,20 @@ TEST(an_ambiguous_prefix_lists_what_it_may_be)
 
 /* -------------------------------------------------------------- publishing */
 
+static void flip_blob(struct shale_store *s, const struct shale_digest *digest)
+{
+	char hex[65], path[100];
+	uint8_t byte;
+	shale_hex(hex, digest->b, 32);
+	snprintf(path, sizeof(path), "blobs/sha256/%s", hex);
+	CHECK(fchmodat(shale_store_dirfd(s), path, 0600, 0) == 0);
+	int fd = openat(shale_store_dirfd(s), path, O_RDWR);
+	CHECK(fd >= 0 && pread(fd, &byte, 1, 30) == 1);
+	byte ^= 1;
+	CHECK(pwrite(fd, &byte, 1, 30) == 1);
+	close(fd);
+}
+
 static size_t lines(struct shale_store *s, const char *repo,
 		    const struct shale_version *v, bool tagged)
 {
@@ -283,6 +297,53 @@ TEST(a_tag_can_go_and_take_its_version_along)
 	CHECK_INT(lines(s, NULL, v, false), 0);
 	CHECK_INT(shale_store_tag(s, &v->digest, "sales", "y", &err), -ENOKEY);
 	shale_version_free(v);
+	shale_store_close(s);
+}
+
+TEST(forgetting_takes_all_tags_of_the_versions_and_no_others)
+{
+	struct shale_store *s = stored_new();
+	struct shale_version *v[4] = {0};
+	struct shale_err err;
+	size_t n;
+
+	for (int i = 0; i < 4; i++) {
+		char tag[4];
+		snprintf(tag, sizeof(tag), "v%d", i);
+		v[i] = stored_publish(s, i ? v[i - 1] : NULL, tag, "sales", tag,
+				      true);
+	}
+	CHECK_OK(shale_store_tag(s, &v[1]->digest, "other", "kept", &err));
+	struct shale_digest gone[] = {v[3]->digest, v[1]->digest, {{9}}};
+	CHECK_OK(shale_store_forget(s, "sales", gone, 3, &n, &err));
+	CHECK_INT(n, 2);
+	CHECK_INT(lines(s, "sales", v[3], true), 0);
+	CHECK_INT(lines(s, "sales", v[1], true), 0);
+	CHECK_INT(lines(s, "other", v[1], true), 1);
+	CHECK_INT(lines(s, "sales", v[0], true), 1);
+	CHECK_INT(lines(s, "sales", v[2], true), 1);
+	CHECK_OK(shale_store_forget(s, "sales", gone, 3, &n, &err));
+	CHECK_INT(n, 0);
+
+	struct shale_digest *foreign;
+	CHECK_OK(shale_store_foreign(s, &foreign, &n, &err));
+	CHECK_INT(n, 0);
+	for (int i = 0; i < 4; i++)
+		shale_version_free(v[i]);
+	shale_store_close(s);
+}
+
+TEST(a_child_of_a_damaged_parent_can_be_published)
+{
+	struct shale_store *s = stored_new();
+	struct shale_version *a =
+		stored_publish(s, NULL, "a", "sales", "v1", true);
+	flip_blob(s, &a->digest);
+	struct shale_version *b =
+		stored_publish(s, a, "b", "sales", "v2", true);
+	stored_is(s, "sales:v2", b);
+	shale_version_free(a);
+	shale_version_free(b);
 	shale_store_close(s);
 }
 
@@ -400,20 +461,6 @@ TEST(a_damaged_index_is_told_and_left_as_it_is)
 	stored_is(s, "sales:v1", v);
 	shale_version_free(v);
 	shale_store_close(s);
-}
-
-static void flip_blob(struct shale_store *s, const struct shale_digest *digest)
-{
-	char hex[65], path[100];
-	uint8_t byte;
-	shale_hex(hex, digest->b, 32);
-	snprintf(path, sizeof(path), "blobs/sha256/%s", hex);
-	CHECK(fchmodat(shale_store_dirfd(s), path, 0600, 0) == 0);
-	int fd = openat(shale_store_dirfd(s), path, O_RDWR);
-	CHECK(fd >= 0 && pread(fd, &byte, 1, 30) == 1);
-	byte ^= 1;
-	CHECK(pwrite(fd, &byte, 1, 30) == 1);
-	close(fd);
 }
 
 TEST(a_damaged_or_missing_manifest_is_named)
