@@ -56,6 +56,19 @@ int shale_compose_open_content(struct shale_compose_source *s,
 	return r < 0 ? r : next_extent(s, err);
 }
 
+/* What a step costs: time, or time and a record of the result. */
+enum { STEP_CHUNK = 1, STEP_CLONE = 8 };
+
+static int step(struct shale_compose *c, unsigned cost, struct shale_err *err)
+{
+	if (c->budget < cost)
+		return shale_err_say(err, EFBIG,
+				     "composing these tree blobs takes too "
+				     "many steps");
+	c->budget -= cost;
+	return 0;
+}
+
 /* Append the extents of `ino` in source `i` to `out`. */
 static int load_pieces(struct shale_compose *c, size_t i, uint64_t ino,
 		       struct shale_buf *out, struct shale_err *err)
@@ -116,7 +129,9 @@ static int add_chunks(struct shale_compose *c, const struct shale_tree *tree,
 				      &e.chunk_off, err);
 
 	while (r == 0 && left) {
-		r = shale_tree_chunk(tree, at, &chunk, err);
+		r = step(c, STEP_CHUNK, err);
+		if (r == 0)
+			r = shale_tree_chunk(tree, at, &chunk, err);
 		if (r < 0)
 			break;
 		e.len = chunk.len - e.chunk_off;
@@ -140,6 +155,9 @@ static int add_clone(struct shale_compose *c, uint64_t ino,
 
 	for (uint64_t done = 0; r == 0 && done < p->len;) {
 		struct shale_clone_run run;
+		r = step(c, STEP_CLONE, err);
+		if (r < 0)
+			break;
 		r = shale_clone_run(c->trees, p->source, c->bottom, p->clone,
 				    p->skip + done, p->len - done, &run, err);
 		if (r < 0)

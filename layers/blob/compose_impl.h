@@ -30,6 +30,9 @@ struct shale_compose {
 	struct shale_buf deaths; /* of inodes, by number */
 	struct shale_buf pieces; /* content of the inode at hand */
 	struct shale_buf upper;  /* what one source says of it */
+	/* Steps left: extents that all run through the same chunks, or clone
+	 * the same extents, make a small hostile blob a big one. */
+	uint64_t budget;
 };
 
 /* Get ready to read the extents of a source, whose `tree` is set. */

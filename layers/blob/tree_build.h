@@ -88,6 +88,7 @@ int shale_tree_build_finish(struct shale_tree_build *b, int fd,
 /*
  * Compose neighbouring layers of one image, bottom first, into one tree blob
  * that says the same.  `bottom`: nothing lies below them, so tombstones go.
+ * -EFBIG: what they say is out of all proportion to their size (hostile).
  * Memory is what a builder of the result needs, plus 4 bytes an extent of the
  * trees.
  */

@@ -12,6 +12,9 @@
  * a builder, which sorts out chunks, blobs, strings and xattrs.
  */
 
+/* Enough for a file of 100 GiB that is there 160 times; a minute's work. */
+enum { COMPOSE_STEPS = 1 << 28 };
+
 /* An inode that was deleted, and the topmost source that says so. */
 struct death {
 	uint64_t ino;
@@ -233,9 +236,12 @@ static int compose(struct shale_compose *c, struct shale_tree *const *trees,
 	uint64_t next_ino = 1;
 	int r = 0;
 
+	c->budget = COMPOSE_STEPS;
 	for (size_t i = 0; i < c->n && r == 0; i++) {
 		if (next_ino < trees[i]->next_ino)
 			next_ino = trees[i]->next_ino;
+		c->budget += 16 * (trees[i]->count[SHALE_TREE_EXTENTS] +
+				   trees[i]->count[SHALE_TREE_CHUNKS]);
 		r = open_source(&c->sources[i], trees[i], err);
 	}
 	if (r == 0)
