@@ -23,34 +23,31 @@ static bool going(void *arg, const struct shale_pack_stats *stats)
 	return shale_interrupted();
 }
 
-/* K=V, split in place of a copy. */
-static int parse_labels(struct shale_ctx *ctx,
-			const struct shale_strings *given,
-			struct shale_label **out)
-{
-	struct shale_label *labels = calloc(given->n + 1, sizeof(*labels));
-	for (size_t i = 0; labels && i < given->n; i++) {
-		const char *eq = strchr(given->v[i], '=');
-		if (!eq || eq == given->v[i]) {
-			free(labels);
-			return shale_usage(ctx,
-					   "--label takes KEY=VALUE, not "
-					   "'%s'",
-					   given->v[i]);
-		}
-		labels[i].key =
-			strndup(given->v[i], (size_t)(eq - given->v[i]));
-		labels[i].value = (char *)eq + 1;
-	}
-	*out = labels;
-	return 0;
-}
-
 static void free_labels(struct shale_label *labels, size_t n)
 {
 	for (size_t i = 0; labels && i < n; i++)
 		free(labels[i].key);
 	free(labels);
+}
+
+/* KEY=VALUE each; values point into the command line.  NULL: one is not. */
+static struct shale_label *parse_labels(struct shale_ctx *ctx,
+					const struct shale_strings *given)
+{
+	struct shale_label *labels = calloc(given->n + 1, sizeof(*labels));
+	for (size_t i = 0; labels && i < given->n; i++) {
+		const char *eq = strchr(given->v[i], '=');
+		if (!eq || eq == given->v[i]) {
+			shale_usage(ctx, "--label takes KEY=VALUE, not '%s'",
+				    given->v[i]);
+			free_labels(labels, i);
+			return NULL;
+		}
+		labels[i].key =
+			strndup(given->v[i], (size_t)(eq - given->v[i]));
+		labels[i].value = (char *)eq + 1;
+	}
+	return labels;
 }
 
 static void report(struct shale_ctx *ctx, const struct shale_ref *ref,
@@ -192,10 +189,9 @@ static int commit_run(struct shale_ctx *ctx, int argc, char **argv)
 	if (!ref.repo[0] || ref.digest[0] || ref.ancestor)
 		return shale_usage(ctx, "'%s' is not REPOSITORY[:TAG]",
 				   opts.tag);
-	struct shale_label *labels;
-	r = parse_labels(ctx, &opts.labels, &labels);
-	if (r)
-		return r;
+	struct shale_label *labels = parse_labels(ctx, &opts.labels);
+	if (!labels)
+		return SHALE_EXIT_USAGE;
 	r = run(ctx, argv[0], &opts, &ref, labels);
 	free_labels(labels, opts.labels.n);
 	free(opts.labels.v);

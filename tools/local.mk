@@ -24,6 +24,7 @@ bin_PROGRAMS += tools/shale
 tools_shale_SOURCES = \
 	tools/cmd_browse.c \
 	tools/cmd_cat.c \
+	tools/cmd_commit.c \
 	tools/cmd_export.c \
 	tools/cmd_help.c \
 	tools/cmd_images.c \
@@ -37,6 +38,7 @@ tools_shale_SOURCES = \
 	tools/ls_line.c tools/ls_line.h \
 	tools/mounting.c tools/mounting.h \
 	tools/mounting_fd.c tools/mounting_fd.h \
+	tools/target.c tools/target.h \
 	tools/tree_digest.c tools/tree_digest.h \
 	tools/verbs.c
 tools_shale_CPPFLAGS = $(AM_CPPFLAGS) -DSHALE_VERSION='"$(VERSION)"'

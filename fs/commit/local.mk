@@ -7,6 +7,7 @@ fs_commit_libcommit_a_SOURCES = \
 	fs/commit/delta_content.c \
 	fs/commit/levels.c fs/commit/levels.h \
 	fs/commit/records.c fs/commit/records.h \
+	fs/commit/session.c fs/commit/session.h \
 	fs/commit/stack.c fs/commit/stack.h
 
-LIBS_COMMIT = fs/commit/libcommit.a $(LIBS_LIVE) $(LIBS_STORE)
+LIBS_COMMIT = fs/commit/libcommit.a $(LIBS_LIVE) $(LIBS_CONTROL) $(LIBS_STORE)
