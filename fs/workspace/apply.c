@@ -257,6 +257,12 @@ int shale_db_advance(struct shale_db *db, struct shale_err *err)
 	return r;
 }
 
+bool shale_applier_helps(struct shale_db *db)
+{
+	return behind(db) && atomic_load(&db->barrier) == SHALE_NO_BARRIER &&
+	       shale_db_advance(db, NULL) == 0;
+}
+
 static void lift_barrier(struct shale_db *db)
 {
 	atomic_store(&db->barrier, SHALE_NO_BARRIER);

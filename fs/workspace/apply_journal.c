@@ -4,8 +4,14 @@
 #include "fs/workspace/ops.h"
 
 #include <errno.h>
+#include <sys/statvfs.h>
 
-enum { TXN_BYTES = 4 << 20 }; /* of batches in one transaction */
+/*
+ * Bytes of batches in one transaction.  On a full disk small ones: each can use
+ * the pages that the ones before it left free.
+ */
+enum { TXN_BYTES = 4 << 20, TXN_BYTES_FULL = 64 << 10 };
+enum { NEARLY_FULL = 16 << 20 };
 
 static const uint8_t key_applied[1] = {0}, key_results[2] = {0, 1};
 
@@ -15,6 +21,7 @@ struct applying {
 	void *arg;
 	struct shale_txn *txn; /* NULL: none begun */
 	size_t bytes;          /* of batches in it */
+	size_t bytes_max;
 };
 
 /*
@@ -84,32 +91,51 @@ static int apply_record(void *arg, const struct shale_record *record,
 	if (r == 0)
 		r = apply_ops(a, record, err);
 	a->bytes += record->len;
-	if (r == 0 && a->bytes >= TXN_BYTES)
+	if (r == 0 && a->bytes >= a->bytes_max)
 		r = commit(a, record->end, err);
 	return r;
 }
 
-static int apply_once(struct shale_db *db, uint64_t to, uint64_t done,
-		      shale_apply_filter *filter, void *arg,
+static int apply_once(struct applying *a, uint64_t to, uint64_t done,
 		      struct shale_err *err)
 {
-	struct applying a = {.db = db, .filter = filter, .arg = arg};
+	struct shale_db *db = a->db;
 
 	int r = shale_journal_read(db->journal, atomic_load(&db->applied), to,
-				   apply_record, &a, err);
-	if (r == 0 && (a.txn || atomic_load(&db->applied) < done))
-		r = commit(&a, done, err);
-	shale_txn_abort(a.txn);
+				   apply_record, a, err);
+	if (r == 0 && (a->txn || atomic_load(&db->applied) < done))
+		r = commit(a, done, err);
+	shale_txn_abort(a->txn);
+	a->txn = NULL;
+	a->bytes = 0;
 	return r;
+}
+
+/* LMDB calls it EIO when a write was cut short by a full disk. */
+static bool disk_full(struct shale_db *db, int r)
+{
+	struct statvfs fs;
+
+	if (r == -EIO && fstatvfs(db->dirfd, &fs) == 0)
+		return (uint64_t)fs.f_bavail * fs.f_frsize < NEARLY_FULL;
+	return r == -ENOSPC;
 }
 
 int shale_db_apply(struct shale_db *db, uint64_t to, uint64_t done,
 		   shale_apply_filter *filter, void *arg, struct shale_err *err)
 {
-	int r = apply_once(db, to, done, filter, arg, err);
+	struct applying a = {
+		.db = db, .filter = filter, .arg = arg, .bytes_max = TXN_BYTES};
+
+	int r = apply_once(&a, to, done, err);
+	if (r == 0 || !disk_full(db, r))
+		return r;
 	/* The reserve is for this too: applying is what frees the journal. */
-	if (r == -ENOSPC && shale_journal_free_reserve(db->journal))
-		r = apply_once(db, to, done, filter, arg, err);
+	shale_journal_free_reserve(db->journal);
+	a.bytes_max = TXN_BYTES_FULL;
+	r = apply_once(&a, to, done, err);
+	if (r < 0 && disk_full(db, r))
+		return shale_err_set(err, ENOSPC, "database: change");
 	return r;
 }
 

@@ -163,9 +163,13 @@ int shale_db_commit(struct shale_db *db, const struct shale_batch *batch,
 	if (r < 0)
 		return r;
 
-	pthread_mutex_lock(&db->commit);
-	r = commit_locked(db, batch, request, &record, err);
-	pthread_mutex_unlock(&db->commit);
+	for (bool again = true;; again = false) {
+		pthread_mutex_lock(&db->commit);
+		r = commit_locked(db, batch, request, &record, err);
+		pthread_mutex_unlock(&db->commit);
+		if (r != -ENOSPC || !again || !shale_applier_helps(db))
+			break;
+	}
 	if (r < 0)
 		return r;
 

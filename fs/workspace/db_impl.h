@@ -83,4 +83,7 @@ void shale_applier_note(struct shale_db *db, uint64_t pos);
 /* Wait while much too much is unapplied; an error if that will not end. */
 int shale_applier_throttle(struct shale_db *db, struct shale_err *err);
 
+/* The disk is full: did applying what there is let the journal's space go? */
+bool shale_applier_helps(struct shale_db *db);
+
 #endif

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 enum {
 	AHEAD = 4 << 20,      /* bytes allocated at a time */
@@ -70,6 +71,18 @@ void shale_journal_keep_reserve(struct shale_journal *j)
 /* ------------------------------------------------------------ appending */
 
 /*
+ * What the journal holds has to be applied before it can go: the database needs
+ * room for that, pages that are copied when they change included.
+ */
+static bool room_to_apply(const struct shale_journal *j)
+{
+	struct statvfs fs;
+
+	return fstatvfs(j->dirfd, &fs) < 0 ||
+	       (uint64_t)fs.f_bavail * fs.f_frsize >= 2 * (j->end - j->dropped);
+}
+
+/*
  * Allocate space so that `end` may be written.  File systems without fallocate
  * find out at the write.
  */
@@ -77,6 +90,8 @@ static int allocate(struct shale_journal *j, uint64_t end, bool reserve)
 {
 	uint64_t step = AHEAD;
 
+	if (!reserve && !room_to_apply(j))
+		return -ENOSPC;
 	for (;;) {
 		uint64_t to =
 			end > j->allocated + step ? end : j->allocated + step;
@@ -284,6 +299,11 @@ void shale_journal_drop(struct shale_journal *j, uint64_t pos)
 	}
 	j->n -= n;
 	memmove(j->seg, j->seg + n, j->n * sizeof(*j->seg));
+	if (j->dropped < pos)
+		j->dropped = pos;
+	/* Go on in a new one, so that this one can go after the next mark. */
+	if (pos > last(j)->start + AHEAD && !j->poisoned)
+		rotate(j);
 	pthread_mutex_unlock(&j->lock);
 }
 

@@ -205,7 +205,7 @@ int shale_journal_open(struct shale_journal **out, int dirfd, uint64_t from,
 	if (r < 0)
 		return r;
 	/* What was written before us may not be on disk, nor its name. */
-	j->durable = from;
+	j->durable = j->dropped = from;
 	j->new_names = true;
 	shale_journal_keep_reserve(j);
 	*out = steal_ptr(&j);
