@@ -201,9 +201,9 @@ int shale_pack_hole(struct shale_pack *pack, uint64_t len,
 		    struct shale_err *err)
 {
 	int r = check_room(pack, len, err);
-	if (r == 0)
+	if (r == 0 && len)
 		r = end_run(pack, err);
-	if (r == 0) {
+	if (r == 0 && len) {
 		pack->content += len;
 		add_hole(pack, pack->offset, len);
 		pack->offset += len;
@@ -212,13 +212,18 @@ int shale_pack_hole(struct shale_pack *pack, uint64_t len,
 }
 
 /* What comes next is no data of this file: end what was there before. */
-static int end_data(struct shale_pack *pack, uint64_t len,
-		    struct shale_err *err)
+static int end_data(struct shale_pack *pack, struct shale_err *err)
+{
+	int r = end_run(pack, err);
+	return r < 0 ? r : end_hole(pack, err);
+}
+
+/* As above, if anything comes: `len` bytes. */
+static int begin_other(struct shale_pack *pack, uint64_t len,
+		       struct shale_err *err)
 {
 	int r = check_room(pack, len, err);
-	if (r == 0)
-		r = end_run(pack, err);
-	return r < 0 ? r : end_hole(pack, err);
+	return r < 0 || !len ? r : end_data(pack, err);
 }
 
 /* `len` bytes were taken over from elsewhere. */
@@ -232,7 +237,7 @@ static void count_shared(struct shale_pack *pack, uint64_t len)
 int shale_pack_skip(struct shale_pack *pack, uint64_t len,
 		    struct shale_err *err)
 {
-	int r = end_data(pack, len, err);
+	int r = begin_other(pack, len, err);
 	if (r == 0)
 		pack->offset += len;
 	return checked(pack, r, err);
@@ -241,7 +246,7 @@ int shale_pack_skip(struct shale_pack *pack, uint64_t len,
 int shale_pack_clone(struct shale_pack *pack, uint64_t ino, uint64_t off,
 		     uint64_t len, struct shale_err *err)
 {
-	int r = end_data(pack, len, err);
+	int r = begin_other(pack, len, err);
 	if (r == 0 && len) {
 		struct shale_pack_note note = {.extent = {.ino = pack->ino,
 							  .off = pack->offset,
@@ -260,7 +265,7 @@ int shale_pack_refer(struct shale_pack *pack, const struct shale_chunk *chunk,
 		     uint32_t chunk_off, uint32_t len,
 		     const struct shale_hash128 *packed, struct shale_err *err)
 {
-	int r = end_data(pack, len, err);
+	int r = begin_other(pack, len, err);
 	if (r == 0 && len) {
 		struct shale_pack_note note = {
 			.extent = {.ino = pack->ino,
@@ -280,7 +285,9 @@ int shale_pack_refer(struct shale_pack *pack, const struct shale_chunk *chunk,
 
 int shale_pack_end(struct shale_pack *pack, struct shale_err *err)
 {
-	int r = end_data(pack, 0, err);
+	int r = check_room(pack, 0, err);
+	if (r == 0)
+		r = end_data(pack, err);
 	pack->in_file = false;
 	return checked(pack, r, err);
 }

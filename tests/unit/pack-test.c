@@ -470,6 +470,92 @@ TEST(a_patch_says_its_holes_and_leaves_out_what_it_skips)
 	close_store();
 }
 
+enum { PATCHED = 4 * MIB, BELOW = 0xee };
+
+/* One random call at `at`, done to the model as well.  Returns its length. */
+static size_t random_call(uint8_t *model, size_t at)
+{
+	uint64_t dice = shale_test_random();
+	size_t len = (dice >> 8) % (dice % 5 ? 20000 : 300000);
+	if (dice % 3 == 0)
+		len &= ~(size_t)4095;
+	if (len > PATCHED - at)
+		len = PATCHED - at;
+	if (dice % 7 < 2) {
+		CHECK_OK(shale_pack_skip(pack, len, &err));
+	} else if (dice % 7 < 4) {
+		memset(model + at, 0, len);
+		CHECK_OK(shale_pack_hole(pack, len, &err));
+	} else {
+		uint8_t *data = dice % 7 < 6 ? holey(len, dice % 50)
+					     : calloc(1, len + 1);
+		memcpy(model + at, data, len);
+		CHECK_OK(shale_pack_write(pack, data, len, &err));
+		free(data);
+	}
+	return len;
+}
+
+TEST(random_patches_over_old_content_give_what_a_model_gives)
+{
+	uint8_t *model = malloc(PATCHED), *got = malloc(PATCHED);
+	open_store();
+	for (unsigned round = 0; round < 12; round++) {
+		struct image image;
+		memset(model, BELOW, PATCHED);
+		memset(got, BELOW, PATCHED);
+		begin_image(NULL, 0, 1 + round % 3);
+		CHECK_OK(shale_pack_begin(pack, 1, &err));
+		shale_pack_patch(pack);
+		for (size_t at = 0; at < PATCHED;)
+			at += random_call(model, at);
+		CHECK_OK(shale_pack_end(pack, &err));
+		add_inode(1, PATCHED, true);
+		end_image(&image);
+		uint64_t n = count_extents(image.tree, 1);
+		for (uint64_t i = 0; i < n; i++) {
+			struct shale_extent e = nth_extent(image.tree, 1, i);
+			if (e.chunk == SHALE_HOLE)
+				memset(got + e.off, 0, e.len);
+			else
+				read_extent(image.tree, &e, got + e.off);
+		}
+		CHECK_MEM(got, model, PATCHED);
+		shale_tree_close(image.tree);
+	}
+	free(model);
+	free(got);
+	close_store();
+}
+
+TEST(calls_of_no_bytes_change_nothing)
+{
+	struct image a, b;
+	uint8_t *data = noise(50000, 1);
+	struct shale_chunk chunk = {.len = 1};
+	open_store();
+	begin_image(NULL, 0, 2);
+	add_file(1, copy_of(data, 50000), 50000, MIB);
+	end_image(&a);
+	begin_image(NULL, 0, 2);
+	CHECK_OK(shale_pack_begin(pack, 1, &err));
+	for (unsigned i = 0; i < 5; i++) {
+		CHECK_OK(shale_pack_write(pack, data + i * 10000, 10000, &err));
+		CHECK_OK(shale_pack_write(pack, NULL, 0, &err));
+		CHECK_OK(shale_pack_hole(pack, 0, &err));
+		CHECK_OK(shale_pack_skip(pack, 0, &err));
+		CHECK_OK(shale_pack_refer(pack, &chunk, 0, 0, NULL, &err));
+	}
+	CHECK_OK(shale_pack_end(pack, &err));
+	add_inode(1, 50000, false);
+	end_image(&b);
+	CHECK(shale_digest_equal(&a.tree_digest, &b.tree_digest));
+	free(data);
+	shale_tree_close(a.tree);
+	shale_tree_close(b.tree);
+	close_store();
+}
+
 TEST(what_a_lower_tree_has_is_not_stored_again)
 {
 	struct image a, b;
