@@ -100,7 +100,19 @@ int shale_map_open(struct shale_map *map, int fd, const char *what,
 		return shale_err_say(err, ENFILE, "map %s: too many maps",
 				     what);
 	}
-	*map = (struct shale_map){data, size, slot};
+	*map = (struct shale_map){data, size, slot, false};
+	return 0;
+}
+
+int shale_map_watch(struct shale_map *map, const void *data, size_t size,
+		    const char *what, struct shale_err *err)
+{
+	pthread_once(&install_once, install);
+	int slot = take_slot(data, size);
+	if (slot < 0)
+		return shale_err_say(err, ENFILE, "map %s: too many maps",
+				     what);
+	*map = (struct shale_map){data, size, slot, true};
 	return 0;
 }
 
@@ -109,7 +121,8 @@ void shale_map_close(struct shale_map *map)
 	if (!map || !map->data)
 		return;
 	atomic_store(&slots[map->slot].start, 0);
-	munmap((void *)map->data, map->size);
+	if (!map->foreign)
+		munmap((void *)map->data, map->size);
 	*map = (struct shale_map){0};
 }
 

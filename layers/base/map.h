@@ -22,8 +22,9 @@
 
 struct shale_map {
 	const uint8_t *data;
-	size_t size; /* bytes of the file */
-	int slot;    /* private */
+	size_t size;  /* bytes of the file */
+	int slot;     /* private */
+	bool foreign; /* private */
 };
 
 /*
@@ -32,6 +33,12 @@ struct shale_map {
  */
 int shale_map_open(struct shale_map *map, int fd, const char *what,
 		   struct shale_err *err);
+/*
+ * Watch over a mapping that somebody else made (LMDB) and will unmap after
+ * shale_map_close().
+ */
+int shale_map_watch(struct shale_map *map, const void *data, size_t size,
+		    const char *what, struct shale_err *err);
 void shale_map_close(struct shale_map *map);
 
 /* Did any access fail since the map was opened? */
