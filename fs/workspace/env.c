@@ -5,22 +5,27 @@
 #include "layers/base/cleanup.h"
 #include "layers/base/hash.h"
 #include "layers/base/io.h"
+#include "layers/base/map.h"
 
 #include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 enum { VIEWS = 64, READERS = 512, SUM = sizeof(struct le64) };
 
 struct shale_view {
 	MDB_txn *txn;
 	MDB_dbi dbi;
+	const struct shale_map *map;
 };
 
 struct shale_env {
 	MDB_env *env;
 	MDB_dbi dbi;
+	struct shale_map map; /* what LMDB mapped: it may fail under us */
 	pthread_mutex_t lock; /* of the views that wait to be used again */
 	struct shale_view *idle[VIEWS];
 	size_t n_idle;
@@ -29,6 +34,7 @@ struct shale_env {
 struct shale_txn {
 	MDB_txn *txn;
 	MDB_dbi dbi;
+	const struct shale_map *map;
 	struct shale_buf scratch;
 };
 
@@ -53,6 +59,18 @@ static int fail(struct shale_err *err, int code, const char *what)
 		return shale_err_say(err, EIO, "database: %s: %s", what,
 				     mdb_strerror(code));
 	}
+}
+
+/*
+ * Once a page of the map could not be read, zeros stand there: nothing that is
+ * found from then on is believed, nor written.
+ */
+static int check_map(const struct shale_map *map, struct shale_err *err)
+{
+	if (map->data && shale_map_poisoned(map))
+		return shale_err_say(err, EIO,
+				     "database: a page could not be read");
+	return 0;
 }
 
 /* --------------------------------------------------------- environment */
@@ -84,6 +102,44 @@ static int open_mapped(MDB_env **out, const char *path, bool write)
 	     r == ENOMEM && size >= (size_t)1 << 28; size >>= 2)
 		r = try_open(out, path, write, size);
 	return r;
+}
+
+/*
+ * Where LMDB put its map: it does not tell, the kernel does.  The device is not
+ * compared, some file systems show another one here.
+ */
+static const void *find_map(MDB_env *env, size_t *size)
+{
+	struct stat st;
+	mdb_filehandle_t fd;
+	if (mdb_env_get_fd(env, &fd) || fstat(fd, &st) < 0)
+		return NULL;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	if (!maps)
+		return NULL;
+
+	const void *found = NULL;
+	char line[512];
+	while (!found && fgets(line, sizeof(line), maps)) {
+		unsigned long start, end;
+		unsigned long long ino;
+		if (sscanf(line, "%lx-%lx %*s %*s %*s %llu", &start, &end,
+			   &ino) == 3 &&
+		    ino == st.st_ino && strstr(line, "data.mdb")) {
+			found = (const void *)start;
+			*size = end - start;
+		}
+	}
+	fclose(maps);
+	return found;
+}
+
+static int watch_map(struct shale_env *env, struct shale_err *err)
+{
+	size_t size;
+	const void *data = find_map(env->env, &size);
+	return data ? shale_map_watch(&env->map, data, size, "database", err)
+		    : 0;
 }
 
 static int open_main(struct shale_env *env, bool write)
@@ -127,6 +183,9 @@ int shale_env_open(struct shale_env **out, int dirfd, bool write,
 		return shale_err_set(err, ENOENT, "database: open");
 	if (r)
 		return fail(err, r, "open");
+	r = watch_map(env, err);
+	if (r < 0)
+		return r;
 	*out = steal_ptr(&env);
 	return 0;
 }
@@ -139,6 +198,7 @@ void shale_env_close(struct shale_env *env)
 		mdb_txn_abort(env->idle[i]->txn);
 		free(env->idle[i]);
 	}
+	shale_map_close(&env->map);
 	if (env->env)
 		mdb_env_close(env->env);
 	pthread_mutex_destroy(&env->lock);
@@ -187,6 +247,7 @@ int shale_view_take(struct shale_env *env, struct shale_view **out,
 	if (!view)
 		return shale_err_set(err, ENOMEM, "database: read");
 	view->dbi = env->dbi;
+	view->map = &env->map;
 	int r = mdb_txn_begin(env->env, NULL, MDB_RDONLY, &view->txn);
 	if (r) {
 		free(view);
@@ -249,9 +310,8 @@ int shale_view_get(struct shale_view *view, const void *key, size_t key_len,
 	MDB_val k = {key_len, (void *)(uintptr_t)key}, v;
 
 	int r = mdb_get(view->txn, view->dbi, &k, &v);
-	if (r)
-		return fail(err, r, "read");
-	return checked_value(&k, &v, value, err);
+	r = r ? fail(err, r, "read") : checked_value(&k, &v, value, err);
+	return check_map(view->map, err) < 0 ? -EIO : r;
 }
 
 int shale_view_next(struct shale_view *view, const void *from, size_t from_len,
@@ -266,12 +326,14 @@ int shale_view_next(struct shale_view *view, const void *from, size_t from_len,
 		return fail(err, r, "read");
 	r = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
 	mdb_cursor_close(cursor);
-	if (r)
-		return fail(err, r, "read");
 	key->len = 0;
-	if (shale_buf_append(key, k.mv_data, k.mv_size) < 0)
-		return shale_err_set(err, ENOMEM, "database: read");
-	return checked_value(&k, &v, value, err);
+	if (r)
+		r = fail(err, r, "read");
+	else if (shale_buf_append(key, k.mv_data, k.mv_size) < 0)
+		r = shale_err_set(err, ENOMEM, "database: read");
+	else
+		r = checked_value(&k, &v, value, err);
+	return check_map(view->map, err) < 0 ? -EIO : r;
 }
 
 /* ------------------------------------------------------------- changing */
@@ -279,11 +341,15 @@ int shale_view_next(struct shale_view *view, const void *from, size_t from_len,
 int shale_txn_begin(struct shale_env *env, struct shale_txn **out,
 		    struct shale_err *err)
 {
+	int r = check_map(&env->map, err);
+	if (r < 0)
+		return r;
 	struct shale_txn *txn = calloc(1, sizeof(*txn));
 	if (!txn)
 		return shale_err_set(err, ENOMEM, "database: change");
 	txn->dbi = env->dbi;
-	int r = mdb_txn_begin(env->env, NULL, 0, &txn->txn);
+	txn->map = &env->map;
+	r = mdb_txn_begin(env->env, NULL, 0, &txn->txn);
 	if (r) {
 		free(txn);
 		return fail(err, r, "change");
@@ -328,7 +394,12 @@ static void txn_free(struct shale_txn *txn)
 
 int shale_txn_commit(struct shale_txn *txn, struct shale_err *err)
 {
-	int r = mdb_txn_commit(txn->txn);
+	int r = check_map(txn->map, err);
+	if (r < 0) {
+		shale_txn_abort(txn);
+		return r;
+	}
+	r = mdb_txn_commit(txn->txn);
 	txn_free(txn);
 	return r ? fail(err, r, "commit") : 0;
 }

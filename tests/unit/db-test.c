@@ -714,6 +714,28 @@ TEST(a_flipped_bit_in_a_value_of_the_database_is_found)
 	close(dir);
 }
 
+TEST(a_database_file_that_is_cut_gives_errors_not_a_crash)
+{
+	int dir = new_dir();
+	struct shale_db *db = open_db(dir, &lazy);
+	char key[16];
+
+	for (int i = 0; i < 2000; i++) {
+		snprintf(key, sizeof(key), "key%d", i);
+		put(db, key, "a value that takes some room in its page");
+	}
+	CHECK_OK(shale_db_advance(db, &err));
+	int fd = openat(dir, "db/data.mdb", O_RDWR);
+	CHECK(ftruncate(fd, 8192) == 0);
+	close(fd);
+	cleanup_buf struct shale_buf value = {0};
+	CHECK_INT(shale_db_get(db, "key77", 5, &value, &err), -EIO);
+	put(db, "later", "is in the journal");
+	CHECK_STR(get(db, "later"), "is in the journal");
+	CHECK_INT(shale_db_close(db, &err), -EIO);
+	close(dir);
+}
+
 TEST(segments_that_are_applied_go_away)
 {
 	int dir = new_dir();
