@@ -69,7 +69,8 @@ struct shale_strings {
 struct shale_cmd {
 	const char *name;
 	const char *args;    /* "REF[:/path] -o DEST" */
-	const char *summary; /* one line, for `shale help` */
+	const char *summary; /* one line, for `shale help`: lower case, no full
+				stop */
 	const char *detail;  /* further help text, or NULL */
 	/* Parses its own options with shale_opt_parse(); returns an exit code.
 	 */

@@ -41,7 +41,7 @@ static int help_run(struct shale_ctx *ctx, int argc, char **argv)
 const struct shale_cmd shale_cmd_help = {
 	.name = "help",
 	.args = "[COMMAND]",
-	.summary = "Show what commands there are, or what one does",
+	.summary = "show what commands there are, or what one does",
 	.run = help_run,
 };
 
@@ -61,6 +61,6 @@ static int version_run(struct shale_ctx *ctx, int argc, char **argv)
 const struct shale_cmd shale_cmd_version = {
 	.name = "version",
 	.args = "",
-	.summary = "Show the version of this program",
+	.summary = "show the version of this program",
 	.run = version_run,
 };

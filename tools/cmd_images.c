@@ -103,7 +103,7 @@ static int images_run(struct shale_ctx *ctx, int argc, char **argv)
 const struct shale_cmd shale_cmd_images = {
 	.name = "images",
 	.args = "[REPOSITORY]",
-	.summary = "List the images of the store",
+	.summary = "list the images of the store",
 	.detail = "One line a tag, newest first in each repository.  SIZE is "
 		  "what the files of the image\nhold together; 'shale log' "
 		  "shows what each version added to the store.",

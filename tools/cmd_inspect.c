@@ -53,6 +53,13 @@ static bool tree_counts(const struct inspect *in,
 /* ------------------------------------------------------------------ document
  */
 
+static const char *media_type(const char *kind)
+{
+	if (!strcmp(kind, "tree"))
+		return SHALE_MEDIA_TREE;
+	return !strcmp(kind, "data") ? SHALE_MEDIA_DATA : SHALE_MEDIA_METADATA;
+}
+
 struct json_layers {
 	const struct inspect *in;
 	json_t *array;
@@ -66,7 +73,8 @@ static void add_json_layer(void *arg, const char *kind,
 	char text[SHALE_DIGEST_STR];
 	uint64_t inodes, names;
 
-	json_t *o = json_pack("{s:s, s:s, s:I}", "kind", kind, "digest",
+	json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "kind", kind, "mediaType",
+			      media_type(kind), "digest",
 			      shale_digest_str(&d->digest, text), "size",
 			      (json_int_t)d->size);
 	if (!shale_blobs_has(shale_store_blobs(in->store), &d->digest)) {
@@ -287,7 +295,7 @@ static int inspect_run(struct shale_ctx *ctx, int argc, char **argv)
 const struct shale_cmd shale_cmd_inspect = {
 	.name = "inspect",
 	.args = "REF",
-	.summary = "Show one image: manifest, description, layers, sizes",
+	.summary = "show one image: manifest, description, layers, sizes",
 	.detail = "SIZE is what the files hold, STORED what the image's blobs "
 		  "take, those among them that\nit shares with other versions. "
 		  " --tree-digest reads all contents.",

@@ -224,7 +224,7 @@ static int log_run(struct shale_ctx *ctx, int argc, char **argv)
 const struct shale_cmd shale_cmd_log = {
 	.name = "log",
 	.args = "REF",
-	.summary = "Show a line of versions, newest first",
+	.summary = "show a line of versions, newest first",
 	.detail = "A bare repository shows all of its versions; another "
 		  "reference that version and its\nancestors.  The first "
 		  "column is what to write behind a reference: REF~2.  ADDED "

@@ -58,7 +58,7 @@ static int tag_run(struct shale_ctx *ctx, int argc, char **argv)
 const struct shale_cmd shale_cmd_tag = {
 	.name = "tag",
 	.args = "REF NEWREF",
-	.summary = "Give a version a further tag, or move a tag to it",
+	.summary = "give a version a further tag, or move a tag to it",
 	.detail = "The version that had the tag stays in its repository until "
 		  "'shale forget'.",
 	.run = tag_run,
@@ -97,7 +97,7 @@ static int untag_run(struct shale_ctx *ctx, int argc, char **argv)
 const struct shale_cmd shale_cmd_untag = {
 	.name = "untag",
 	.args = "REF",
-	.summary = "Take a tag away",
+	.summary = "take a tag away",
 	.detail = "The version stays in its repository, and in 'shale log', "
 		  "unless --purge is given.",
 	.run = untag_run,

@@ -54,3 +54,6 @@ check_PROGRAMS += tests/unit/tools-test
 TESTS += tests/unit/tools-test
 tests_unit_tools_test_SOURCES = tests/unit/tools-test.c
 tests_unit_tools_test_LDADD = tests/lib/libcheck.a $(LIBS_TOOLS)
+
+TESTS += tests/tools/versions.test
+dist_check_SCRIPTS += tests/tools/versions.test

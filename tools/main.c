@@ -41,21 +41,47 @@ int shale_verb_exec(struct shale_ctx *ctx, const struct shale_cmd *cmd,
 	return shale_err_set(&ctx->err, errno, "run '%s'", path);
 }
 
+/*
+ * Edit distance: letters changed, left out or put in (Levenshtein).  Words
+ * longer than the longest verb that could be meant are far from all.
+ */
+static size_t distance(const char *a, const char *b)
+{
+	enum { LONGEST = 24 };
+	size_t row[LONGEST + 1], na = strlen(a), nb = strlen(b);
+
+	if (na > LONGEST || nb > LONGEST)
+		return SIZE_MAX;
+	for (size_t k = 0; k <= nb; k++)
+		row[k] = k;
+	for (size_t i = 1; i <= na; i++) {
+		size_t diagonal = row[0];
+		row[0] = i;
+		for (size_t k = 1; k <= nb; k++) {
+			size_t change = diagonal + (a[i - 1] != b[k - 1]);
+			diagonal = row[k];
+			size_t edit =
+				1 + (row[k] < row[k - 1] ? row[k] : row[k - 1]);
+			row[k] = change < edit ? change : edit;
+		}
+	}
+	return row[nb];
+}
+
 /* The verb that somebody who typed `name` may have meant, or NULL. */
 static const char *similar_verb(const char *name)
 {
+	const char *best = NULL;
+	size_t least = 3; /* more wrong letters than that are another word */
+
 	for (const struct shale_cmd *const *v = shale_verbs; *v; v++) {
-		size_t len = strlen(name);
-		if (len >= 2 && !strncmp((*v)->name, name, len))
-			return (*v)->name;
-		/* one letter wrong, or one too many */
-		size_t same = 0, n = strlen((*v)->name);
-		while (same < n && same < len && (*v)->name[same] == name[same])
-			same++;
-		if (n > 2 && same + 1 >= n && len <= n + 1)
-			return (*v)->name;
+		size_t d = distance(name, (*v)->name);
+		if (d < least && d < strlen((*v)->name)) {
+			least = d;
+			best = (*v)->name;
+		}
 	}
-	return NULL;
+	return best;
 }
 
 /* Options before the verb.  Returns the verb's position; -1: say usage. */

@@ -3,6 +3,7 @@
 
 #include "layers/base/cleanup.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -161,8 +162,9 @@ static void print_option(const struct shale_opt *opt)
 
 void shale_opt_help(const struct shale_cmd *cmd, const struct shale_opt *opts)
 {
-	printf("Usage: shale %s%s%s\n\n%s.\n", cmd->name, *cmd->args ? " " : "",
-	       cmd->args, cmd->summary);
+	const char *args = cmd->args ? cmd->args : "";
+	printf("Usage: shale %s%s%s\n\n%c%s.\n", cmd->name, *args ? " " : "",
+	       args, toupper((unsigned char)cmd->summary[0]), cmd->summary + 1);
 	if (cmd->detail)
 		printf("\n%s\n", cmd->detail);
 	if (opts && opts->name)

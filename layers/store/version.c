@@ -107,12 +107,13 @@ static int read_document(struct shale_store *store,
 {
 	char text[SHALE_DIGEST_STR];
 	int r = shale_blobs_read(store->blobs, digest, limit, out, err);
+	shale_digest_str(digest, text);
+	if (r == -ENOENT)
+		return shale_err_say(err, ENOENT, "%s %s is missing", what,
+				     text);
 	if (r == -EFBIG)
 		r = -EUCLEAN;
-	if (r < 0)
-		return shale_err_wrap(err, r, "%s %s", what,
-				      shale_digest_str(digest, text));
-	return 0;
+	return r < 0 ? shale_err_wrap(err, r, "%s %s", what, text) : 0;
 }
 
 static int read_version(struct shale_store *store, struct shale_version *v,
