@@ -69,5 +69,9 @@ tests_unit_compose_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
 
 check_PROGRAMS += tests/unit/pack-test
 TESTS += tests/unit/pack-test
-tests_unit_pack_test_SOURCES = tests/unit/pack-test.c
+tests_unit_pack_test_SOURCES = \
+	tests/lib/workshop.c tests/lib/workshop.h \
+	tests/unit/pack-holes.c \
+	tests/unit/pack-lower.c \
+	tests/unit/pack-test.c
 tests_unit_pack_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
