@@ -6,6 +6,7 @@
 #include "tests/unit/layers.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,17 +87,24 @@ static void number_nodes(struct part *p, unsigned part)
 	p->nodes[0].ino = SHALE_ROOT_INO;
 }
 
+static void make_target(const struct node *node, char target[24])
+{
+	snprintf(target, 24, "to-%d", (int)node->ino);
+}
+
 static void write_node(struct part *p, const struct node *node, int layer)
 {
+	char target[24];
+	make_target(node, target);
 	struct shale_inode in = {
 		.attr = {.ino = node->ino,
 			 .mode = node->type | 0700,
 			 .uid = node->part,
 			 .size = node->type == S_IFREG   ? node->ino
-				 : node->type == S_IFLNK ? 2
+				 : node->type == S_IFLNK ? strlen(target)
 							 : 0,
 			 .mtime.tv_sec = (time_t)node->ino},
-		.target = node->type == S_IFLNK ? "to" : NULL,
+		.target = node->type == S_IFLNK ? target : NULL,
 		.content = node->type == S_IFREG && layer == 0
 				   ? SHALE_CONTENT_REPLACED
 				   : SHALE_CONTENT_SAME,
@@ -154,11 +162,13 @@ static void check_inode(struct check *c, const struct node *node)
 	}
 	if (node->type == S_IFLNK) {
 		const char *target;
+		char want[24];
 		uint32_t len;
 		CHECK_OK(shale_index_target(c->ix, node->number, &target, &len,
 					    &err));
-		CHECK_INT(len, 2);
-		CHECK_MEM(target, "to", 2);
+		make_target(node, want);
+		CHECK_INT(len, strlen(want));
+		CHECK_MEM(target, want, len);
 	}
 }
 
