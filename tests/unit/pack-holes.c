@@ -212,3 +212,32 @@ TEST(calls_of_no_bytes_change_nothing)
 	shale_tree_close(b.tree);
 	close_store();
 }
+
+TEST(a_clone_is_said_between_data_and_holes_and_stores_nothing)
+{
+	struct image image;
+	uint8_t *data = noise(5000, 1);
+	open_store();
+	begin_image(NULL, 0, 2);
+	CHECK_OK(shale_pack_begin(pack, 1, &err));
+	shale_pack_patch(pack);
+	CHECK_OK(shale_pack_write(pack, data, 5000, &err));
+	CHECK_OK(shale_pack_clone(pack, 1, 8192, 1 << 20, &err));
+	CHECK_OK(shale_pack_clone(pack, 1, 0, 0, &err));
+	CHECK_OK(shale_pack_hole(pack, 4096, &err));
+	CHECK_OK(shale_pack_end(pack, &err));
+	add_inode(1, 5000 + (1 << 20) + 4096, true);
+	end_image(&image);
+
+	CHECK_INT(count_extents(image.tree, 1), 3);
+	check_extent(&image, 0, 0, 5000, false);
+	struct shale_extent e = nth_extent(image.tree, 1, 1);
+	CHECK(e.chunk == SHALE_CLONE && e.off == 5000 && e.len == 1 << 20);
+	CHECK(e.clone_ino == 1 && e.clone_off == 8192);
+	check_extent(&image, 2, 5000 + (1 << 20), 4096, true);
+	CHECK(image.size < 6000);
+	CHECK_INT(image.stats.shared, 1 << 20);
+	free(data);
+	shale_tree_close(image.tree);
+	close_store();
+}
