@@ -39,3 +39,10 @@ check_PROGRAMS += tests/unit/record-test
 TESTS += tests/unit/record-test
 tests_unit_record_test_SOURCES = tests/unit/record-test.c
 tests_unit_record_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
+
+live_rig = tests/unit/live-rig.c tests/unit/live-rig.h
+
+check_PROGRAMS += tests/unit/live-test
+TESTS += tests/unit/live-test
+tests_unit_live_test_SOURCES = tests/unit/live-test.c $(live_rig)
+tests_unit_live_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
