@@ -264,12 +264,14 @@ int shale_body_punch(struct shale_body *body, uint64_t off, uint64_t end)
 	uint64_t stop = end == body->c.size ? round_up(end)
 					    : end / SHALE_BLOCK * SHALE_BLOCK;
 
-	if (inner >= stop)
+	if (inner > end)
 		return zero_part(body, off, end);
 	int r = zero_part(body, off, inner);
 	if (r == 0 && stop < end)
 		r = zero_part(body, stop, end);
-	return r < 0 ? r : clear(body, block_of(inner), block_of(stop));
+	if (r == 0 && inner < stop)
+		r = clear(body, block_of(inner), block_of(stop));
+	return r;
 }
 
 /* --------------------------------------------------------------- referring */

@@ -46,3 +46,8 @@ check_PROGRAMS += tests/unit/live-test
 TESTS += tests/unit/live-test
 tests_unit_live_test_SOURCES = tests/unit/live-test.c $(live_rig)
 tests_unit_live_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
+
+check_PROGRAMS += tests/unit/live-model-test
+TESTS += tests/unit/live-model-test
+tests_unit_live_model_test_SOURCES = tests/unit/live-model-test.c $(live_rig)
+tests_unit_live_model_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)

@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random operations on the live tree and on the simplest file system that there
+ * is: arrays in memory.  Commits are frozen at one moment and recorded at a
+ * later one, and mounts come and go in between.
+ */
+#include "tests/lib/check.h"
+#include "tests/unit/live-rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NODES = 400, NAMES = 12, MAX_SIZE = 90000 };
+
+struct node {
+	uint64_t ino; /* 0: free */
+	uint32_t mode, nlink;
+	uint8_t *data;
+	uint64_t size;
+	int parent;       /* directories */
+	int child[NAMES]; /* by name; 0: none */
+	uint64_t cookie[NAMES];
+	char xattr;
+	uint64_t handle; /* 0: not open */
+};
+
+struct model {
+	struct rig *rig;
+	struct node node[NODES]; /* 1 is the root */
+	struct rig_commit pending;
+	bool frozen;
+};
+
+static uint64_t pick(uint64_t n)
+{
+	return shale_test_random() % n;
+}
+
+static const char *name_of(int i)
+{
+	static char name[NAMES][8];
+	snprintf(name[i], sizeof(name[i]), "n%d", i);
+	return name[i];
+}
+
+static int any_node(struct model *m, bool (*fits)(const struct node *n))
+{
+	int start = (int)pick(NODES);
+	for (int i = 0; i < NODES; i++) {
+		int at = (start + i) % NODES;
+		if (m->node[at].ino && fits(&m->node[at]))
+			return at;
+	}
+	return 0;
+}
+
+static bool is_dir(const struct node *n)
+{
+	return S_ISDIR(n->mode);
+}
+
+static bool is_file(const struct node *n)
+{
+	return S_ISREG(n->mode);
+}
+
+static bool is_named_file(const struct node *n)
+{
+	return S_ISREG(n->mode) && n->nlink;
+}
+
+static int free_node(struct model *m)
+{
+	for (int i = 2; i < NODES; i++)
+		if (!m->node[i].ino)
+			return i;
+	return 0;
+}
+
+static bool empty(const struct node *n)
+{
+	for (int i = 0; i < NAMES; i++)
+		if (n->child[i])
+			return false;
+	return true;
+}
+
+static void drop(struct node *n)
+{
+	free(n->data);
+	*n = (struct node){0};
+}
+
+/* A name of the node went. */
+static void unlinked(struct node *n)
+{
+	n->nlink = S_ISDIR(n->mode) ? 0 : n->nlink - 1;
+	if (!n->nlink && !n->handle)
+		drop(n);
+}
+
+/* ------------------------------------------------------------- operations */
+
+static void do_make(struct model *m)
+{
+	static const uint32_t modes[] = {S_IFREG | 0644, S_IFREG | 0600,
+					 S_IFDIR | 0755, S_IFLNK | 0777,
+					 S_IFIFO | 0600};
+	int dir = any_node(m, is_dir), at = (int)pick(NAMES);
+	struct node *d = &m->node[dir];
+	uint32_t mode = modes[pick(5)];
+	struct shale_make what = {
+		.mode = mode,
+		.target = "t",
+		.target_len = 1,
+	};
+	struct shale_node out;
+	int i = free_node(m);
+
+	if (!i)
+		return;
+	int r = shale_live_make(m->rig->live, &rig_caller, d->ino, name_of(at),
+				strlen(name_of(at)), &what, &out);
+	CHECK_INT(r, d->child[at] ? -EEXIST : 0);
+	if (r < 0)
+		return;
+	m->node[i] = (struct node){.ino = out.ino,
+				   .mode = mode,
+				   .nlink = S_ISDIR(mode) ? 2 : 1,
+				   .parent = dir};
+	d->child[at] = i;
+	d->nlink += S_ISDIR(mode);
+}
+
+static void do_remove(struct model *m)
+{
+	int dir = any_node(m, is_dir), at = (int)pick(NAMES);
+	struct node *d = &m->node[dir];
+	struct node *n = &m->node[d->child[at]];
+	bool as_dir = d->child[at] ? S_ISDIR(n->mode) : pick(2);
+	const char *name = name_of(at);
+	int want = 0;
+
+	int r = as_dir ? shale_live_rmdir(m->rig->live, &rig_caller, d->ino,
+					  name, strlen(name))
+		       : shale_live_unlink(m->rig->live, &rig_caller, d->ino,
+					   name, strlen(name));
+	if (!d->child[at])
+		want = -ENOENT;
+	else if (as_dir && !empty(n))
+		want = -ENOTEMPTY;
+	CHECK_INT(r, want);
+	if (r < 0)
+		return;
+	d->child[at] = 0;
+	d->nlink -= as_dir;
+	unlinked(n);
+}
+
+static void do_link(struct model *m)
+{
+	int dir = any_node(m, is_dir), at = (int)pick(NAMES);
+	int file = any_node(m, is_file);
+	struct node *d = &m->node[dir];
+	struct shale_node out;
+
+	if (!file)
+		return;
+	int r = shale_live_link(m->rig->live, &rig_caller, m->node[file].ino,
+				d->ino, name_of(at), strlen(name_of(at)), &out);
+	CHECK_INT(r, d->child[at] ? -EEXIST : 0);
+	if (r < 0)
+		return;
+	d->child[at] = file;
+	m->node[file].nlink++;
+}
+
+static bool below(struct model *m, int dir, int top)
+{
+	for (; dir != top; dir = m->node[dir].parent)
+		if (dir == 1)
+			return false;
+	return true;
+}
+
+/* The error that a rename must give, or 0. */
+static int rename_fault(struct model *m, int from, int to, int src, int dst,
+			unsigned flags)
+{
+	bool src_dir = S_ISDIR(m->node[src].mode);
+	bool dst_dir = dst && S_ISDIR(m->node[dst].mode);
+
+	if (!src)
+		return -ENOENT;
+	if (dst && flags == RENAME_NOREPLACE)
+		return -EEXIST;
+	if (!dst && flags == RENAME_EXCHANGE)
+		return -ENOENT;
+	if (src_dir && from != to && below(m, to, src))
+		return -EINVAL;
+	if (dst_dir && from != to && below(m, from, dst))
+		return flags == RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+	if (src == dst || !dst || flags == RENAME_EXCHANGE)
+		return 0;
+	if (src_dir != dst_dir)
+		return src_dir ? -ENOTDIR : -EISDIR;
+	return dst_dir && !empty(&m->node[dst]) ? -ENOTEMPTY : 0;
+}
+
+static void place(struct model *m, int dir, int at, int child)
+{
+	struct node *n = &m->node[child];
+	m->node[dir].child[at] = child;
+	if (S_ISDIR(n->mode)) {
+		m->node[n->parent].nlink--;
+		m->node[dir].nlink++;
+		n->parent = dir;
+	}
+}
+
+static void do_rename(struct model *m)
+{
+	static const unsigned all[] = {0, 0, 0, RENAME_NOREPLACE,
+				       RENAME_EXCHANGE};
+	int from = any_node(m, is_dir), to = any_node(m, is_dir);
+	int a = (int)pick(NAMES), b = (int)pick(NAMES);
+	int src = m->node[from].child[a], dst = m->node[to].child[b];
+	unsigned flags = all[pick(5)];
+
+	int r = shale_live_rename(m->rig->live, &rig_caller, m->node[from].ino,
+				  name_of(a), strlen(name_of(a)),
+				  m->node[to].ino, name_of(b),
+				  strlen(name_of(b)), flags);
+	CHECK_INT(r, rename_fault(m, from, to, src, dst, flags));
+	if (r < 0 || src == dst)
+		return;
+	m->node[from].child[a] = 0;
+	place(m, to, b, src);
+	if (flags == RENAME_EXCHANGE) {
+		place(m, from, a, dst);
+	} else if (dst) {
+		if (S_ISDIR(m->node[dst].mode))
+			m->node[to].nlink--;
+		unlinked(&m->node[dst]);
+	}
+}
+
+static void do_open(struct model *m)
+{
+	static uint64_t unique;
+	int i = any_node(m, is_named_file);
+	struct node *n = &m->node[i];
+	struct shale_caller who = {.request.unique = ++unique};
+
+	if (!i)
+		return;
+	if (!n->handle) {
+		CHECK_INT(shale_live_opened(m->rig->live, &who, n->ino,
+					    &n->handle),
+			  0);
+		n->handle++;
+	}
+}
+
+static bool is_open(const struct node *n)
+{
+	return n->handle;
+}
+
+static void do_release(struct model *m)
+{
+	int i = any_node(m, is_open);
+	struct node *n = &m->node[i];
+
+	if (!i)
+		return;
+	shale_live_released(m->rig->live, n->handle - 1);
+	n->handle = 0;
+	if (!n->nlink)
+		drop(n);
+}
+
+/* ---------------------------------------------------------------- content */
+
+static void grow(struct node *n, uint64_t size)
+{
+	if (size <= n->size)
+		return;
+	n->data = realloc(n->data, size);
+	memset(n->data + n->size, 0, size - n->size);
+	n->size = size;
+}
+
+static uint64_t offset(void)
+{
+	switch (pick(4)) {
+	case 0:
+		return pick(MAX_SIZE / 4096) * 4096;
+	case 1:
+		return pick(9000);
+	default:
+		return pick(MAX_SIZE);
+	}
+}
+
+static void do_write(struct model *m)
+{
+	int i = any_node(m, is_file);
+	struct node *n = &m->node[i];
+	uint8_t data[20000];
+	uint64_t off = pick(3) ? offset() : n->size;
+	size_t len = pick(2) ? 1 + pick(300) : 1 + pick(sizeof(data));
+
+	if (!i)
+		return;
+	if (off > MAX_SIZE)
+		off = 0;
+	memset(data, (int)(1 + pick(255)), len);
+	data[pick(len)] = 7;
+	CHECK_INT(shale_live_write(m->rig->live, &rig_caller, n->ino, off, data,
+				   len, false),
+		  0);
+	grow(n, off + len);
+	memcpy(n->data + off, data, len);
+}
+
+static void do_truncate(struct model *m)
+{
+	int i = any_node(m, is_file);
+	struct node *n = &m->node[i];
+	struct shale_set set = {.what = SHALE_SET_SIZE, .size = offset()};
+	struct shale_node out;
+
+	if (!i)
+		return;
+	if (pick(4) == 0)
+		set.size = n->size ? n->size - 1 : 1;
+	CHECK_INT(shale_live_setattr(m->rig->live, &rig_caller, n->ino, &set,
+				     &out),
+		  0);
+	CHECK_INT(out.size, set.size);
+	if (set.size < n->size)
+		n->size = set.size;
+	else
+		grow(n, set.size);
+}
+
+static void do_fallocate(struct model *m)
+{
+	static const int modes[] = {
+		0,
+		FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_ZERO_RANGE,
+		FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+	};
+	int i = any_node(m, is_file), mode = modes[pick(6)];
+	struct node *n = &m->node[i];
+	uint64_t off = offset(), len = 1 + pick(20000);
+
+	if (!i)
+		return;
+	CHECK_INT(shale_live_fallocate(m->rig->live, &rig_caller, n->ino, mode,
+				       off, len),
+		  0);
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		for (uint64_t at = off; at < off + len && at < n->size; at++)
+			n->data[at] = 0;
+	if (!(mode & FALLOC_FL_KEEP_SIZE))
+		grow(n, off + len);
+}
+
+static void do_copy(struct model *m)
+{
+	int a = any_node(m, is_file), b = any_node(m, is_file);
+	struct node *src = &m->node[a], *dst = &m->node[b];
+	uint64_t from = offset(), to = pick(3) ? from : offset();
+	uint64_t len = pick(2) ? MAX_SIZE : 1 + pick(30000), done;
+
+	if (!a || !b || a == b)
+		return;
+	if (pick(3) == 0)
+		from = to = 0;
+	if (to > MAX_SIZE)
+		to = 0;
+	int r = shale_live_copy(m->rig->live, &rig_caller, src->ino, from,
+				dst->ino, to, len, &done);
+	CHECK_INT(r, 0);
+	uint64_t want = from >= src->size        ? 0
+			: len < src->size - from ? len
+						 : src->size - from;
+	CHECK_INT(done, want);
+	if (!done)
+		return;
+	grow(dst, to + done);
+	memcpy(dst->data + to, src->data + from, done);
+}
+
+/* ------------------------------------------------------ commits and mounts */
+
+static void do_commit(struct model *m)
+{
+	if (m->rig->images > RIG_IMAGES - 2)
+		return;
+	if (!m->frozen)
+		m->pending = rig_freeze(m->rig);
+	else if (pick(8) == 0)
+		; /* it failed */
+	else
+		rig_committed(m->rig, &m->pending);
+	m->frozen = !m->frozen;
+}
+
+static void do_remount(struct model *m)
+{
+	for (int i = 0; i < NODES; i++) {
+		struct node *n = &m->node[i];
+		if (n->handle) {
+			n->handle = 0;
+			if (!n->nlink)
+				drop(n);
+		}
+	}
+	m->frozen = false; /* the committer dies with it */
+	rig_remount(m->rig);
+}
+
+static void do_xattr(struct model *m)
+{
+	int i = any_node(m, is_file);
+	struct node *n = &m->node[i];
+	char value = (char)('a' + pick(26));
+
+	if (!i)
+		return;
+	CHECK_INT(shale_live_setxattr(m->rig->live, &rig_caller, n->ino,
+				      "user.x", &value, 1, 0),
+		  0);
+	n->xattr = value;
+}
+
+/* --------------------------------------------------------------- comparing */
+
+struct listing {
+	struct model *m;
+	int dir;
+	unsigned seen;
+};
+
+static bool check_entry(void *arg, const char *name, size_t len,
+			const struct shale_node *node, uint64_t next)
+{
+	struct listing *l = arg;
+	struct node *d = &l->m->node[l->dir];
+
+	(void)next;
+	if (name[0] == '.') {
+		CHECK_INT(node->ino,
+			  len == 1 ? d->ino : l->m->node[d->parent].ino);
+		return true;
+	}
+	char text[8] = "";
+	CHECK(len < sizeof(text));
+	memcpy(text, name, len);
+	int at = atoi(text + 1);
+	CHECK(at < NAMES && d->child[at]);
+	CHECK(!(l->seen & 1u << at));
+	l->seen |= 1u << at;
+	CHECK_INT(node->ino, l->m->node[d->child[at]].ino);
+	CHECK_INT(node->mode, l->m->node[d->child[at]].mode);
+	CHECK_INT(node->nlink, l->m->node[d->child[at]].nlink);
+	return true;
+}
+
+static void check_dir(struct model *m, int i)
+{
+	struct node *d = &m->node[i];
+	struct listing l = {.m = m, .dir = i};
+
+	CHECK_INT(shale_live_readdir(m->rig->live, d->ino, 0, true, check_entry,
+				     &l),
+		  0);
+	for (int at = 0; at < NAMES; at++) {
+		struct shale_node out;
+		int r = shale_live_lookup(m->rig->live, d->ino, name_of(at),
+					  strlen(name_of(at)), &out);
+		CHECK_INT(r, d->child[at] ? 0 : -ENOENT);
+		CHECK_INT(l.seen >> at & 1, d->child[at] != 0);
+		if (r == 0)
+			CHECK_INT(out.ino, m->node[d->child[at]].ino);
+	}
+}
+
+static void check_holes(struct model *m, const struct node *n)
+{
+	uint64_t off = 0, next;
+	while (off < n->size) {
+		int r = shale_live_seek(m->rig->live, n->ino, off, SEEK_DATA,
+					&next);
+		if (r == -ENXIO)
+			next = n->size;
+		else
+			CHECK_INT(r, 0);
+		for (; off < next; off++)
+			CHECK_INT(n->data[off], 0);
+		if (off == n->size)
+			break;
+		CHECK_INT(shale_live_seek(m->rig->live, n->ino, off, SEEK_HOLE,
+					  &next),
+			  0);
+		CHECK(next > off && next <= n->size);
+		off = next;
+	}
+}
+
+static void check_file(struct model *m, const struct node *n)
+{
+	static uint8_t data[MAX_SIZE * 2];
+	struct shale_buf value = {0};
+	size_t got;
+
+	CHECK_INT(shale_live_read(m->rig->live, n->ino, 0, data, sizeof(data),
+				  &got),
+		  0);
+	CHECK_INT(got, n->size);
+	for (size_t i = 0; i < got; i++)
+		if (data[i] != n->data[i])
+			shale_test_fail(__FILE__, __LINE__,
+					"inode %d byte %zu of %zu: %d not %d",
+					(int)n->ino, i, got, data[i],
+					n->data[i]);
+	check_holes(m, n);
+	int r = shale_live_getxattr(m->rig->live, n->ino, "user.x", &value);
+	CHECK_INT(r, n->xattr ? 0 : -ENODATA);
+	if (r == 0)
+		CHECK_INT(value.data[0], n->xattr);
+	shale_buf_release(&value);
+}
+
+static void check_all(struct model *m)
+{
+	struct shale_live_counts counts;
+	uint64_t inodes = 0, bytes = 0;
+
+	for (int i = 1; i < NODES; i++) {
+		struct node *n = &m->node[i];
+		struct shale_node out;
+		if (!n->ino)
+			continue;
+		CHECK_INT(shale_live_getattr(m->rig->live, n->ino, &out), 0);
+		CHECK_INT(out.mode, n->mode);
+		CHECK_INT(out.nlink, n->nlink);
+		inodes++;
+		bytes += n->size;
+		if (S_ISDIR(n->mode))
+			check_dir(m, i);
+		if (S_ISREG(n->mode))
+			check_file(m, n);
+	}
+	CHECK_INT(shale_live_counts(m->rig->live, &counts), 0);
+	CHECK_INT(counts.inodes, inodes);
+	CHECK_INT(counts.bytes, bytes);
+}
+
+static const struct {
+	void (*run)(struct model *m);
+	unsigned weight;
+} ops[] = {
+	{do_make, 20},      {do_remove, 12}, {do_link, 6},   {do_rename, 14},
+	{do_open, 5},       {do_release, 5}, {do_write, 40}, {do_truncate, 12},
+	{do_fallocate, 12}, {do_copy, 16},   {do_xattr, 4},  {do_commit, 4},
+	{do_remount, 1},
+};
+
+static void run_one(struct model *m)
+{
+	unsigned total = 0;
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		total += ops[i].weight;
+	unsigned at = (unsigned)pick(total);
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		if (at < ops[i].weight) {
+			ops[i].run(m);
+			return;
+		}
+		at -= ops[i].weight;
+	}
+}
+
+static void run_many(unsigned steps, unsigned every)
+{
+	struct model m = {.rig = rig_new()};
+
+	m.node[1] = (struct node){
+		.ino = 1, .mode = S_IFDIR | 0755, .nlink = 2, .parent = 1};
+	for (unsigned i = 0; i < steps; i++) {
+		run_one(&m);
+		if (i % every == every - 1)
+			check_all(&m);
+	}
+	do_remount(&m);
+	check_all(&m);
+	for (int i = 0; i < NODES; i++)
+		drop(&m.node[i]);
+	rig_free(m.rig);
+}
+
+TEST(random_operations_do_what_the_simplest_file_system_does)
+{
+	run_many(1500, 10);
+}
+
+TEST(long_random_histories_agree_too)
+{
+	for (int i = 0; i < 3; i++)
+		run_many(2500, 50);
+}
