@@ -1,1 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+bin_PROGRAMS += fs/shalefs
+fs_shalefs_SOURCES = \
+	fs/daemon/daemon.c fs/daemon/daemon.h \
+	fs/daemon/history.c fs/daemon/history.h \
+	fs/daemon/log.c fs/daemon/log.h \
+	fs/daemon/main.c \
+	fs/daemon/requests.c
+fs_shalefs_LDADD = $(LIBS_MOUNT) $(LIBS_LIVE) $(LIBS_WORKSPACE) \
+	$(LIBS_CONTROL) $(LIBS_STORE)

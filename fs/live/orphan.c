@@ -19,12 +19,12 @@ static int free_locked(struct shale_live *live, uint64_t ino, bool all)
 	struct shale_key key = shale_key_orphan(ino);
 	struct shale_live_node *node;
 
+	shale_change_init(&ch, live);
 	if (!all && shale_handles_held(live->handles, ino))
 		return 0;
 	int r = shale_live_get(live, &key, &value);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	shale_change_init(&ch, live);
 	ch.orphans--;
 	shale_change_del(&ch, &key);
 	r = shale_change_load(&ch, ino, &node);

@@ -15,7 +15,7 @@
 
 builddir=${top_builddir:-$(pwd)}
 srcdir=${top_srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
-PATH=$builddir/tools:$builddir/fs/daemon:$builddir/tests/lib:$builddir/tests/mount:$PATH
+PATH=$builddir/tools:$builddir/fs:$builddir/tests/lib:$builddir/tests/mount:$PATH
 export PATH
 umask 022
 export TZ=UTC LC_ALL=C
