@@ -102,15 +102,16 @@ static void wait_for_work(struct shale_db *db)
 	struct timespec until = in_ms(db->opts.interval_ms);
 
 	while (!db->stop) {
-		atomic_store(&db->idle, true);
+		/* Paused, it is no commit that wakes it. */
+		atomic_store(&db->idle,
+			     atomic_load(&db->barrier) == SHALE_NO_BARRIER);
 		if (!behind(db)) {
 			pthread_cond_wait(&db->wake, &db->lock);
 			until = in_ms(db->opts.interval_ms);
 			continue;
 		}
 		atomic_store(&db->idle, false);
-		/* From here on it is told again; what came before, late() sees.
-		 */
+		/* Told again from here on; what came before, late() sees. */
 		atomic_store(&db->told, false);
 		if (db->asks != db->asks_seen || late(db) ||
 		    pthread_cond_timedwait(&db->wake, &db->lock, &until) ==
@@ -234,6 +235,8 @@ static int wait_applied(struct shale_db *db, uint64_t pos,
 	/* An attempt that is under way may have begun before the question. */
 	uint64_t attempt = db->attempts + (db->busy ? 1 : 0);
 
+	if (atomic_load(&db->applied) >= pos)
+		return 0;
 	db->asks++;
 	pthread_cond_signal(&db->wake);
 	while (atomic_load(&db->applied) < pos) {

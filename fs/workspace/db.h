@@ -107,7 +107,9 @@ struct shale_batch {
 	bool frees;
 	/*
 	 * Nothing behind this batch is applied until shale_db_pause_at() its
-	 * position and shale_db_resume(): set by the freeze of a commit.
+	 * position and shale_db_resume(): set by the freeze of a commit.  Who
+	 * sets it must see to the resume, also when the commit fails: until
+	 * then the journal and what is in memory only grow.
 	 */
 	bool barrier;
 };

@@ -5,7 +5,8 @@
 /*
  * Data files that are open, dirty, or to be removed.  An entry stays while it
  * is any of these or in use; descriptors beyond a bound are closed, the least
- * recently used first.  Thread-safe; no lock is held over I/O.
+ * recently used first.  Thread-safe; files are opened, read and written without
+ * a lock.
  */
 
 #include <pthread.h>
