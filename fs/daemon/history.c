@@ -192,8 +192,8 @@ static int add_repository(struct shale_history *h, struct shale_synth *top,
 	return add_latest(top, entries, n, prefix);
 }
 
-static int build(struct shale_history *h, struct shale_synth **out,
-		 struct shale_err *err)
+static int build(struct shale_history *h, const struct timespec *mtime,
+		 struct shale_synth **out, struct shale_err *err)
 {
 	struct shale_version_list list = {0};
 	struct shale_synth *top;
@@ -201,7 +201,7 @@ static int build(struct shale_history *h, struct shale_synth **out,
 	int r = shale_store_versions(h->store, h->repo, &list, err);
 	if (r < 0)
 		return r;
-	r = shale_synth_new(&top, h->top);
+	r = shale_synth_new(&top, h->top, mtime);
 	if (r < 0) {
 		shale_version_list_release(&list);
 		return r;
@@ -242,7 +242,7 @@ int shale_history_top(void *arg, struct shale_synth **out,
 		memset(&now, 0, sizeof(now));
 	if (!h->top || !same_file(&now, &h->seen)) {
 		struct shale_synth *top;
-		r = build(h, &top, err);
+		r = build(h, &now.st_mtim, &top, err);
 		if (r == 0) {
 			shale_synth_unref(h->top);
 			h->top = top;

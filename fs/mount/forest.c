@@ -15,6 +15,11 @@ int shale_forest_single(struct shale_forest **out,
 	struct shale_forest *f = calloc(1, sizeof(*f));
 	if (!f)
 		return shale_err_set(err, ENOMEM, "serve an image");
+	int r = shale_readahead_new(&f->readahead, 0, err);
+	if (r < 0) {
+		free(f);
+		return r;
+	}
 	pthread_mutex_init(&f->lock, NULL);
 	f->single = image;
 	*out = f;
@@ -50,6 +55,7 @@ void shale_forest_free(struct shale_forest *f)
 		f->trees = tree->next;
 		close_tree(tree);
 	}
+	shale_readahead_free(f->readahead);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 /* Below this, a file is taken to have no holes: stat need not look. */
-enum { HOLES_FROM = 65536, HOLES_STEPS = 256 };
+enum { HOLES_FROM = 65536, HOLES_STEPS = 256, DIRECTORY_SIZE = 4096 };
 
 /* A node's image, for one operation. */
 struct place {
@@ -62,6 +62,8 @@ static void fill(const struct place *p, struct shale_forest_node *out)
 
 	out->id = shale_node_id(p->number, out->attr.ino);
 	out->changes = false;
+	if (S_ISDIR(out->attr.mode))
+		out->attr.size = DIRECTORY_SIZE; /* as in a writable mount */
 	if (bytes >= HOLES_FROM) {
 		struct place at = *p;
 		at.ino = out->attr.ino;
@@ -230,11 +232,18 @@ int shale_forest_read(struct shale_forest *f, uint64_t id, uint64_t off,
 {
 	if (shale_forest_is_top(f, id))
 		return -EISDIR;
+	struct shale_content content;
 	cleanup_place struct place p = {0};
 	int r = enter(&p, f, id, err);
-	return r < 0 ? r
-		     : shale_image_read(p.image, p.ino, off, data, len, got,
-					err);
+	if (r == 0)
+		r = shale_image_content(p.image, p.ino, &content, err);
+	if (r == 0)
+		r = shale_content_read(&content, p.image->chunks, off, data,
+				       len, got, err);
+	if (r == 0)
+		shale_readahead_note(f->readahead, id, &content,
+				     p.image->chunks, off, *got);
+	return r;
 }
 
 int shale_forest_seek(struct shale_forest *f, uint64_t id, uint64_t off,

@@ -7,6 +7,7 @@
  * forest_image.c (what is in an image).
  */
 
+#include "fs/live/readahead.h"
 #include "fs/mount/forest.h"
 
 #include <pthread.h>
@@ -21,6 +22,8 @@ struct shale_forest_tree {
 
 struct shale_forest {
 	const struct shale_image *single; /* not NULL: the only tree */
+	/* Of the single image: those of many come and go. */
+	struct shale_readahead *readahead;
 	struct shale_forest_opts opts;
 	pthread_mutex_t lock; /* of the list and its `users` */
 	struct shale_forest_tree *trees;

@@ -95,8 +95,11 @@ void shale_op_init(void *userdata, struct fuse_conn_info *conn)
 	unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_EXPORT_SUPPORT |
 			FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_DIO |
 			FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
-			FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS |
-			FUSE_CAP_EXPLICIT_INVAL_DATA;
+			FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS;
+
+	/* A made-up directory that is listed again is asked for its time. */
+	want |= s->opts.slow_lookups ? FUSE_CAP_AUTO_INVAL_DATA
+				     : FUSE_CAP_EXPLICIT_INVAL_DATA;
 
 	if (s->opts.live)
 		want |= FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK |

@@ -11,6 +11,7 @@
 struct shale_synth {
 	atomic_int refs;
 	const struct shale_synth *old; /* while it is built */
+	struct timespec mtime;         /* of directories */
 	uint64_t next_ino;
 	struct shale_synth_node **nodes; /* by (parent, ino) once sealed */
 	size_t n, cap;
@@ -116,19 +117,22 @@ static struct shale_synth_node *add(struct shale_synth *s, uint64_t parent,
 		s->old ? shale_synth_lookup(s->old, parent, name, len) : NULL;
 	node->parent = parent;
 	node->kind = kind;
+	node->mtime = s->mtime;
 	node->ino = was && was->kind == kind ? was->ino : s->next_ino++;
 	s->nodes[s->n++] = node;
 	hash_node(s, node);
 	return node;
 }
 
-int shale_synth_new(struct shale_synth **out, const struct shale_synth *old)
+int shale_synth_new(struct shale_synth **out, const struct shale_synth *old,
+		    const struct timespec *mtime)
 {
 	struct shale_synth *s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
 	atomic_init(&s->refs, 1);
 	s->old = old;
+	s->mtime = *mtime;
 	s->next_ino = old ? old->next_ino : SHALE_SYNTH_ROOT + 1;
 
 	/* The root's own entry: nobody looks up an empty name. */
@@ -145,17 +149,12 @@ int shale_synth_new(struct shale_synth **out, const struct shale_synth *old)
 
 /* The child `name`, made as a directory if it is not there. */
 static struct shale_synth_node *step(struct shale_synth *s, uint64_t dir,
-				     const char *name, size_t len,
-				     const struct timespec *mtime)
+				     const char *name, size_t len)
 {
 	struct shale_synth_node *node =
 		(struct shale_synth_node *)shale_synth_lookup(s, dir, name,
 							      len);
-	if (!node)
-		node = add(s, dir, name, len, SHALE_SYNTH_DIR);
-	if (node && mtime->tv_sec > node->mtime.tv_sec)
-		node->mtime = *mtime;
-	return node;
+	return node ? node : add(s, dir, name, len, SHALE_SYNTH_DIR);
 }
 
 int shale_synth_add(struct shale_synth *s, const char *path,
@@ -167,7 +166,7 @@ int shale_synth_add(struct shale_synth *s, const char *path,
 
 	for (; (slash = strchr(path, '/')); path = slash + 1) {
 		struct shale_synth_node *node =
-			step(s, dir, path, (size_t)(slash - path), mtime);
+			step(s, dir, path, (size_t)(slash - path));
 		if (!node)
 			return -ENOMEM;
 		if (node->kind != SHALE_SYNTH_DIR)

@@ -31,14 +31,20 @@ struct shale_synth_node {
 
 struct shale_synth;
 
-/* A table under construction with one reference; `old` may be NULL. -ENOMEM */
-int shale_synth_new(struct shale_synth **out, const struct shale_synth *old);
+/*
+ * A table under construction with one reference; `old` may be NULL.  `mtime`
+ * must differ from the old one's, so that the kernel drops what it listed.
+ * -ENOMEM
+ */
+int shale_synth_new(struct shale_synth **out, const struct shale_synth *old,
+		    const struct timespec *mtime);
 struct shale_synth *shale_synth_ref(struct shale_synth *s);
 void shale_synth_unref(struct shale_synth *s);
 
 /*
  * Add what stands at `path` ("a/b/c"); directories above it are made.  `target`
  * for links, `tree` for trees.  A path that is there already stays as it is.
+ * `mtime` is of what stands there; a directory's is that of the whole table.
  */
 int shale_synth_add(struct shale_synth *s, const char *path,
 		    enum shale_synth_kind kind, const char *target,
