@@ -14,6 +14,7 @@ layers_store_libstore_a_SOURCES = \
 	layers/store/oci.h \
 	layers/store/oci_index.c \
 	layers/store/oci_item.c layers/store/oci_item.h \
+	layers/store/oci_scan.c layers/store/oci_scan.h \
 	layers/store/open.c \
 	layers/store/path.c \
 	layers/store/publish.c \

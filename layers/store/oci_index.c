@@ -2,6 +2,7 @@
 #include "layers/store/oci.h"
 
 #include "layers/store/oci_item.h"
+#include "layers/store/oci_scan.h"
 
 #include <errno.h>
 #include <string.h>
@@ -141,11 +142,29 @@ int shale_oci_index_decode(struct shale_oci_index **out, const void *data,
 	return 0;
 }
 
+/* A copy of the document's own fields, the seal still open. */
+static json_t *copy_fields(const struct shale_oci_index *ix)
+{
+	json_t *doc = json_copy(ix->doc);
+	json_t *a = json_object_get(doc, "annotations");
+
+	a = json_is_object(a) ? json_copy(a) : json_object();
+	if (json_object_set_new(a, SHALE_ANN_TEXT,
+				json_string("0000000000000000")) < 0 ||
+	    json_object_set_new(doc, "annotations", a) < 0) {
+		json_decref(doc);
+		return NULL;
+	}
+	return doc;
+}
+
 int shale_oci_index_encode(const struct shale_oci_index *ix,
 			   struct shale_buf *out, struct shale_err *err)
 {
-	cleanup_json json_t *doc = json_copy(ix->doc);
+	cleanup_json json_t *doc = copy_fields(ix);
 	cleanup_json json_t *manifests = json_copy(ix->foreign);
+	cleanup_buf struct shale_buf text = {0};
+
 	if (!doc || !manifests)
 		return shale_err_set(err, ENOMEM, "index.json");
 	for (size_t i = 0; i < ix->n; i++)
@@ -153,7 +172,13 @@ int shale_oci_index_encode(const struct shale_oci_index *ix,
 			return shale_err_set(err, ENOMEM, "index.json");
 	if (json_object_set(doc, "manifests", manifests) < 0)
 		return shale_err_set(err, ENOMEM, "index.json");
-	return shale_json_dump(doc, out, err);
+	int r = shale_json_dump(doc, &text, err);
+	if (r == 0) {
+		shale_oci_seal(&text);
+		if (shale_buf_append(out, text.data, text.len) < 0)
+			r = shale_err_set(err, ENOMEM, "index.json");
+	}
+	return r;
 }
 
 /* ------------------------------------------------------------- the entries */

@@ -305,8 +305,10 @@ int shale_store_resolve(struct shale_store *store, const char *text,
 	cleanup_oci_index struct shale_oci_index *ix = NULL;
 
 	int r = shale_ref_parse(text, &ref, err);
-	if (r == 0)
+	if (r == 0 && at)
 		r = shale_store_read_index(store, &ix, err);
+	else if (r == 0)
+		r = shale_store_read_index_for(store, &ref, &ix, err);
 	if (r < 0)
 		return r;
 

@@ -5,6 +5,7 @@
 #include "layers/base/io.h"
 #include "layers/store/json.h"
 #include "layers/store/lock.h"
+#include "layers/store/oci_scan.h"
 #include "layers/store/store_impl.h"
 
 #include <dirent.h>
@@ -261,20 +262,46 @@ int shale_store_chunks(struct shale_store *store, size_t cache,
 
 /* ------------------------------------------------------------- index.json */
 
-int shale_store_read_index(struct shale_store *store,
-			   struct shale_oci_index **out, struct shale_err *err)
+static int read_text(struct shale_store *store, struct shale_buf *text,
+		     struct shale_err *err)
 {
-	cleanup_buf struct shale_buf text = {0};
 	int r = shale_read_file(store->dirfd, "index.json", SHALE_INDEX_LIMIT,
-				&text, err);
-	if (r == -ENOENT || r == -EFBIG)
-		r = -EUCLEAN;
-	if (r == 0)
-		r = shale_oci_index_decode(out, text.data, text.len, err);
+				text, err);
+	return r == -ENOENT || r == -EFBIG ? -EUCLEAN : r;
+}
+
+static int decode_text(struct shale_store *store, const struct shale_buf *text,
+		       struct shale_oci_index **out, struct shale_err *err)
+{
+	int r = shale_oci_index_decode(out, text->data, text->len, err);
 	if (r == -EUCLEAN)
 		shale_err_wrap(err, r, "store '%s' (nothing was changed)",
 			       store->path);
 	return r;
+}
+
+int shale_store_read_index(struct shale_store *store,
+			   struct shale_oci_index **out, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf text = {0};
+	int r = read_text(store, &text, err);
+	return r < 0 ? r : decode_text(store, &text, out, err);
+}
+
+int shale_store_read_index_for(struct shale_store *store,
+			       const struct shale_ref *ref,
+			       struct shale_oci_index **out,
+			       struct shale_err *err)
+{
+	cleanup_buf struct shale_buf text = {0};
+	int r = read_text(store, &text, err);
+	if (r < 0)
+		return r;
+	if (ref->repo[0] && !ref->digest[0] &&
+	    shale_oci_scan(&text, ref->repo, ref->tag[0] ? ref->tag : "latest",
+			   ref->ancestor, out) == 0)
+		return 0;
+	return decode_text(store, &text, out, err);
 }
 
 int shale_store_write_index(struct shale_store *store,

@@ -5,6 +5,7 @@
 /* The inside of struct shale_store, for the files of this room. */
 
 #include "layers/store/oci.h"
+#include "layers/store/ref.h"
 #include "layers/store/version.h"
 
 #include <pthread.h>
@@ -20,6 +21,15 @@ struct shale_store {
 /* Read and decode index.json.  -EUCLEAN: damaged, nothing was changed. */
 int shale_store_read_index(struct shale_store *store,
 			   struct shale_oci_index **out, struct shale_err *err);
+
+/*
+ * The same for resolving a reference that is not chosen by time: the index may
+ * lack what has nothing to do with it.
+ */
+int shale_store_read_index_for(struct shale_store *store,
+			       const struct shale_ref *ref,
+			       struct shale_oci_index **out,
+			       struct shale_err *err);
 
 /* Replace index.json.  The caller holds the lock. */
 int shale_store_write_index(struct shale_store *store,

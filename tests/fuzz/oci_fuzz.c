@@ -7,6 +7,7 @@
 #include "layers/store/oci.h"
 
 #include "layers/store/compact_file.h"
+#include "layers/store/oci_scan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,21 @@ static void oci_index(const uint8_t *data, size_t size)
 	shale_oci_index_free(again);
 }
 
+/* A search in text that says of itself that it is good. */
+static void scan(const uint8_t *data, size_t size)
+{
+	struct shale_oci_index *ix;
+	cleanup_buf struct shale_buf text = {0};
+
+	if (shale_buf_append(&text, data, size) < 0)
+		return;
+	shale_oci_seal(&text);
+	if (shale_oci_scan(&text, "sales", "v1", 2, &ix) == 0)
+		shale_oci_index_free(ix);
+	if (shale_oci_scan(&text, "sales", "v1", 0, &ix) == 0)
+		shale_oci_index_free(ix);
+}
+
 static void prepared(const uint8_t *data, size_t size)
 {
 	struct shale_compact_file f, again;
@@ -77,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	description(data, size);
 	manifest(data, size);
 	oci_index(data, size);
+	scan(data, size);
 	prepared(data, size);
 	return 0;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/store/oci.h"
+
+#include "layers/store/oci_scan.h"
 #include "tests/lib/check.h"
 
 #include <errno.h>
@@ -453,10 +455,92 @@ TEST(descriptors_and_fields_of_others_are_kept)
 	CHECK_OK(shale_oci_index_encode(ix, &out, &err));
 	const char *s = shale_buf_str(&out);
 	CHECK(strstr(s, "\"platform\":{\"os\":\"linux\"}"));
-	CHECK(strstr(s, "\"annotations\":{\"k\":\"v\"}"));
+	CHECK(strstr(s, "\"annotations\":{\"k\":\"v\","));
 	CHECK(strstr(s, "sales:v1"));
 	shale_oci_index_free(ix);
 	shale_oci_index_free(good);
+}
+
+/* v0 … v99, a line; every third has a second tag in another repository. */
+static struct shale_oci_index *long_index(void)
+{
+	struct shale_oci_index *ix = shale_oci_index_new();
+	struct shale_err err;
+	for (int i = 0; i < 100; i++) {
+		char tag[8];
+		snprintf(tag, sizeof(tag), "v%d", i);
+		struct shale_version_entry e = {
+			.digest = digest_of(i),
+			.repo = (char *)"sales",
+			.tag = i % 10 == 9 ? NULL : tag,
+			.created = {1000 + i, 7},
+			.parent = digest_of(i - 1),
+			.has_parent = i > 0,
+			.size = 1,
+		};
+		CHECK_OK(shale_oci_index_add(ix, &e, 9, &err));
+		e.repo = (char *)"h.org:5000/sales";
+		e.tag = tag;
+		if (i % 3 == 0)
+			CHECK_OK(shale_oci_index_add(ix, &e, 9, &err));
+	}
+	return ix;
+}
+
+TEST(a_tag_is_found_without_decoding_all)
+{
+	struct shale_oci_index *ix = long_index(), *part;
+	cleanup_buf struct shale_buf text = {0};
+
+	CHECK_INT(shale_oci_index_encode(ix, &text, NULL), 0);
+	for (int i = 0; i < 100; i++) {
+		char tag[8];
+		snprintf(tag, sizeof(tag), "v%d", i);
+		int r = shale_oci_scan(&text, "sales", tag, i < 4 ? 0 : 4,
+				       &part);
+		CHECK_INT(r, i % 10 == 9 ? -EAGAIN : 0);
+		if (r < 0)
+			continue;
+		/* all descriptors of each version, in the order of the line */
+		size_t at = 0;
+		for (int k = i; k >= (i < 4 ? i : i - 4); k--) {
+			struct shale_digest d = digest_of(k);
+			for (int n = 0; n < 1 + (k % 3 == 0); n++, at++)
+				CHECK(shale_digest_equal(
+					&shale_oci_index_entry(part, at)
+						 ->digest,
+					&d));
+		}
+		CHECK_INT(shale_oci_index_count(part), at);
+		shale_oci_index_free(part);
+	}
+	CHECK_INT(shale_oci_scan(&text, "sales", "v", 0, &part), -EAGAIN);
+	CHECK_INT(shale_oci_scan(&text, "sale", "v1", 0, &part), -EAGAIN);
+	CHECK_INT(shale_oci_scan(&text, "sales", "v2", 3, &part), -EAGAIN);
+	CHECK_INT(shale_oci_scan(&text, "sales", "v90", 33, &part), -EAGAIN);
+	shale_oci_index_free(ix);
+}
+
+TEST(a_text_that_is_not_as_written_is_not_scanned)
+{
+	struct shale_oci_index *ix = good_index(), *part;
+	cleanup_buf struct shale_buf text = {0};
+
+	CHECK_INT(shale_oci_index_encode(ix, &text, NULL), 0);
+	CHECK_INT(shale_oci_scan(&text, "sales", "v1", 0, &part), 0);
+	shale_oci_index_free(part);
+	for (size_t i = 0; i < text.len * 8; i++) {
+		text.data[i / 8] ^= (uint8_t)(1 << i % 8);
+		CHECK_INT(shale_oci_scan(&text, "sales", "v1", 0, &part),
+			  -EAGAIN);
+		text.data[i / 8] ^= (uint8_t)(1 << i % 8);
+	}
+	size_t len = text.len;
+	for (text.len = 0; text.len < len; text.len++)
+		CHECK_INT(shale_oci_scan(&text, "sales", "v1", 0, &part),
+			  -EAGAIN);
+	text.len = len;
+	shale_oci_index_free(ix);
 }
 
 TEST(a_tag_that_stands_twice_is_damage)
