@@ -5,6 +5,7 @@
 #include "layers/base/map.h"
 #include "layers/blob/table_disk.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -15,8 +16,18 @@ struct section {
 	uint64_t size; /* of a record */
 };
 
+/* Another copy of a file that is damaged. */
+struct backup {
+	struct shale_table_spare spare;
+	pthread_mutex_t lock;
+	_Atomic(struct shale_table *) table;
+	bool tried;
+};
+
 struct shale_table {
 	struct shale_map map;
+	const struct shale_table_kind *kind;
+	struct backup *backup; /* NULL: there can be none */
 	char *name;
 	const char *noun;
 	unsigned sections;
@@ -206,6 +217,7 @@ int shale_table_open(struct shale_table **out, int fd,
 		return shale_err_set(err, ENOMEM, "open %s %s", kind->noun,
 				     name);
 	t->noun = kind->noun;
+	t->kind = kind;
 	int r = shale_map_open(&t->map, fd, name, err);
 	if (r < 0)
 		return r;
@@ -227,6 +239,12 @@ void shale_table_close(struct shale_table *t)
 {
 	if (!t)
 		return;
+	if (t->backup) {
+		shale_table_close(atomic_load(&t->backup->table));
+		t->backup->spare.release(t->backup->spare.arg);
+		pthread_mutex_destroy(&t->backup->lock);
+		free(t->backup);
+	}
 	shale_map_close(&t->map);
 	free((void *)t->good);
 	free(t->name);
@@ -299,6 +317,62 @@ out_of_bounds(const struct shale_table *t, unsigned section, uint64_t first,
 		(unsigned long long)shale_table_count(t, section));
 }
 
+/* --------------------------------------------------------------- backup */
+
+int shale_table_set_spare(struct shale_table *t,
+			  const struct shale_table_spare *spare,
+			  struct shale_err *err)
+{
+	t->backup = calloc(1, sizeof(*t->backup));
+	if (!t->backup)
+		return shale_err_set(err, ENOMEM, "open %s %s", t->noun,
+				     t->name);
+	t->backup->spare = *spare;
+	pthread_mutex_init(&t->backup->lock, NULL);
+	return 0;
+}
+
+/* Is it the same file, as far as the checksum of all checksums tells? */
+static bool same_file(const struct shale_table *a, const struct shale_table *b)
+{
+	return a->map.size == b->map.size && a->blocks == b->blocks &&
+	       memcmp(a->map.data + a->body_end, b->map.data + b->body_end,
+		      a->blocks * sizeof(struct le64)) == 0;
+}
+
+static struct shale_table *open_backup(const struct shale_table *t)
+{
+	struct shale_table *copy = NULL;
+	cleanup_fd int fd = -1;
+
+	if (t->backup->spare.open(t->backup->spare.arg, &fd, NULL) < 0 ||
+	    shale_table_open(&copy, fd, t->kind, t->name, NULL) < 0)
+		return NULL;
+	if (same_file(t, copy))
+		return copy;
+	shale_table_close(copy);
+	return NULL;
+}
+
+/* Read damaged blocks from the backup, if one can be had; else `r`. */
+static __attribute__((noinline, cold)) int
+get_backup(const struct shale_table *t, unsigned section, uint64_t first,
+	   uint64_t n, const void **out, int r, struct shale_err *err)
+{
+	struct backup *backup = t->backup;
+	if (!backup)
+		return r;
+
+	pthread_mutex_lock(&backup->lock);
+	if (!backup->tried)
+		atomic_store(&backup->table, open_backup(t));
+	backup->tried = true;
+	pthread_mutex_unlock(&backup->lock);
+
+	const struct shale_table *copy = atomic_load(&backup->table);
+	return copy ? shale_table_get(copy, section, first, n, out, err) : r;
+}
+
 int shale_table_get(const struct shale_table *t, unsigned section,
 		    uint64_t first, uint64_t n, const void **out,
 		    struct shale_err *err)
@@ -324,7 +398,7 @@ int shale_table_get(const struct shale_table *t, unsigned section,
 			continue;
 		int r = check_block(t, block, err);
 		if (r < 0)
-			return r;
+			return get_backup(t, section, first, n, out, r, err);
 	}
 	*out = t->map.data + off;
 	return shale_table_intact(t, err);

@@ -73,6 +73,22 @@ int shale_table_get(const struct shale_table *t, unsigned section,
  */
 int shale_table_intact(const struct shale_table *t, struct shale_err *err);
 
+/*
+ * Where another copy of the same file can be had.  For caches, which can be made
+ * again byte for byte: when a block's checksum does not hold, `open` is asked
+ * once for a descriptor of such a copy (it may take long; other readers of
+ * damaged blocks wait), and damaged blocks are read from there.  `release` is
+ * called when the table is closed.  To be set before others use the table.
+ */
+struct shale_table_spare {
+	int (*open)(void *arg, int *fd, struct shale_err *err);
+	void (*release)(void *arg);
+	void *arg;
+};
+int shale_table_set_spare(struct shale_table *t,
+			  const struct shale_table_spare *spare,
+			  struct shale_err *err);
+
 /* Check every block and that nothing lies outside the sections. */
 int shale_table_verify(const struct shale_table *t, struct shale_err *err);
 

@@ -70,6 +70,13 @@ void shale_index_close(struct shale_index *ix)
 	free(ix);
 }
 
+int shale_index_set_spare(struct shale_index *ix,
+			  const struct shale_table_spare *spare,
+			  struct shale_err *err)
+{
+	return shale_table_set_spare(ix->table, spare, err);
+}
+
 uint64_t shale_index_inodes(const struct shale_index *ix)
 {
 	return ix->inodes;

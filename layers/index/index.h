@@ -45,6 +45,12 @@ int shale_index_open(struct shale_index **out, int fd, const char *name,
 		     struct shale_err *err);
 void shale_index_close(struct shale_index *ix);
 
+/* Where the same index can be had again when this one turns out damaged: see
+ * shale_table_set_spare(). */
+int shale_index_set_spare(struct shale_index *ix,
+			  const struct shale_table_spare *spare,
+			  struct shale_err *err);
+
 uint64_t shale_index_inodes(const struct shale_index *ix);  /* how many */
 uint64_t shale_index_entries(const struct shale_index *ix); /* of all dirs */
 uint64_t shale_index_next_ino(const struct shale_index *ix);

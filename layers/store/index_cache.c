@@ -63,17 +63,24 @@ static void path_of(const char *name, char path[PATH_SIZE])
 
 /* ------------------------------------------------------------------ files */
 
-int shale_index_cache_open(struct shale_store *store, const char *name,
-			   struct shale_index **out, struct shale_err *err)
+int shale_index_cache_fd(struct shale_store *store, const char *name, int *fd,
+			 struct shale_err *err)
 {
 	char path[PATH_SIZE];
 	path_of(name, path);
-	cleanup_fd int fd =
-		openat(shale_store_dirfd(store), path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return shale_err_set(err, errno, "open index '%s'", name);
+	*fd = openat(shale_store_dirfd(store), path, O_RDONLY | O_CLOEXEC);
+	return *fd < 0 ? shale_err_set(err, errno, "open index '%s'", name) : 0;
+}
 
-	int r = shale_index_open(out, fd, name, err);
+int shale_index_cache_open(struct shale_store *store, const char *name,
+			   struct shale_index **out, struct shale_err *err)
+{
+	cleanup_fd int fd = -1;
+	int r = shale_index_cache_fd(store, name, &fd, err);
+	if (r < 0)
+		return r;
+
+	r = shale_index_open(out, fd, name, err);
 	if (r == -EUCLEAN || r == -EPROTONOSUPPORT) {
 		shale_store_drop_index(store, name);
 		return -ENOENT;

@@ -32,6 +32,10 @@ int shale_index_name_trees(const struct shale_layer_desc *trees, size_t n,
 int shale_index_cache_open(struct shale_store *store, const char *name,
 			   struct shale_index **out, struct shale_err *err);
 
+/* A descriptor of a cached index, for reading; the caller's. */
+int shale_index_cache_fd(struct shale_store *store, const char *name, int *fd,
+			 struct shale_err *err);
+
 /* A file to build an index in; `tmp` (64 bytes) is its name.  Keep `*fd` open
  * until it is published: its lock says that somebody is at work. */
 int shale_index_cache_create(struct shale_store *store, int *fd, char *tmp,

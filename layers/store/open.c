@@ -6,6 +6,7 @@
 #include "layers/store/index_cache.h"
 #include "layers/store/store_impl.h"
 
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -237,6 +238,89 @@ static int get_index(struct shale_store *store,
 	return r;
 }
 
+/* ----------------------------------------------------------------- spares */
+
+/*
+ * What it takes to build an image's index again when the one in use turns out
+ * damaged: merging is deterministic, so the new one is the same.
+ */
+struct spare {
+	struct shale_store *store;
+	struct shale_tree *const *trees; /* the image's, which outlive its index */
+	struct shale_version *versions;  /* with nothing but their trees */
+	struct shale_version **stack;
+	size_t n;
+};
+
+static void spare_release(void *arg)
+{
+	struct spare *spare = arg;
+	for (size_t i = 0; spare->versions && i < spare->n; i++)
+		free(spare->versions[i].trees);
+	free(spare->versions);
+	free(spare->stack);
+	free(spare);
+}
+
+static int spare_open(void *arg, int *fd, struct shale_err *err)
+{
+	struct spare *spare = arg;
+	char name[SHALE_INDEX_NAME];
+	int r = shale_index_name(spare->stack, spare->n, name);
+	if (r < 0)
+		return shale_err_set(err, -r, "build an index");
+
+	shale_store_drop_index(spare->store, name);
+	r = build_cached(spare->store, spare->stack, spare->n, spare->trees,
+			 NULL, name, err);
+	if (r == 0)
+		return shale_index_cache_fd(spare->store, name, fd, err);
+	*fd = memfd_create("shale-index", MFD_CLOEXEC);
+	if (*fd < 0)
+		return shale_err_set(err, errno, "build an index");
+	return build(spare->store, spare->stack, spare->n, spare->trees, *fd,
+		     err);
+}
+
+static struct spare *spare_new(struct shale_store *store,
+			       struct shale_version *const *stack, size_t n,
+			       struct shale_tree *const *trees)
+{
+	struct spare *spare = calloc(1, sizeof(*spare));
+	if (!spare)
+		return NULL;
+	*spare = (struct spare){.store = store, .trees = trees, .n = n};
+	spare->versions = calloc(n, sizeof(*spare->versions));
+	spare->stack = calloc(n, sizeof(struct shale_version *));
+	bool failed = !spare->versions || !spare->stack;
+	for (size_t i = 0; !failed && i < n; i++) {
+		size_t size = stack[i]->n_trees * sizeof(*stack[i]->trees);
+		spare->stack[i] = &spare->versions[i];
+		spare->versions[i].n_trees = stack[i]->n_trees;
+		spare->versions[i].trees = malloc(size);
+		failed = !spare->versions[i].trees;
+		if (!failed)
+			memcpy(spare->versions[i].trees, stack[i]->trees, size);
+	}
+	if (!failed)
+		return spare;
+	spare_release(spare);
+	return NULL;
+}
+
+/* Have a damaged index made again; without memory for that, it stays damaged. */
+static void set_spare(struct shale_store *store,
+		      struct shale_version *const *stack, size_t n,
+		      struct shale_image *image)
+{
+	struct spare *spare = spare_new(store, stack, n, image->trees);
+	if (!spare)
+		return;
+	struct shale_table_spare table = {spare_open, spare_release, spare};
+	if (shale_index_set_spare(image->index, &table, NULL) < 0)
+		spare_release(spare);
+}
+
 int shale_store_open_image(struct shale_store *store,
 			   struct shale_version *const *stack, size_t n,
 			   struct shale_image **out, struct shale_err *err)
@@ -250,6 +334,7 @@ int shale_store_open_image(struct shale_store *store,
 			      name, err);
 	if (r < 0)
 		return r;
+	set_spare(store, stack, n, image);
 	*out = steal_ptr(&image);
 	return 0;
 }

@@ -343,3 +343,70 @@ TEST(a_header_that_contradicts_itself_is_refused)
 	refuses(unused_slot);
 	refuses(more_sections);
 }
+
+/* ---------------------------------------------------------------- spares */
+
+struct other {
+	uint64_t n; /* records of the copy that it makes */
+	int opened, released;
+};
+
+static int open_other(void *arg, int *fd, struct shale_err *e)
+{
+	struct other *other = arg;
+	(void)e;
+	other->opened++;
+	*fd = make_table(other->n);
+	return 0;
+}
+
+static void release_other(void *arg)
+{
+	struct other *other = arg;
+	other->released++;
+}
+
+/* A table of 40,000 records with a damaged block, and a spare with `n`. */
+static struct shale_table *open_damaged(struct other *other)
+{
+	struct shale_table_spare spare = {open_other, release_other, other};
+	cleanup_buf struct shale_buf bytes = {0};
+	struct shale_table *t;
+	int fd = make_table(40000);
+
+	load(fd, &bytes);
+	close(fd);
+	bytes.data[SHALE_TABLE_BODY + 100000] ^= 4;
+	fd = file_of(bytes.data, bytes.len);
+	CHECK_OK(shale_table_open(&t, fd, &kind, "damaged", &err));
+	close(fd);
+	CHECK_OK(shale_table_set_spare(t, &spare, &err));
+	return t;
+}
+
+TEST(a_damaged_block_is_read_from_the_spare)
+{
+	struct other other = {.n = 40000};
+	struct shale_table *t = open_damaged(&other);
+	const void *data;
+
+	for (uint64_t i = 0; i < 40000; i++) {
+		CHECK_OK(shale_table_get(t, 0, i, 1, &data, &err));
+		CHECK_INT(le64_get(*(const struct le64 *)data), i * i);
+	}
+	CHECK_INT(other.opened, 1);
+	shale_table_close(t);
+	CHECK_INT(other.released, 1);
+}
+
+TEST(a_spare_that_is_another_file_is_not_believed)
+{
+	struct other other = {.n = 39999};
+	struct shale_table *t = open_damaged(&other);
+	const void *data;
+
+	CHECK_INT(shale_table_get(t, 0, 0, 40000, &data, &err), -EUCLEAN);
+	CHECK_INT(shale_table_get(t, 0, 0, 40000, &data, &err), -EUCLEAN);
+	CHECK_INT(other.opened, 1);
+	shale_table_close(t);
+}
