@@ -51,3 +51,18 @@ check_PROGRAMS += tests/unit/live-model-test
 TESTS += tests/unit/live-model-test
 tests_unit_live_model_test_SOURCES = tests/unit/live-model-test.c $(live_rig)
 tests_unit_live_model_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
+
+check_PROGRAMS += tests/unit/live-rules-test
+TESTS += tests/unit/live-rules-test
+tests_unit_live_rules_test_SOURCES = tests/unit/live-rules-test.c
+tests_unit_live_rules_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
+
+check_PROGRAMS += tests/unit/live-content-test
+TESTS += tests/unit/live-content-test
+tests_unit_live_content_test_SOURCES = tests/unit/live-content-test.c $(live_rig)
+tests_unit_live_content_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
+
+check_PROGRAMS += tests/unit/live-thread-test
+TESTS += tests/unit/live-thread-test
+tests_unit_live_thread_test_SOURCES = tests/unit/live-thread-test.c $(live_rig)
+tests_unit_live_thread_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
