@@ -22,7 +22,9 @@ enum {
 /* The 16 digits in the text; NULL: there are none. */
 static char *find_seal(const struct shale_buf *text)
 {
-	uint8_t *at = memmem(text->data, text->len, SEAL, strlen(SEAL));
+	uint8_t *at =
+		text->len ? memmem(text->data, text->len, SEAL, strlen(SEAL))
+			  : NULL;
 	if (!at)
 		return NULL;
 	at += strlen(SEAL);

@@ -540,6 +540,9 @@ TEST(a_text_that_is_not_as_written_is_not_scanned)
 		CHECK_INT(shale_oci_scan(&text, "sales", "v1", 0, &part),
 			  -EAGAIN);
 	text.len = len;
+	struct shale_buf empty = {0};
+	shale_oci_seal(&empty);
+	CHECK_INT(shale_oci_scan(&empty, "sales", "v1", 0, &part), -EAGAIN);
 	shale_oci_index_free(ix);
 }
 
