@@ -166,9 +166,11 @@ static int put_path(struct shale_buf *heap, const char *path, uint32_t *len,
 	if (size > SHALE_RING_BATCH || shale_buf_append(heap, path, size) < 0)
 		return shale_err_set(err, ENAMETOOLONG, "a path");
 	int rc = shale_arrival_clean_path((char *)heap->data + at, &n, err);
+	if (rc < 0)
+		return rc;
 	*len = (uint32_t)n;
 	heap->len = at + n + 1;
-	return rc;
+	return 0;
 }
 
 static int put_target(struct shale_buf *heap, struct archive_entry *e,
@@ -314,11 +316,24 @@ static int read_entry(struct shale_archive_reader *r, struct archive *a,
 		       : rc;
 }
 
+/* A zip's end record is in its last 64 KiB and a little. */
+static bool has_zip_end(int fd)
+{
+	enum { LONGEST = 65557 };
+	cleanup_free uint8_t *tail = malloc(LONGEST);
+	off_t size = lseek(fd, 0, SEEK_END);
+	off_t from = size > LONGEST ? size - LONGEST : 0;
+	ssize_t n = tail && size > 0 ? pread(fd, tail, LONGEST, from) : -1;
+	return n > 0 && memmem(tail, (size_t)n, "PK\5\6", 4);
+}
+
 /*
  * A tar ends with blocks of zeros.  One that just stops was cut between two
- * entries: libarchive takes that for the end.
+ * entries: libarchive takes that for the end.  It also reads a zip from its
+ * start when the directory at its end has been cut off.
  */
-static int check_end(struct archive *a, struct shale_err *err)
+static int check_end(const struct shale_archive_reader *r, struct archive *a,
+		     struct shale_err *err)
 {
 	int format = archive_format(a) & ARCHIVE_FORMAT_BASE_MASK;
 	if (archive_format(a) == ARCHIVE_FORMAT_EMPTY)
@@ -327,6 +342,10 @@ static int check_end(struct archive *a, struct shale_err *err)
 	    archive_filter_bytes(a, 0) <= archive_read_header_position(a))
 		return shale_err_say(err, EBADMSG,
 				     "it is cut short: the end mark is "
+				     "missing");
+	if (format == ARCHIVE_FORMAT_ZIP && !r->sha && !has_zip_end(r->fd))
+		return shale_err_say(err, EBADMSG,
+				     "it is cut short: its directory is "
 				     "missing");
 	return 0;
 }
@@ -342,7 +361,7 @@ static int read_all(struct shale_archive_reader *r, struct archive *a,
 		if (s < 0)
 			return s;
 	}
-	return rc == ARCHIVE_EOF ? check_end(a, err) : broken(a, err);
+	return rc == ARCHIVE_EOF ? check_end(r, a, err) : broken(a, err);
 }
 
 static la_ssize_t read_pipe(struct archive *a, void *arg, const void **data)

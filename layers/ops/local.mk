@@ -40,3 +40,13 @@ LIBS_ARCHIVES = layers/ops/libarchives.a $(LIBS_OPS) $(ARCHIVE_LIBS)
 # import, export and mounts.
 check_PROGRAMS += tests/lib/treecmp
 tests_lib_treecmp_SOURCES = tests/lib/treecmp.c
+
+check_PROGRAMS += tests/unit/import-test
+TESTS += tests/unit/import-test
+tests_unit_import_test_SOURCES = tests/unit/import-test.c
+tests_unit_import_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
+
+TESTS += tests/ops/roundtrip.test tests/ops/archives.test tests/ops/onto.test
+dist_check_SCRIPTS += tests/ops/roundtrip.test tests/ops/archives.test \
+	tests/ops/onto.test
+EXTRA_DIST += tests/lib/everything.py

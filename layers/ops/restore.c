@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 enum { PIECE = 1 << 20, TMP_NAME = 40 };
 
@@ -41,14 +42,31 @@ static uint32_t mode_to_set(const struct shale_attr *attr,
 	return mode;
 }
 
-static int set_xattrs(const struct shale_restore *rs, int fd, uint64_t ino,
-		      struct shale_err *err)
+/* What the directory around it handed down, and the image has not. */
+static void drop_inherited(int fd, const void *list, uint32_t len, bool dir)
 {
-	const void *list;
-	uint32_t len;
-	if (rs->no_xattrs)
-		return 0;
-	int r = shale_index_xattrs(rs->image->index, ino, &list, &len, err);
+	static const char *const names[] = {"system.posix_acl_access",
+					    "system.posix_acl_default"};
+	char path[SHALE_BENEATH_PROC];
+	struct shale_xattr x;
+	shale_beneath_proc(fd, NULL, path);
+	for (int i = 0; i < (dir ? 2 : 1); i++) {
+		if (shale_xattr_find(list, len, names[i], &x, NULL) < 0)
+			removexattr(path, names[i]);
+	}
+}
+
+static int set_xattrs(const struct shale_restore *rs, int fd,
+		      const struct shale_attr *attr, struct shale_err *err)
+{
+	const void *list = NULL;
+	uint32_t len = 0;
+	int r = 0;
+	if (!rs->no_xattrs)
+		r = shale_index_xattrs(rs->image->index, attr->ino, &list, &len,
+				       err);
+	if (r == 0 && !S_ISLNK(attr->mode))
+		drop_inherited(fd, list, len, S_ISDIR(attr->mode));
 	if (r < 0 || !len)
 		return r;
 	r = shale_xattrs_write(fd, list, len, rs->privileged && rs->same_owner,
@@ -79,7 +97,7 @@ int shale_restore_attributes(const struct shale_restore *rs, int fd,
 	if (rs->same_owner && rs->privileged &&
 	    fchownat(fd, "", attr->uid, attr->gid, AT_EMPTY_PATH) < 0)
 		return shale_err_set(err, errno, "set the owner");
-	int xattrs = set_xattrs(rs, fd, attr->ino, err);
+	int xattrs = set_xattrs(rs, fd, attr, err);
 	if (xattrs < 0)
 		return xattrs;
 	if (!S_ISLNK(attr->mode) &&

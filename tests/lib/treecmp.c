@@ -174,6 +174,20 @@ static void compare_holes(const char *path, const int fd[2], off_t size)
 	}
 }
 
+/* Where at least one of the two has data, or the last bytes of both. */
+static off_t skip_holes(const int fd[2], off_t off, off_t size)
+{
+	off_t next = size > 0 ? size - 1 : 0;
+	for (int i = 0; i < 2; i++) {
+		off_t data = lseek(fd[i], off, SEEK_DATA);
+		if (data < 0 && errno != ENXIO)
+			return off;
+		if (data >= 0 && data < next)
+			next = data;
+	}
+	return next > off ? next : off;
+}
+
 static void compare_content(const char *path, const int dir[2],
 			    const char *name, off_t size)
 {
@@ -186,6 +200,7 @@ static void compare_content(const char *path, const int dir[2],
 	}
 	for (off_t off = 0;;) {
 		ssize_t n[2];
+		off = skip_holes(fd, off, size);
 		for (int i = 0; i < 2; i++) {
 			n[i] = pread(fd[i], data[i], sizeof(data[i]), off);
 			if (n[i] < 0)
