@@ -190,6 +190,19 @@ void shale_change_free(struct shale_change *ch, struct shale_live_node *node)
 	shale_change_touch(ch, node);
 }
 
+/*
+ * May somebody still use an inode that has lost its last name?  Of a regular
+ * file the handles tell; the kernel opens all else but symlinks without asking,
+ * and says when it is done by FORGET.
+ */
+static bool may_be_used(const struct shale_change *ch,
+			const struct shale_live_node *node)
+{
+	if (S_ISREG(node->attr.mode))
+		return shale_handles_held(ch->live->handles, node->ino);
+	return !S_ISLNK(node->attr.mode);
+}
+
 void shale_change_unlink(struct shale_change *ch, struct shale_live_node *node)
 {
 	struct shale_key orphan = shale_key_orphan(node->ino);
@@ -201,7 +214,7 @@ void shale_change_unlink(struct shale_change *ch, struct shale_live_node *node)
 		return;
 	}
 	node->attr.nlink = 0;
-	if (!shale_handles_held(ch->live->handles, node->ino)) {
+	if (!may_be_used(ch, node)) {
 		shale_change_free(ch, node);
 		return;
 	}

@@ -172,6 +172,8 @@ int shale_live_removexattr(struct shale_live *live,
 int shale_live_opened(struct shale_live *live, const struct shale_caller *who,
 		      uint64_t ino, uint64_t *handle);
 void shale_live_released(struct shale_live *live, uint64_t handle);
+/* The kernel has dropped an inode: if it has no name, nobody can have it. */
+void shale_live_forgotten(struct shale_live *live, uint64_t ino);
 
 int shale_live_read(struct shale_live *live, uint64_t ino, uint64_t off,
 		    void *data, size_t len, size_t *got);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /*
  * Inodes without a name.  One that is open when its last name goes has an O
@@ -87,10 +88,18 @@ int shale_live_opened(struct shale_live *live, const struct shale_caller *who,
 void shale_live_released(struct shale_live *live, uint64_t handle)
 {
 	uint64_t ino = shale_handles_ino(live->handles, handle);
+	struct shale_live_node node;
 
 	shale_handles_clear(live->handles, handle);
-	/* What cannot be freed now is freed by the next open. */
+	/* All but regular files wait to be forgotten. */
 	if (ino && atomic_load(&live->orphans) > 0 &&
-	    !shale_handles_held(live->handles, ino))
+	    shale_node_load(live, ino, &node) == 0 && S_ISREG(node.attr.mode))
+		(void)free_one(live, ino, false);
+}
+
+void shale_live_forgotten(struct shale_live *live, uint64_t ino)
+{
+	/* What cannot be freed now is freed by the next open. */
+	if (atomic_load(&live->orphans) > 0)
 		(void)free_one(live, ino, false);
 }

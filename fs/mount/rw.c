@@ -455,6 +455,21 @@ static void rw_release(fuse_req_t req, fuse_ino_t ino,
 	fuse_reply_err(req, 0);
 }
 
+static void rw_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	(void)nlookup;
+	shale_live_forgotten(live_of(req), ino);
+	fuse_reply_none(req);
+}
+
+static void rw_forget_multi(fuse_req_t req, size_t count,
+			    struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		shale_live_forgotten(live_of(req), forgets[i].ino);
+	fuse_reply_none(req);
+}
+
 static void rw_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
@@ -570,6 +585,8 @@ static void rw_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 const struct fuse_lowlevel_ops shale_rw_ops = {
 	.init = shale_op_init,
 	.lookup = rw_lookup,
+	.forget = rw_forget,
+	.forget_multi = rw_forget_multi,
 	.getattr = rw_getattr,
 	.setattr = rw_setattr,
 	.readlink = rw_readlink,

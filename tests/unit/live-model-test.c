@@ -98,8 +98,11 @@ static void drop(struct node *n)
 }
 
 /* A name of the node went. */
-static void unlinked(struct node *n)
+static void unlinked(struct model *m, struct node *n)
 {
+	/* As the kernel does, with whatever it cannot have open. */
+	if (!S_ISREG(n->mode))
+		shale_live_forgotten(m->rig->live, n->ino);
 	n->nlink = S_ISDIR(n->mode) ? 0 : n->nlink - 1;
 	if (!n->nlink && !n->handle)
 		drop(n);
@@ -160,7 +163,7 @@ static void do_remove(struct model *m)
 		return;
 	d->child[at] = 0;
 	d->nlink -= as_dir;
-	unlinked(n);
+	unlinked(m, n);
 }
 
 static void do_link(struct model *m)
@@ -247,7 +250,7 @@ static void do_rename(struct model *m)
 	} else if (dst) {
 		if (S_ISDIR(m->node[dst].mode))
 			m->node[to].nlink--;
-		unlinked(&m->node[dst]);
+		unlinked(m, &m->node[dst]);
 	}
 }
 

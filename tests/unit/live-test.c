@@ -258,7 +258,29 @@ TEST(a_removed_directory_that_is_open_is_empty_and_takes_no_names)
 	CHECK_INT(shale_live_make(rig->live, &who, ino, "x", 1, &what, &node),
 		  -ENOENT);
 	shale_live_released(rig->live, handle);
+	CHECK_INT(shale_live_getattr(rig->live, ino, &node), 0);
+	shale_live_forgotten(rig->live, ino);
 	CHECK_INT(shale_live_getattr(rig->live, ino, &node), -ESTALE);
+	rig_free(rig);
+}
+
+TEST(a_nameless_fifo_is_there_until_the_kernel_forgets_it)
+{
+	struct rig *rig = base();
+	struct shale_make what = {.mode = S_IFIFO | 0600};
+	struct shale_set set = {.what = SHALE_SET_MODE, .mode = 0640};
+	struct shale_node node;
+
+	CHECK_INT(shale_live_make(rig->live, &rig_caller, SHALE_ROOT_INO,
+				  "fifo", 4, &what, &node),
+		  0);
+	CHECK_INT(rig_unlink(rig, "fifo"), 0);
+	CHECK_INT(shale_live_setattr(rig->live, &rig_caller, node.ino, &set,
+				     &node),
+		  0);
+	CHECK_INT(node.mode, S_IFIFO | 0640);
+	shale_live_forgotten(rig->live, node.ino);
+	CHECK_INT(shale_live_getattr(rig->live, node.ino, &node), -ESTALE);
 	rig_free(rig);
 }
 
