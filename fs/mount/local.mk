@@ -13,3 +13,17 @@ fs_mount_libmount_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 
 # What a program links for this room and those below it.
 LIBS_MOUNT = fs/mount/libmount.a $(LIBS_LIVE) $(FUSE_LIBS)
+
+check_PROGRAMS += tests/unit/synth-test
+TESTS += tests/unit/synth-test
+tests_unit_synth_test_SOURCES = tests/unit/synth-test.c
+tests_unit_synth_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
+	$(LIBS_BASE)
+
+MOUNT_TESTS = \
+	tests/mount/browse.test \
+	tests/mount/mountpoints.test \
+	tests/mount/readonly.test \
+	tests/mount/writable.test
+TESTS += $(MOUNT_TESTS)
+dist_check_SCRIPTS += $(MOUNT_TESTS)

@@ -6,6 +6,7 @@
 #include "layers/base/hash.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
 struct shale_synth {
@@ -98,10 +99,19 @@ static int grow(struct shale_synth *s)
 	return 0;
 }
 
+/* The kernel keeps a link's target, so another target is another link. */
+static bool is_same(const struct shale_synth_node *was,
+		    enum shale_synth_kind kind, const char *target)
+{
+	return was && was->kind == kind &&
+	       (!target || (was->target && !strcmp(was->target, target)));
+}
+
 /* Add a node below `parent`; its number is the one it had before, if any. */
 static struct shale_synth_node *add(struct shale_synth *s, uint64_t parent,
 				    const char *name, size_t len,
-				    enum shale_synth_kind kind)
+				    enum shale_synth_kind kind,
+				    const char *target)
 {
 	if (grow(s) < 0)
 		return NULL;
@@ -118,7 +128,7 @@ static struct shale_synth_node *add(struct shale_synth *s, uint64_t parent,
 	node->parent = parent;
 	node->kind = kind;
 	node->mtime = s->mtime;
-	node->ino = was && was->kind == kind ? was->ino : s->next_ino++;
+	node->ino = is_same(was, kind, target) ? was->ino : s->next_ino++;
 	s->nodes[s->n++] = node;
 	hash_node(s, node);
 	return node;
@@ -137,7 +147,7 @@ int shale_synth_new(struct shale_synth **out, const struct shale_synth *old,
 
 	/* The root's own entry: nobody looks up an empty name. */
 	struct shale_synth_node *root =
-		add(s, SHALE_SYNTH_ROOT, "", 0, SHALE_SYNTH_DIR);
+		add(s, SHALE_SYNTH_ROOT, "", 0, SHALE_SYNTH_DIR, NULL);
 	if (!root) {
 		shale_synth_unref(s);
 		return -ENOMEM;
@@ -154,7 +164,7 @@ static struct shale_synth_node *step(struct shale_synth *s, uint64_t dir,
 	struct shale_synth_node *node =
 		(struct shale_synth_node *)shale_synth_lookup(s, dir, name,
 							      len);
-	return node ? node : add(s, dir, name, len, SHALE_SYNTH_DIR);
+	return node ? node : add(s, dir, name, len, SHALE_SYNTH_DIR, NULL);
 }
 
 int shale_synth_add(struct shale_synth *s, const char *path,
@@ -176,7 +186,8 @@ int shale_synth_add(struct shale_synth *s, const char *path,
 	if (shale_synth_lookup(s, dir, path, strlen(path)))
 		return 0;
 
-	struct shale_synth_node *node = add(s, dir, path, strlen(path), kind);
+	struct shale_synth_node *node =
+		add(s, dir, path, strlen(path), kind, target);
 	if (!node)
 		return -ENOMEM;
 	node->tree = tree;

@@ -6,8 +6,9 @@
  * A made-up tree of directories, symlinks and places where images hang: the
  * upper part of a history mount.  Built by one thread, then sealed; from then
  * on it never changes and any number of threads read it.  A table that replaces
- * an earlier one keeps the inode number of every path that both have, and never
- * gives a number of a path that is gone to another.
+ * an earlier one keeps the inode number of every path that both have (of a
+ * link: with the same target), and never gives the number of a path that is
+ * gone to another.
  */
 
 #include "layers/base/err.h"
