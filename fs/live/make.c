@@ -71,7 +71,7 @@ static int new_node(struct shale_change *ch, const struct shale_live_node *dir,
 		    const struct shale_caller *who,
 		    const struct shale_make *what, struct shale_live_node **out)
 {
-	uint64_t ino;
+	uint64_t ino = 0;
 
 	int r = check_quota(ch->live);
 	if (r == 0)

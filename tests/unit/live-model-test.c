@@ -622,6 +622,6 @@ TEST(random_operations_do_what_the_simplest_file_system_does)
 
 TEST(long_random_histories_agree_too)
 {
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		run_many(2500, 50);
 }
