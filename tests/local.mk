@@ -2,8 +2,22 @@
 check_LIBRARIES += tests/lib/libcheck.a
 tests_lib_libcheck_a_SOURCES = tests/lib/check.c tests/lib/check.h
 
-TESTS += tests/layering.test
-dist_check_SCRIPTS += tests/layering.test
+# What is true of the source as a whole.
+SOURCE_TESTS = tests/layering.test
+# Real mounts, of the programs as they were built.
+MOUNT_TESTS = \
+	tests/readme.test \
+	tests/mount/commit.test \
+	tests/mount/containers.test \
+	tests/mount/cow.test \
+	tests/mount/damage.test \
+	tests/mount/layers.test \
+	tests/mount/sharing.test \
+	tests/mount/symlinks.test \
+	tests/mount/truth.test \
+	tests/mount/unprivileged.test
+TESTS += $(SOURCE_TESTS) $(MOUNT_TESTS)
+dist_check_SCRIPTS += $(SOURCE_TESTS) $(MOUNT_TESTS)
 
 check_PROGRAMS += tests/lib/gendata tests/mount/truth
 tests_lib_gendata_SOURCES = tests/lib/gendata.c
@@ -11,12 +25,14 @@ tests_mount_truth_SOURCES = tests/mount/truth.c tests/mount/truth.h \
 	tests/mount/truth_compare.c tests/mount/truth_op.c
 tests_mount_truth_LDADD = $(LIBS_BASE)
 
-# Shell that tests source.
-EXTRA_DIST += tests/lib/mount.sh tests/long.sh
+# What tests source, and what tests/run calls.
+EXTRA_DIST += tests/lib/mount.sh tests/long.sh tests/on-mount
 
-# The tests that need no mount: what runs under sanitizers.
-print-unit-tests:
-	@echo $(filter tests/unit/% tests/fuzz/%,$(TESTS))
-.PHONY: print-unit-tests
+# What also runs under sanitizers: all that needs no mount, and the two mount
+# tests that go through most of the daemon.
+print-sanitized-tests:
+	@echo $(filter tests/unit/% tests/fuzz/%,$(TESTS)) \
+		tests/mount/commit.test tests/mount/truth.test
+.PHONY: print-sanitized-tests
 
 include tests/fuzz/local.mk
