@@ -76,6 +76,8 @@ void shale_reply_xattr(fuse_req_t req, const struct shale_buf *value,
 
 /* Common to both kinds of mounts. */
 void shale_op_init(void *userdata, struct fuse_conn_info *conn);
+void shale_op_opendir(fuse_req_t req, fuse_ino_t ino,
+		      struct fuse_file_info *fi);
 void shale_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void shale_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 		    struct fuse_file_info *fi, unsigned flags, const void *in,

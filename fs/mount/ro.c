@@ -131,7 +131,7 @@ static void ro_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;
-	fuse_reply_err(req, ENOSYS); /* no more of them; what was read stays */
+	fuse_reply_err(req, ENOSYS); /* no more of them; pages are kept */
 }
 
 /* A listing under construction in the receiver's reply buffer. */
@@ -279,7 +279,7 @@ const struct fuse_lowlevel_ops shale_ro_ops = {
 	.open = ro_open,
 	.read = ro_read,
 	.flush = shale_op_flush,
-	.opendir = ro_open,
+	.opendir = shale_op_opendir,
 	.readdir = ro_readdir,
 	.readdirplus = ro_readdirplus,
 	.lseek = ro_lseek,

@@ -447,24 +447,6 @@ static void rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		shale_live_released(live, handle);
 }
 
-/* Taken like a file's, so that fstat works after a rmdir. */
-static void rw_opendir(fuse_req_t req, fuse_ino_t ino,
-		       struct fuse_file_info *fi)
-{
-	struct shale_live *live = live_of(req);
-	struct shale_caller who = caller(req);
-	uint64_t handle;
-
-	int r = shale_live_opened(live, &who, ino, &handle);
-	if (r < 0)
-		return reply_done(req, r, ino);
-	fi->fh = handle;
-	fi->keep_cache = 1;
-	fi->cache_readdir = 1;
-	if (fuse_reply_open(req, fi) < 0)
-		shale_live_released(live, handle);
-}
-
 static void rw_release(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
@@ -623,8 +605,7 @@ const struct fuse_lowlevel_ops shale_rw_ops = {
 	.release = rw_release,
 	.fsync = rw_fsync,
 	.fsyncdir = rw_fsync,
-	.opendir = rw_opendir,
-	.releasedir = rw_release,
+	.opendir = shale_op_opendir,
 	.readdir = rw_readdir,
 	.readdirplus = rw_readdirplus,
 	.getxattr = rw_getxattr,

@@ -60,6 +60,15 @@ void shale_reply_xattr(fuse_req_t req, const struct shale_buf *value,
 		fuse_reply_buf(req, (const char *)value->data, value->len);
 }
 
+void shale_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	/* No more of them: listings are cached, and a directory that was
+	 * removed while it is open lives until the kernel forgets it. */
+	fuse_reply_err(req, ENOSYS);
+}
+
 void shale_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
@@ -87,8 +96,8 @@ void shale_op_init(void *userdata, struct fuse_conn_info *conn)
 	const struct shale_session *s = userdata;
 	unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_EXPORT_SUPPORT |
 			FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_DIO |
-			FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_POSIX_ACL |
-			FUSE_CAP_CACHE_SYMLINKS;
+			FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
+			FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS;
 
 	/* A made-up directory that is listed again is asked for its time. */
 	want |= s->opts.slow_lookups ? FUSE_CAP_AUTO_INVAL_DATA
@@ -98,7 +107,7 @@ void shale_op_init(void *userdata, struct fuse_conn_info *conn)
 		want |= FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK |
 			FUSE_CAP_HANDLE_KILLPRIV;
 	else
-		want |= FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT;
+		want |= FUSE_CAP_NO_OPEN_SUPPORT;
 	conn->want = conn->capable & want;
 	conn->max_write = SHALE_FUSE_MAX_IO;
 	conn->max_background = 64;
