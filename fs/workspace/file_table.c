@@ -17,12 +17,14 @@ void shale_file_table_init(struct shale_file_table *table, int dirfd)
 
 void shale_file_table_release(struct shale_file_table *table)
 {
-	while (table->oldest) {
-		struct shale_file *file = table->oldest;
-		table->oldest = file->newer;
-		if (file->fd >= 0)
-			close(file->fd);
-		free(file);
+	for (size_t i = 0; i < SHALE_FILE_BUCKETS; i++) {
+		struct shale_file *file;
+		while ((file = table->bucket[i])) {
+			table->bucket[i] = file->next;
+			if (file->fd >= 0)
+				close(file->fd);
+			free(file);
+		}
 	}
 	pthread_mutex_destroy(&table->lock);
 }
@@ -71,8 +73,10 @@ static struct shale_file *find_or_add(struct shale_file_table *table,
 {
 	struct shale_file *file = find(table, ino, epoch);
 	if (file) {
-		list_remove(table, file);
-		list_append(table, file);
+		if (file->fd >= 0) {
+			list_remove(table, file);
+			list_append(table, file);
+		}
 		return file;
 	}
 	file = calloc(1, sizeof(*file));
@@ -84,7 +88,6 @@ static struct shale_file *find_or_add(struct shale_file_table *table,
 	struct shale_file **bucket = bucket_of(table, ino, epoch);
 	file->next = *bucket;
 	*bucket = file;
-	list_append(table, file);
 	return file;
 }
 
@@ -98,8 +101,17 @@ static void free_if_idle(struct shale_file_table *table,
 	while (*link != file)
 		link = &(*link)->next;
 	*link = file->next;
-	list_remove(table, file);
 	free(file);
+}
+
+void shale_file_shut(struct shale_file_table *table, struct shale_file *file)
+{
+	if (file->fd < 0)
+		return;
+	close(file->fd);
+	file->fd = -1;
+	list_remove(table, file);
+	table->n_open--;
 }
 
 /* Close what was not used for longest, down to the bound. */
@@ -108,10 +120,8 @@ static void close_some(struct shale_file_table *table)
 	struct shale_file *file = table->oldest;
 	while (file && table->n_open > SHALE_FILE_OPEN_MAX) {
 		struct shale_file *newer = file->newer;
-		if (file->fd >= 0 && !file->users) {
-			close(file->fd);
-			file->fd = -1;
-			table->n_open--;
+		if (!file->users) {
+			shale_file_shut(table, file);
 			free_if_idle(table, file);
 		}
 		file = newer;
@@ -167,6 +177,7 @@ int shale_file_acquire(struct shale_file_table *table, uint64_t ino,
 	file->made |= made;
 	if (file->fd < 0) {
 		file->fd = fd;
+		list_append(table, file);
 		table->n_open++;
 		fd = -1;
 	}
@@ -220,19 +231,20 @@ int shale_file_collect(struct shale_file_table *table,
 	*list = NULL;
 	*n = 0;
 	pthread_mutex_lock(&table->lock);
-	for (struct shale_file *file = table->oldest; file; file = file->newer)
-		count += want(file, arg);
+	for (size_t i = 0; i < SHALE_FILE_BUCKETS; i++)
+		for (struct shale_file *f = table->bucket[i]; f; f = f->next)
+			count += want(f, arg);
 	if (count) {
 		*list = malloc(count * sizeof(**list));
 		r = *list ? 0 : -ENOMEM;
 	}
-	for (struct shale_file *file = table->oldest; file && r == 0;
-	     file = file->newer) {
-		if (!want(file, arg))
-			continue;
-		file->users++;
-		(*list)[(*n)++] = file;
-	}
+	for (size_t i = 0; i < SHALE_FILE_BUCKETS && r == 0; i++)
+		for (struct shale_file *f = table->bucket[i]; f; f = f->next) {
+			if (!want(f, arg))
+				continue;
+			f->users++;
+			(*list)[(*n)++] = f;
+		}
 	pthread_mutex_unlock(&table->lock);
 	return r;
 }

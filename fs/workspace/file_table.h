@@ -27,7 +27,7 @@ struct shale_file {
 	bool remove;      /* when batches up to `remove_at` are applied */
 	uint64_t remove_at;
 	struct shale_file *next;          /* in its bucket */
-	struct shale_file *older, *newer; /* by last use */
+	struct shale_file *older, *newer; /* of the open ones, by last use */
 };
 
 enum { SHALE_FILE_BUCKETS = 4096, SHALE_FILE_OPEN_MAX = 512 };
@@ -62,6 +62,9 @@ struct shale_file *shale_file_enter(struct shale_file_table *table,
 				    uint64_t ino, uint32_t epoch);
 void shale_file_release(struct shale_file_table *table,
 			struct shale_file *file);
+
+/* Close its descriptor, if it is open; the table's lock is held. */
+void shale_file_shut(struct shale_file_table *table, struct shale_file *file);
 
 /*
  * Use all entries for which `want` says yes (called under the lock); `*list` is

@@ -283,11 +283,7 @@ static void remove_file(struct shale_files *files, struct shale_file *file)
 	pthread_mutex_lock(&files->table.lock);
 	if (file->remove && file->users == 1) {
 		unlinkat(files->dirfd, name, 0);
-		if (file->fd >= 0) {
-			close(file->fd);
-			file->fd = -1;
-			files->table.n_open--;
-		}
+		shale_file_shut(&files->table, file);
 		file->remove = file->made = false;
 		file->remove_at = 0;
 		file->failed = 0;
