@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# The long modes, sourced by tests/run --long.
+# The long modes, sourced by tests/run --long, whose functions it uses: fuzzing,
+# and the suites in $SHALE_SUITES.  (The tests themselves took their full size
+# from SHALE_LONG before.)
 
 fuzz_seconds=${SHALE_FUZZ_SECONDS:-300}
 say "configure for fuzzing" fresh fuzzing --enable-fuzzing --enable-sanitizers \
@@ -8,13 +10,13 @@ say "build the fuzzers" make -C build/fuzzing -j"$jobs" fuzzers
 for harness in build/fuzzing/tests/fuzz/*_fuzz; do
 	name=$(basename "$harness")
 	mkdir -p "build/fuzzing/corpus/$name"
-	echo "== $name for $fuzz_seconds s"
+	echo "== fuzz: $name, $fuzz_seconds s"
 	if "$harness" -max_total_time="$fuzz_seconds" -rss_limit_mb=4096 \
 		-timeout=20 -artifact_prefix="build/fuzzing/$name-" \
 		"build/fuzzing/corpus/$name" "tests/fuzz/corpus/${name%_fuzz}" \
 		>"build/fuzzing/$name.log" 2>&1; then
 		passed=$((passed + 1))
-		grep -E 'DONE|stat::number' "build/fuzzing/$name.log" | tail -n 1
+		sed -n 's/^Done/   done/p' "build/fuzzing/$name.log"
 	else
 		failed=$((failed + 1))
 		tail -n 30 "build/fuzzing/$name.log"
@@ -27,10 +29,11 @@ if [ -n "${SHALE_SUITES:-}" ]; then
 	for suite in "$SHALE_SUITES"/*/run; do
 		[ -x "$suite" ] || continue
 		echo "== $suite"
-		if build/plain/tests/on-mount "$suite" >>"$log" 2>&1; then
+		if tests/on-mount "$suite" >>"$log" 2>&1; then
 			passed=$((passed + 1))
 		else
 			failed=$((failed + 1))
+			tail -n 40 "$log"
 		fi
 	done
 fi
