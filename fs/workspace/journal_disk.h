@@ -47,7 +47,7 @@ struct shale_disk_record {
 	struct le64 connection; /* +0x28  request answered: FUSE connection */
 	struct le64 unique;     /* +0x30  and its `unique`; 0, 0: none */
 };                              /* +0x38 */
-static_assert(sizeof(struct shale_disk_record) == 0x38, "docs/format.md");
+static_assert(sizeof(struct shale_disk_record) == 0x38, "docs/format.md 11.1");
 
 enum { SHALE_OP_PUT = 1, SHALE_OP_DEL = 2 };
 
@@ -57,7 +57,7 @@ struct shale_disk_op {
 	struct le16 key_len;   /* +0x02  1 to 400 */
 	struct le32 value_len; /* +0x04  0 in a DEL */
 };                             /* +0x08  the key, then the value */
-static_assert(sizeof(struct shale_disk_op) == 0x08, "docs/format.md");
+static_assert(sizeof(struct shale_disk_op) == 0x08, "docs/format.md 11.1");
 
 /*
  * The LMDB side, `db/`: the unnamed database.  A value is followed by the
@@ -73,7 +73,7 @@ struct shale_disk_applied {
 	struct le32 reserved; /* +0x04  0 */
 	struct le64 applied;  /* +0x08  position up to which batches are here */
 };                            /* +0x10 */
-static_assert(sizeof(struct shale_disk_applied) == 0x10, "docs/format.md");
+static_assert(sizeof(struct shale_disk_applied) == 0x10, "docs/format.md 11.2");
 
 /* The last request that a thread journalled, at or before `applied`. */
 struct shale_disk_result {
@@ -83,6 +83,6 @@ struct shale_disk_result {
 	struct le64 connection; /* +0x10 */
 	struct le64 unique;     /* +0x18 */
 };                              /* +0x20 */
-static_assert(sizeof(struct shale_disk_result) == 0x20, "docs/format.md");
+static_assert(sizeof(struct shale_disk_result) == 0x20, "docs/format.md 11.2");
 
 #endif

@@ -3,7 +3,7 @@
 #define SHALE_BLOB_DATA_DISK_H
 
 /*
- * A data blob, transcribed from docs/format.md 4: this header, then the stored
+ * A data blob, transcribed from docs/format.md 5: this header, then the stored
  * bytes of chunks one after another, with nothing between and nothing behind.
  * Where a chunk lies, and how to check it, only tree blobs say.
  */
@@ -18,6 +18,6 @@ struct shale_disk_data {
 	struct le16 version; /* +0x08  SHALE_DATA_VERSION */
 	uint8_t reserved[6]; /* +0x0a  0 */
 };                           /* +0x10 */
-static_assert(sizeof(struct shale_disk_data) == 0x10, "docs/format.md 4");
+static_assert(sizeof(struct shale_disk_data) == 0x10, "docs/format.md 5");
 
 #endif

@@ -31,7 +31,7 @@ struct shale_disk_section {
 	struct le32 record_size; /* +0x10  bytes; 1: plain bytes */
 	struct le32 reserved;    /* +0x14  0 */
 };                               /* +0x18 */
-static_assert(sizeof(struct shale_disk_section) == 0x18, "docs/format.md 2.2");
+static_assert(sizeof(struct shale_disk_section) == 0x18, "docs/format.md 2");
 
 struct shale_disk_table {
 	uint8_t magic[8];        /* +0x000  of the kind */
@@ -49,10 +49,10 @@ struct shale_disk_table {
 	struct le64 hash; /* +0x3f8  XXH3-64 of the 1016 bytes before */
 };                        /* +0x400 */
 static_assert(sizeof(struct shale_disk_table) == SHALE_TABLE_HEADER,
-	      "docs/format.md 2.1");
+	      "docs/format.md 2");
 static_assert(offsetof(struct shale_disk_table, section) == 0x78,
-	      "docs/format.md 2.1");
+	      "docs/format.md 2");
 static_assert(offsetof(struct shale_disk_table, hash) == 0x3f8,
-	      "docs/format.md 2.1");
+	      "docs/format.md 2");
 
 #endif

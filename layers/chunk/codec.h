@@ -4,7 +4,7 @@
 
 /*
  * How a chunk is stored.  The codec is a field of the chunk record; its values
- * are part of the format (docs/format.md 4).  LZ4-HC writes what LZ4 reads, so
+ * are part of the format (docs/format.md 5).  LZ4-HC writes what LZ4 reads, so
  * both are SHALE_CODEC_LZ4 on disk.
  */
 

@@ -4,9 +4,9 @@
 
 /*
  * The merged tree of one image or stack, ready to be mapped: a cache, written
- * once, deletable at any time (docs/format.md 5).  Opening costs the same for
- * any number of files and layers.  Any number of threads may read one index.
- * Damage is -EUCLEAN: whoever owns the cache then rebuilds it.
+ * once, deletable at any time (docs/format.md 10.1).  Opening costs the same
+ * for any number of files and layers.  Any number of threads may read one
+ * index. Damage is -EUCLEAN: whoever owns the cache then rebuilds it.
  */
 
 #include "layers/blob/tree.h"

@@ -3,9 +3,9 @@
 #define SHALE_INDEX_INDEX_DISK_H
 
 /*
- * Records of an index, transcribed from docs/format.md 5.  An index is a table
- * file of kind "SHALEIDX", version 1.  It is a cache that may be damaged: all
- * numbers in it are hostile until layers/index/index.c has decoded them.
+ * Records of an index, transcribed from docs/format.md 10.1.  An index is a
+ * table file of kind "SHALEIDX", version 1.  It is a cache that may be damaged:
+ * all numbers in it are hostile until layers/index/index.c has decoded them.
  */
 
 #include "layers/base/bytes.h"
@@ -59,7 +59,7 @@ struct shale_disk_index_inode {
 	struct le32 levels;     /* +0x64  regular: trees that do */
 };                              /* +0x68 */
 static_assert(sizeof(struct shale_disk_index_inode) == 0x68,
-	      "docs/format.md 5.1");
+	      "docs/format.md 10.1");
 
 struct shale_disk_index_entry {
 	struct le64 ino;      /* +0x00 */
@@ -69,7 +69,7 @@ struct shale_disk_index_entry {
 	uint8_t reserved[5];  /* +0x13  0 */
 };                            /* +0x18 */
 static_assert(sizeof(struct shale_disk_index_entry) == 0x18,
-	      "docs/format.md 5.2");
+	      "docs/format.md 10.1");
 
 struct shale_disk_index_tree {
 	uint8_t digest[32]; /* +0x00  SHA-256 of the tree blob */
@@ -77,7 +77,7 @@ struct shale_disk_index_tree {
 	struct le32 bottom; /* +0x24  number of that image's first tree */
 };                          /* +0x28 */
 static_assert(sizeof(struct shale_disk_index_tree) == 0x28,
-	      "docs/format.md 5.5");
+	      "docs/format.md 10.1");
 
 /* A further name of an inode that has several and is no directory. */
 struct shale_disk_index_link {
@@ -86,6 +86,6 @@ struct shale_disk_index_link {
 	struct le64 entry; /* +0x10 */
 };                         /* +0x18 */
 static_assert(sizeof(struct shale_disk_index_link) == 0x18,
-	      "docs/format.md 5.6");
+	      "docs/format.md 10.1");
 
 #endif

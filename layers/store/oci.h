@@ -5,7 +5,7 @@
 /*
  * The JSON of a store, to and from native structures: manifest, description
  * (the manifest's config) and index.json (OCI image specification 1.1; what
- * Shale adds is in docs/format.md 6).  Decoders check every field that they
+ * Shale adds is in docs/format.md 9).  Decoders check every field that they
  * use and trust none: -EUCLEAN says what is wrong.  Fields that are not known
  * are left alone; index.json keeps them, and descriptors that are not ours,
  * when it is written again.  Pure: no file is read or written.

@@ -4,7 +4,7 @@
 
 /*
  * A store: a directory that is an OCI image layout plus caches and workspaces
- * (docs/format.md 6).
+ * (docs/format.md 9).
  *
  *     oci-layout  index.json  blobs/sha256/…
  *     indexes/     merged trees (cache)        compact/   prepared merges
