@@ -14,27 +14,6 @@
 /* Decompressed chunks that are kept. */
 enum { CHUNK_CACHE = 16 << 20 };
 
-int shale_daemon_image(struct shale_daemon *d,
-		       const struct shale_digest *manifests, size_t n,
-		       bool index, struct shale_image **out,
-		       struct shale_err *err)
-{
-	struct shale_version **stack = calloc(n + 1, sizeof(*stack));
-	int r = stack ? 0 : shale_err_set(err, ENOMEM, "open an image");
-
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = shale_store_version(d->store, &manifests[i], &stack[i],
-					err);
-	if (r == 0 && n == 1 && !index)
-		r = shale_store_open_trees(d->store, stack[0], out, err);
-	else if (r == 0)
-		r = shale_store_open_image(d->store, stack, n, out, err);
-	for (size_t i = 0; stack && i < n; i++)
-		shale_version_free(stack[i]);
-	free(stack);
-	return r;
-}
-
 /* Link the index that is in use into the state: no cache can take it away. */
 static int keep_index(struct shale_daemon *d, struct shale_err *err)
 {
@@ -82,8 +61,8 @@ static int open_readonly(struct shale_daemon *d, struct shale_err *err)
 	if (r == 0)
 		r = keep_index(d, err);
 	if (r == 0)
-		r = shale_daemon_image(d, d->base.manifest, d->base.n, true,
-				       &d->image, err);
+		r = shale_store_open_manifests(d->store, d->base.manifest,
+					       d->base.n, true, &d->image, err);
 	return r < 0 ? r : shale_forest_single(&d->forest, d->image, err);
 }
 
@@ -97,7 +76,8 @@ static int open_version(void *arg, uint32_t tree, struct shale_image **out,
 	if (r == 0)
 		r = shale_daemon_lease(d, &manifest, 1, err);
 	if (r == 0)
-		r = shale_daemon_image(d, &manifest, 1, true, out, err);
+		r = shale_store_open_manifests(d->store, &manifest, 1, true,
+					       out, err);
 	return r;
 }
 
@@ -118,8 +98,9 @@ static int open_history(struct shale_daemon *d, struct shale_err *err)
 static int open_content(void *arg, const struct shale_rec_image *which,
 			struct shale_image **out, struct shale_err *err)
 {
-	return shale_daemon_image(arg, which->manifest, which->n, false, out,
-				  err);
+	const struct shale_daemon *d = arg;
+	return shale_store_open_manifests(d->store, which->manifest, which->n,
+					  false, out, err);
 }
 
 static bool same_image(const struct shale_rec_image *a,
@@ -218,8 +199,8 @@ static int open_writable(struct shale_daemon *d, struct shale_err *err)
 	if (r == 0)
 		r = keep_index(d, err);
 	if (r == 0)
-		r = shale_daemon_image(d, d->base.manifest, d->base.n, true,
-				       &d->image, err);
+		r = shale_store_open_manifests(d->store, d->base.manifest,
+					       d->base.n, true, &d->image, err);
 	if (r == 0)
 		r = shale_handles_open(&d->handles, d->ws->dirfd, true, err);
 	if (r == 0)

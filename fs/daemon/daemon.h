@@ -61,12 +61,6 @@ int shale_daemon_lease(struct shale_daemon *d,
 		       const struct shale_digest *manifests, size_t n,
 		       struct shale_err *err);
 
-/* Open a stack of manifests; `index`: with its index (built if need be). */
-int shale_daemon_image(struct shale_daemon *d,
-		       const struct shale_digest *manifests, size_t n,
-		       bool index, struct shale_image **out,
-		       struct shale_err *err);
-
 /* What the control socket answers. */
 extern const struct shale_control_ops shale_daemon_requests;
 

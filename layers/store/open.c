@@ -98,6 +98,26 @@ int shale_store_open_image(struct shale_store *store,
 	return 0;
 }
 
+int shale_store_open_manifests(struct shale_store *store,
+			       const struct shale_digest *manifests, size_t n,
+			       bool index, struct shale_image **out,
+			       struct shale_err *err)
+{
+	cleanup_free struct shale_version **stack =
+		calloc(n + 1, sizeof(struct shale_version *));
+	int r = stack ? 0 : shale_err_set(err, ENOMEM, "open an image");
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = shale_store_manifest(store, &manifests[i], &stack[i], err);
+	if (r == 0)
+		r = n == 1 && !index
+			    ? shale_store_open_trees(store, stack[0], out, err)
+			    : shale_store_open_image(store, stack, n, out, err);
+	for (size_t i = 0; stack && i < n; i++)
+		shale_version_free(stack[i]);
+	return r;
+}
+
 int shale_store_need_index(struct shale_store *store,
 			   struct shale_version *const *stack, size_t n,
 			   char *name, struct shale_err *err)

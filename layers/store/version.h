@@ -174,6 +174,16 @@ int shale_store_open_image(struct shale_store *store,
 			   struct shale_image **out, struct shale_err *err);
 
 /*
+ * Open what manifests name, an image or a stack of them (bottom first).
+ * Without `index`, one image is opened for contents by inode number only; a
+ * stack always has its index.  -ENOKEY, -EUCLEAN.
+ */
+int shale_store_open_manifests(struct shale_store *store,
+			       const struct shale_digest *manifests, size_t n,
+			       bool index, struct shale_image **out,
+			       struct shale_err *err);
+
+/*
  * Drop a cached index in which damage was found later than at its opening, so
  * that the next need builds it anew.
  */
