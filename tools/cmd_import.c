@@ -4,8 +4,8 @@
 #include "layers/store/ref.h"
 #include "tools/output.h"
 #include "tools/verbs.h"
+#include "tools/version_opts.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,10 +13,10 @@
 
 /* What the command line says. */
 struct asked {
-	const char *tag, *author, *message, *data_version, *onto, *at, *prefix;
-	const char *codec, *xattrs, *threads;
-	struct shale_strings labels, exclude;
-	bool no_latest, checksum;
+	struct shale_version_opts version;
+	const char *onto, *at, *prefix, *xattrs, *threads;
+	struct shale_strings exclude;
+	bool checksum;
 };
 
 struct importing {
@@ -96,34 +96,28 @@ static int parse_threads(struct importing *x, const char *text)
 /* Where the version goes: -t, or where its parent is. */
 static int parse_target(struct importing *x)
 {
-	const char *text = x->asked->tag ? x->asked->tag : x->asked->onto;
-	struct shale_err *err = &x->ctx->err;
-	int r = shale_ref_parse(text, &x->ref, err);
-	if (r < 0)
-		return r;
-	if (!x->asked->tag)
-		x->ref.tag[0] = '\0';
-	else if (x->ref.digest[0] || x->ref.ancestor)
-		return shale_err_say(err, EINVAL,
-				     "'%s': a new version has no digest yet; "
-				     "-t takes REPOSITORY[:TAG]",
-				     text);
-	if (!x->ref.repo[0])
-		return shale_err_say(err, EINVAL,
-				     "'%s' names no repository; use -t "
-				     "REPOSITORY[:TAG]",
-				     text);
-	return 0;
+	const struct asked *asked = x->asked;
+	const char *tag = asked->version.tag;
+	struct shale_ref onto;
+
+	if (tag)
+		return shale_version_opts_ref(x->ctx, tag, &x->ref);
+	int r = shale_ref_parse(asked->onto, &onto, &x->ctx->err);
+	if (r == 0)
+		r = shale_version_opts_ref(
+			x->ctx, onto.repo[0] ? onto.repo : asked->onto,
+			&x->ref);
+	x->ref.tag[0] = '\0';
+	return r;
 }
 
 static int parse_options(struct importing *x)
 {
 	const struct asked *asked = x->asked;
 	int r = parse_target(x);
-	x->opts.codec = SHALE_CODEC_DEFAULT;
-	if (r == 0 && asked->codec)
-		r = shale_codec_parse(asked->codec, &x->opts.codec,
-				      &x->ctx->err);
+	if (r == 0)
+		r = shale_version_opts_codec(x->ctx, &asked->version,
+					     &x->opts.codec);
 	if (r == 0 && asked->xattrs)
 		r = parse_xattrs(x, asked->xattrs);
 	if (r == 0 && asked->threads)
@@ -140,53 +134,13 @@ static int parse_options(struct importing *x)
 	return r;
 }
 
-static char *copy(const char *text)
-{
-	return text ? strdup(text) : NULL;
-}
-
-static int add_labels(struct importing *x)
-{
-	const struct shale_strings *labels = &x->asked->labels;
-	struct shale_description *d = &x->version->description;
-	if (!labels->n)
-		return 0;
-	d->labels = calloc(labels->n, sizeof(*d->labels));
-	if (!d->labels)
-		return shale_err_set(&x->ctx->err, ENOMEM, "labels");
-	for (size_t i = 0; i < labels->n; i++) {
-		const char *text = labels->v[i];
-		const char *equals = strchr(text, '=');
-		if (!equals || equals == text) {
-			x->ctx->wrong_usage = true;
-			return shale_err_say(&x->ctx->err, EINVAL,
-					     "--label takes KEY=VALUE, not "
-					     "'%s'",
-					     text);
-		}
-		d->labels[i].key = strndup(text, (size_t)(equals - text));
-		d->labels[i].value = strdup(equals + 1);
-		d->n_labels = i + 1;
-		if (!d->labels[i].key || !d->labels[i].value)
-			return shale_err_set(&x->ctx->err, ENOMEM, "labels");
-	}
-	return 0;
-}
-
 static int describe(struct importing *x)
 {
-	const struct passwd *pw = getpwuid(getuid());
-	const char *author = x->asked->author;
 	x->version = calloc(1, sizeof(*x->version));
 	if (!x->version)
 		return shale_err_set(&x->ctx->err, ENOMEM, "import");
-	struct shale_description *d = &x->version->description;
-	if (!author && pw)
-		author = pw->pw_name;
-	d->author = copy(author);
-	d->message = copy(x->asked->message);
-	d->data_version = copy(x->asked->data_version);
-	return add_labels(x);
+	return shale_version_opts_describe(x->ctx, &x->asked->version,
+					   &x->version->description);
 }
 
 /* -------------------------------------------------------------------- result
@@ -224,9 +178,9 @@ static void print_json(struct importing *x, const struct shale_digest *digest)
 		"{s:s, s:s*, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
 		"s:f, s:O}",
 		"repository", x->ref.repo, "tag",
-		x->ref.tag[0]         ? x->ref.tag
-		: x->asked->no_latest ? NULL
-				      : "latest",
+		x->ref.tag[0]                 ? x->ref.tag
+		: x->asked->version.no_latest ? NULL
+					      : "latest",
 		"digest", shale_digest_str(digest, text), "new_version",
 		!sum->nothing_changed, "names", (json_int_t)sum->names, "files",
 		(json_int_t)sum->files, "bytes", (json_int_t)sum->bytes,
@@ -244,7 +198,7 @@ static void print_text(struct importing *x, const struct shale_digest *digest)
 	char id[13], files[32], bytes[32], stored[32], shared[32];
 	const char *tag = x->ref.tag;
 	shale_short_digest(digest, id);
-	if (!tag[0] && !x->asked->no_latest)
+	if (!tag[0] && !x->asked->version.no_latest)
 		tag = "latest";
 	if (sum->nothing_changed) {
 		printf("nothing changed: sha256:%s stays the newest of its "
@@ -311,7 +265,8 @@ static int import_all(struct importing *x, char *const *source, int n)
 	if (r == 0)
 		r = shale_import_finish(import, x->version, x->ref.repo,
 					x->ref.tag[0] ? x->ref.tag : NULL,
-					!x->asked->no_latest, &x->sum, err);
+					!x->asked->version.no_latest, &x->sum,
+					err);
 	shale_progress_free(x->progress);
 	shale_import_free(import);
 	return r;
@@ -343,16 +298,7 @@ static int import_run(struct shale_ctx *ctx, int argc, char **argv)
 {
 	struct asked a = {0};
 	const struct shale_opt table[] = {
-		{"tag", 't', "REF", "REPOSITORY[:TAG] of the new version",
-		 SHALE_OPT_STRING, &a.tag},
-		{"author", 'a', "AUTHOR", "who (default: the login name)",
-		 SHALE_OPT_STRING, &a.author},
-		{"message", 'm', "MESSAGE", "what it is", SHALE_OPT_STRING,
-		 &a.message},
-		{"data-version", 0, "V", "the version of the data",
-		 SHALE_OPT_STRING, &a.data_version},
-		{"label", 0, "K=V", "a label; may be given again",
-		 SHALE_OPT_LIST, &a.labels},
+		SHALE_VERSION_OPTS(&a.version),
 		{"onto", 0, "REF", "as the next version of REF: only changes",
 		 SHALE_OPT_STRING, &a.onto},
 		{"at", 0, "TIME", "of --onto: the newest at or before TIME",
@@ -361,16 +307,12 @@ static int import_run(struct shale_ctx *ctx, int argc, char **argv)
 		 SHALE_OPT_FLAG, &a.checksum},
 		{"prefix", 0, "DIR", "put the sources below DIR",
 		 SHALE_OPT_STRING, &a.prefix},
-		{"codec", 0, "CODEC", "lz4, lz4hc, zstd or none, with :LEVEL",
-		 SHALE_OPT_STRING, &a.codec},
 		{"exclude", 0, "GLOB", "leave out names that match; again",
 		 SHALE_OPT_LIST, &a.exclude},
 		{"xattrs", 0, "WHICH", "none, user or all", SHALE_OPT_STRING,
 		 &a.xattrs},
 		{"threads", 'j', "N", "threads that compress", SHALE_OPT_STRING,
 		 &a.threads},
-		{"no-latest", 0, NULL, "do not move the tag 'latest'",
-		 SHALE_OPT_FLAG, &a.no_latest},
 		{0},
 	};
 	struct importing x = {.ctx = ctx, .asked = &a};
@@ -380,7 +322,7 @@ static int import_run(struct shale_ctx *ctx, int argc, char **argv)
 		return r < 0 ? SHALE_EXIT_USAGE : SHALE_EXIT_OK;
 	if (n == 0)
 		return shale_usage(ctx, "what? SOURCE... is missing");
-	if (!a.tag && !a.onto)
+	if (!a.version.tag && !a.onto)
 		return shale_usage(ctx,
 				   "which repository? -t REPOSITORY[:TAG]");
 	if (a.checksum && !a.onto)

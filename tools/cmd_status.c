@@ -1,113 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/commit/changes.h"
-#include "fs/control/control.h"
-#include "fs/control/mountinfo.h"
-#include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
 #include "tools/output.h"
+#include "tools/target.h"
 #include "tools/verbs.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* What an argument names: a mount, or a workspace. */
-struct subject {
-	struct shale_store *store;
-	struct shale_mount_info info; /* if mounted */
-	char *workspace;
-	bool mounted;
-};
-
-static void release_subject(struct subject *s)
-{
-	shale_mount_info_release(&s->info);
-	free(s->workspace);
-	shale_store_close(s->store);
-}
-
-/* The mount at `dir` and its store. */
-static int find_mount(struct shale_ctx *ctx, const char *dir, struct subject *s)
-{
-	cleanup_free char *store = NULL, *id = NULL;
-
-	int r = shale_mount_find(dir, &store, &id, &ctx->err);
-	if (r == 0)
-		r = shale_store_open(&s->store, store, false, &ctx->err);
-	if (r == 0)
-		r = shale_mount_read(shale_store_dirfd(s->store), id, &s->info,
-				     &ctx->err);
-	if (r < 0)
-		return r;
-	s->mounted = true;
-	s->workspace = s->info.workspace ? strdup(s->info.workspace) : NULL;
-	return 0;
-}
-
-/* A workspace by name, which may be mounted somewhere. */
-static int find_workspace(struct shale_ctx *ctx, const char *name,
-			  struct subject *s)
-{
-	char id[17];
-
-	int r = shale_ctx_store(ctx, false, &s->store);
-	if (r < 0)
-		return r;
-	s->workspace = strdup(name);
-	if (!s->workspace)
-		return shale_err_set(&ctx->err, ENOMEM, "status");
-	int dirfd = shale_store_dirfd(s->store);
-	if (shale_mount_of_workspace(dirfd, name, id, NULL) < 0)
-		return 0;
-	r = shale_mount_read(dirfd, id, &s->info, &ctx->err);
-	s->mounted = r == 0;
-	return r;
-}
-
-static bool is_mountpoint(const char *text)
-{
-	struct shale_mountinfo m;
-	cleanup_free char *path = shale_mountinfo_path(text);
-
-	if (!path || shale_mountinfo_here(path, &m, NULL) < 0)
-		return false;
-	shale_mountinfo_release(&m);
-	return true;
-}
-
-static int find_subject(struct shale_ctx *ctx, const char *arg,
-			struct subject *s)
-{
-	if (!strchr(arg, '/') && !is_mountpoint(arg))
-		return find_workspace(ctx, arg, s);
-	int r = find_mount(ctx, arg, s);
-	if (r != -ENOENT)
-		return r;
-	/* Not mounted: the workspace that is named after it. */
-	cleanup_free char *path = shale_mountinfo_path(arg);
-	cleanup_free char *name = path ? shale_workspace_name_of(path) : NULL;
-	struct shale_err why = ctx->err;
-	if (!name || find_workspace(ctx, name, s) < 0) {
-		ctx->err = why;
-		return r;
-	}
-	return 0;
-}
-
-/* Ask the daemon, which may have died. */
-static int ask(struct shale_ctx *ctx, const struct subject *s, const char *what,
-	       json_t **reply)
-{
-	struct shale_control *c;
-
-	int r = shale_control_connect(&c, shale_store_dirfd(s->store),
-				      s->info.id, &ctx->err);
-	if (r < 0)
-		return r;
-	r = shale_control_call(c, json_pack("{s:s}", "do", what), reply,
-			       &ctx->err);
-	shale_control_close(c);
-	return r;
-}
 
 static int print_change(void *arg, const struct shale_change *change)
 {
@@ -127,7 +26,7 @@ static int print_change(void *arg, const struct shale_change *change)
 	return shale_interrupted() ? -EINTR : 0;
 }
 
-static int print_changes(struct shale_ctx *ctx, const struct subject *s)
+static int print_changes(struct shale_ctx *ctx, const struct shale_target *s)
 {
 	int r = 0;
 
@@ -137,14 +36,14 @@ static int print_changes(struct shale_ctx *ctx, const struct subject *s)
 		return 0;
 	}
 	if (s->mounted)
-		r = ask(ctx, s, "sync", NULL);
+		r = shale_target_ask(ctx, s, "sync", NULL);
 	return r < 0 ? r
 		     : shale_changes_list(s->store, s->workspace, s->mounted,
 					  print_change, ctx, &ctx->err);
 }
 
-static void print_mount(const struct shale_ctx *ctx, const struct subject *s,
-			json_t *reply)
+static void print_mount(const struct shale_ctx *ctx,
+			const struct shale_target *s, json_t *reply)
 {
 	const char *key;
 	json_t *value;
@@ -174,10 +73,11 @@ static void print_mount(const struct shale_ctx *ctx, const struct subject *s,
 
 static int status(struct shale_ctx *ctx, const char *arg, bool mount)
 {
-	SHALE_CLEANUP(release_subject) struct subject s = {0};
+	SHALE_CLEANUP(shale_target_release) struct shale_target s = {0};
 	json_t *reply;
 
-	int r = mount ? find_mount(ctx, arg, &s) : find_subject(ctx, arg, &s);
+	int r = mount ? shale_target_at(ctx, arg, &s)
+		      : shale_target_find(ctx, arg, &s);
 	if (r < 0)
 		return r;
 	if (s.mounted && s.info.pid == 0)
@@ -188,7 +88,7 @@ static int status(struct shale_ctx *ctx, const char *arg, bool mount)
 				     s.info.mountpoint, s.info.mountpoint);
 	if (!mount)
 		return print_changes(ctx, &s);
-	r = ask(ctx, &s, "status", &reply);
+	r = shale_target_ask(ctx, &s, "status", &reply);
 	if (r == 0) {
 		print_mount(ctx, &s, reply);
 		json_decref(reply);

@@ -2,67 +2,30 @@
 #include "fs/commit/changes.h"
 #include "layers/base/cleanup.h"
 #include "tools/mounting.h"
+#include "tools/target.h"
 #include "tools/verbs.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-
-/* The mount that is to go. */
-struct target {
-	int dirfd; /* of its store; -1: not ours to open */
-	char *store, *id;
-	struct shale_mount_info info;
-};
-
-static void release_target(struct target *t)
-{
-	if (t->dirfd >= 0)
-		close(t->dirfd);
-	free(t->store);
-	free(t->id);
-	shale_mount_info_release(&t->info);
-}
-
-static int find_target(const char *dir, struct target *t, struct shale_err *err)
-{
-	int r = shale_mount_find(dir, &t->store, &t->id, err);
-	if (r < 0)
-		return r;
-	t->dirfd = open(t->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (t->dirfd < 0 ||
-	    shale_mount_read(t->dirfd, t->id, &t->info, NULL) < 0)
-		memset(&t->info, 0, sizeof(t->info)); /* its daemon has gone */
-	return 0;
-}
 
 /*
  * Have the daemon flush while the mount can still say that it failed.  A daemon
  * that has died has nothing to flush.
  */
-static int flush(const struct target *t, struct shale_err *err)
+static int flush(struct shale_ctx *ctx, const struct shale_target *t)
 {
-	struct shale_control *c;
-
 	if (t->info.pid == 0)
 		return 0;
-	int r = shale_control_connect(&c, t->dirfd, t->id, err);
-	if (r == -ENOENT || r == -ECONNREFUSED)
-		return 0;
-	if (r < 0)
-		return r;
-	r = shale_control_call(c, json_pack("{s:s}", "do", "sync"), NULL, err);
-	shale_control_close(c);
-	return r == -EPIPE ? 0 : r;
+	int r = shale_target_ask(ctx, t, "sync", NULL);
+	return r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE ? 0 : r;
 }
 
 /* Does its workspace hold what no version has? */
-static bool holds_changes(const struct target *t)
+static bool holds_changes(const struct shale_target *t)
 {
 	bool any = false;
-	if (t->info.pid && t->info.workspace && !t->info.ephemeral)
-		(void)shale_changes_any(t->dirfd, t->info.workspace, &any,
-					NULL);
+	if (t->info.pid && t->workspace && !t->info.ephemeral)
+		(void)shale_changes_any(shale_store_dirfd(t->store),
+					t->workspace, &any, NULL);
 	return any;
 }
 
@@ -85,24 +48,27 @@ static void say_how_to_go_on(const struct shale_ctx *ctx, const char *dir,
 
 static int unmount(struct shale_ctx *ctx, const char *dir)
 {
-	SHALE_CLEANUP(release_target) struct target t = {.dirfd = -1};
+	SHALE_CLEANUP(shale_target_release) struct shale_target t = {0};
 
-	int r = find_target(dir, &t, &ctx->err);
-	if (r == 0)
-		r = flush(&t, &ctx->err);
+	/* Without its store, or its state, it can still be unmounted. */
+	int r = shale_target_at(ctx, dir, &t);
+	if (r < 0 && !t.mounted)
+		return r;
+	r = flush(ctx, &t);
 	if (r < 0)
 		return r;
 	bool changes = holds_changes(&t);
 	/* Nobody inside a dead mount can finish anything. */
-	bool dead = t.dirfd >= 0 && t.info.pid == 0;
+	bool dead = t.store && t.info.pid == 0;
 	r = shale_mounting_undo(dir, dead, &ctx->err);
-	if (r < 0 || t.dirfd < 0)
+	if (r < 0 || !t.store)
 		return r;
-	r = shale_mount_wait(t.dirfd, t.id, &ctx->err);
+	int dirfd = shale_store_dirfd(t.store);
+	r = shale_mount_wait(dirfd, t.info.id, &ctx->err);
 	if (r == 0 && dead)
-		shale_mount_remove(t.dirfd, t.id);
+		shale_mount_remove(dirfd, t.info.id);
 	if (r == 0 && changes)
-		say_how_to_go_on(ctx, dir, t.info.workspace);
+		say_how_to_go_on(ctx, dir, t.workspace);
 	return r;
 }
 

@@ -16,7 +16,8 @@ tools_libtools_a_SOURCES = \
 	tools/output.c tools/output.h \
 	tools/program.c \
 	tools/progress.c \
-	tools/verbs.h
+	tools/verbs.h \
+	tools/version_opts.c tools/version_opts.h
 
 LIBS_TOOLS = tools/libtools.a $(LIBS_STORE) $(JANSSON_LIBS)
 

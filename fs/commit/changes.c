@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/commit/changes.h"
 
-#include "fs/commit/records.h"
+#include "fs/commit/places.h"
 #include "layers/base/cleanup.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* Deeper is a cycle. */
-enum { DEPTH_MAX = 8192 };
 
 /* What was found at a path; several may be at one. */
 enum seen { SEEN_OLD, SEEN_NEW, SEEN_CHANGED };
@@ -28,6 +25,7 @@ struct event {
  */
 struct comparison {
 	struct shale_records delta;
+	struct shale_places places;
 	struct shale_image *base;      /* what the delta lies on */
 	const struct shale_index *old; /* of the last commit; may be base's */
 	struct shale_image *old_image; /* if it is not base's */
@@ -41,6 +39,7 @@ static void release_comparison(struct comparison *c)
 	for (size_t i = 0; i < c->events.len / sizeof(*events); i++)
 		free(events[i].path);
 	shale_buf_release(&c->events);
+	shale_places_release(&c->places);
 	shale_image_close(c->old_image);
 	shale_image_close(c->base);
 	shale_records_close(&c->delta);
@@ -63,54 +62,6 @@ static int add_event(struct comparison *c, const char *dir, const char *name,
 }
 
 /* ----------------------------------------------------------------- paths */
-
-/* Where directory `ino` stands in the workspace's tree. */
-static int place_of(const struct comparison *c, uint64_t ino, uint64_t *dir,
-		    const char **name, size_t *len)
-{
-	const struct shale_records_name *const *recs;
-	struct shale_entry entry;
-	uint64_t pos;
-
-	if (shale_records_of(&c->delta, ino, &recs)) {
-		*dir = recs[0]->dir;
-		*name = recs[0]->name;
-		*len = recs[0]->len;
-		return 0;
-	}
-	int r = shale_index_link(c->base_ix, ino, 0, dir, &pos, NULL);
-	if (r == 0)
-		r = shale_index_entry(c->base_ix, pos, &entry, NULL);
-	if (r < 0)
-		return -ENOENT;
-	/* Another name stands there now, or none: it is gone. */
-	if (shale_records_find(&c->delta, *dir, entry.name, entry.name_len))
-		return -ENOENT;
-	*name = entry.name;
-	*len = entry.name_len;
-	return 0;
-}
-
-/* Path of a directory now; "" for the root.  -ENOENT: it is gone. */
-static int new_path(const struct comparison *c, uint64_t ino, char **out)
-{
-	cleanup_free char *path = strdup("");
-	const char *name;
-	size_t len;
-
-	for (int depth = 0; path && ino != 1; depth++) {
-		char *longer;
-		int r = place_of(c, ino, &ino, &name, &len);
-		if (r < 0 || depth > DEPTH_MAX)
-			return r < 0 ? r : -ELOOP;
-		if (asprintf(&longer, "/%.*s%s", (int)len, name, path) < 0)
-			return -ENOMEM;
-		free(path);
-		path = longer;
-	}
-	*out = steal_ptr(&path);
-	return *out ? 0 : -ENOMEM;
-}
 
 static int old_path(const struct comparison *c, uint64_t ino, char **out)
 {
@@ -245,12 +196,13 @@ static int compare_new_name(struct comparison *c,
 			    const struct shale_records_name *n,
 			    struct shale_err *err)
 {
-	cleanup_free char *dir = NULL, *path = NULL;
+	cleanup_free char *path = NULL;
 	struct shale_entry e;
+	const char *dir;
 
 	if (!n->ino)
 		return 0;
-	int r = new_path(c, n->dir, &dir);
+	int r = shale_places_dir(&c->places, n->dir, &dir);
 	if (r == -ENOENT)
 		return 0; /* the directory went, with all that was in it */
 	if (r < 0)
@@ -270,36 +222,28 @@ static int compare_new_name(struct comparison *c,
 	return list_below(c, SEEN_NEW, n->ino, path, err);
 }
 
+struct changed {
+	struct comparison *c;
+	uint64_t ino;
+	uint8_t type;
+	char letter;
+	struct shale_err *err;
+};
+
+static int changed_here(void *arg, const char *dir, const char *name,
+			size_t len)
+{
+	const struct changed *ch = arg;
+	return add_event(ch->c, dir, name, len, SEEN_CHANGED, ch->ino, ch->type,
+			 ch->letter, ch->err);
+}
+
 /* Every name that `ino` has now. */
 static int changed_everywhere(struct comparison *c, uint64_t ino, uint8_t type,
 			      char letter, struct shale_err *err)
 {
-	const struct shale_records_name *const *recs;
-	struct shale_entry e;
-	uint64_t dir, pos;
-	int r = 0;
-
-	if (ino == 1)
-		return add_event(c, "", "", 0, SEEN_CHANGED, 1, type, letter,
-				 err);
-	size_t n = shale_records_of(&c->delta, ino, &recs);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		cleanup_free char *path = NULL;
-		if (new_path(c, recs[i]->dir, &path) == 0)
-			r = add_event(c, path, recs[i]->name, recs[i]->len,
-				      SEEN_CHANGED, ino, type, letter, err);
-	}
-	for (uint32_t i = 0; r == 0 && shale_index_link(c->base_ix, ino, i,
-							&dir, &pos, NULL) == 0;
-	     i++) {
-		cleanup_free char *path = NULL;
-		if (shale_index_entry(c->base_ix, pos, &e, NULL) == 0 &&
-		    !shale_records_find(&c->delta, dir, e.name, e.name_len) &&
-		    new_path(c, dir, &path) == 0)
-			r = add_event(c, path, e.name, e.name_len, SEEN_CHANGED,
-				      ino, type, letter, err);
-	}
-	return r;
+	struct changed ch = {c, ino, type, letter, err};
+	return shale_places_each(&c->places, ino, changed_here, &ch);
 }
 
 /* A directory's times change with its names, which are listed themselves. */
@@ -450,38 +394,17 @@ static int report(struct comparison *c, shale_change_fn *fn, void *arg)
 
 /* ---------------------------------------------------------------- images */
 
-static int open_stack(struct shale_store *store,
-		      const struct shale_digest *manifests, size_t n,
-		      struct shale_image **out, struct shale_err *err)
-{
-	struct shale_version *stack[32] = {NULL};
-	int r = n <= 32 ? 0 : -E2BIG;
-
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = shale_store_version(store, &manifests[i], &stack[i], err);
-	if (r == 0)
-		r = shale_store_open_image(store, stack, n, out, err);
-	for (size_t i = 0; i < 32; i++)
-		shale_version_free(stack[i]);
-	return r;
-}
-
 /* The image of that number (0: what the workspace was made from). */
 static int open_numbered(struct comparison *c, struct shale_store *store,
 			 uint32_t number, struct shale_image **out,
 			 struct shale_err *err)
 {
-	const struct shale_key key = shale_key_image(number);
-	cleanup_buf struct shale_buf value = {0};
 	struct shale_rec_image image;
 
-	if (number == 0)
-		return open_stack(store, c->delta.info.base,
-				  c->delta.info.n_base, out, err);
-	int r = shale_records_get(&c->delta, &key, &value, err);
-	if (r == 0)
-		r = shale_rec_image_decode(&value, &image, err);
-	return r < 0 ? r : open_stack(store, image.manifest, image.n, out, err);
+	int r = shale_records_image(&c->delta, number, &image, err);
+	return r < 0 ? r
+		     : shale_store_open_manifests(store, image.manifest,
+						  image.n, true, out, err);
 }
 
 int shale_changes_list(struct shale_store *store, const char *workspace,
@@ -501,6 +424,8 @@ int shale_changes_list(struct shale_store *store, const char *workspace,
 	if (r < 0)
 		return r;
 	c.base_ix = c.base->index;
+	c.places =
+		(struct shale_places){.records = &c.delta, .base = c.base_ix};
 	c.old = c.old_image ? c.old_image->index : c.base->index;
 	r = find_changes(&c, err);
 	return r < 0 ? r : report(&c, fn, arg);

@@ -3,6 +3,7 @@
 
 #include "fs/commit/delta.h"
 #include "fs/commit/stack.h"
+#include "fs/commit/summary.h"
 #include "layers/base/cleanup.h"
 #include "layers/store/compact.h"
 
@@ -22,48 +23,20 @@ SHALE_DEFINE_CLEANUP(version, struct shale_version *, shale_version_free);
 /* A commit under way. */
 struct job {
 	const struct shale_commit *in;
-	struct shale_rec_state state;
+	struct shale_records records;
 	struct shale_rec_image which;  /* what it is based on */
 	struct shale_image *lower;     /* the trees that its layer stands on */
 	struct shale_version *version; /* under construction */
 	const struct shale_pack *pack; /* the one at work, for progress */
 };
 
-static int open_versions(struct shale_store *store,
-			 const struct shale_rec_image *which,
-			 struct shale_version **versions, struct shale_err *err)
-{
-	for (uint32_t i = 0; i < which->n; i++) {
-		int r = shale_store_version(store, &which->manifest[i],
-					    &versions[i], err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int shale_commit_open_image(void *arg, const struct shale_rec_image *which,
-			    struct shale_image **out, struct shale_err *err)
-{
-	struct shale_store *store = arg;
-	struct shale_version *versions[32] = {0};
-
-	int r = open_versions(store, which, versions, err);
-	if (r == 0)
-		r = which->n == 1 ? shale_store_open_trees(store, versions[0],
-							   out, err)
-				  : shale_store_open_image(store, versions,
-							   which->n, out, err);
-	for (uint32_t i = 0; i < which->n; i++)
-		shale_version_free(versions[i]);
-	return r;
-}
-
-static int job_open_image(void *arg, const struct shale_rec_image *which,
-			  struct shale_image **out, struct shale_err *err)
+/* Opens what contents refer to. */
+static int open_content(void *arg, const struct shale_rec_image *which,
+			struct shale_image **out, struct shale_err *err)
 {
 	const struct job *job = arg;
-	return shale_commit_open_image(job->in->store, which, out, err);
+	return shale_store_open_manifests(job->in->store, which->manifest,
+					  which->n, false, out, err);
 }
 
 static bool job_cancelled(void *arg)
@@ -76,21 +49,15 @@ static bool job_cancelled(void *arg)
 	return job->in->going(job->in->arg, &stats);
 }
 
-static int read_state(struct job *job, struct shale_err *err)
+static int read_records(struct job *job, struct shale_err *err)
 {
-	cleanup_buf struct shale_buf value = {0};
-	struct shale_key key = shale_key_state();
-	int r = shale_snapshot_get(job->in->snapshot, key.b, key.len, &value,
-				   err);
+	struct shale_records *records = &job->records;
+	int r = shale_records_take(records, job->in->snapshot, err);
 	if (r == 0)
-		r = shale_rec_state_decode(&value, &job->state, err);
-	if (r < 0)
-		return shale_err_wrap(err, r, "read the workspace");
-
-	key = shale_key_image(job->state.last);
-	r = shale_snapshot_get(job->in->snapshot, key.b, key.len, &value, err);
+		r = shale_records_image(records, records->state.last,
+					&job->which, err);
 	if (r == 0)
-		r = shale_rec_image_decode(&value, &job->which, err);
+		r = shale_records_load_names(records, err);
 	return r < 0 ? shale_err_wrap(err, r, "read the workspace") : 0;
 }
 
@@ -107,41 +74,67 @@ static int add_layer(struct shale_layer_desc **list, size_t *n,
 	return 0;
 }
 
-/*
- * Finish packer and builder, make both blobs durable, and have the tree blob at
- * the end of the version's list.
- */
-static int finish_layer(struct job *job, struct shale_tree_build *build,
-			struct shale_pack *pack, uint64_t next_ino,
-			struct shale_commit_result *out, struct shale_err *err)
+/* The blobs of a layer on their way. */
+struct blobs {
+	struct shale_blob_tmp file[3]; /* tree, metadata, data */
+	uint64_t size[3];
+};
+enum { TREE, METADATA, DATA };
+#define NO_BLOBS                                                               \
+	{                                                                      \
+		.file = { {.fd = -1}, {.fd = -1}, {.fd = -1} }                 \
+	}
+
+static void abandon(const struct job *job, struct blobs *b)
 {
-	struct shale_blobs *blobs = shale_store_blobs(job->in->store);
-	struct shale_blob_tmp tmp[2];
-	uint64_t data_size, tree_size;
+	for (int i = 0; i < 3; i++) {
+		if (b->file[i].fd < 0)
+			continue;
+		close(b->file[i].fd);
+		shale_blobs_abandon(shale_store_blobs(job->in->store),
+				    b->file[i].name);
+	}
+}
+
+static int create(const struct job *job, struct shale_blob_tmp *file,
+		  struct shale_err *err)
+{
+	return shale_blobs_create(shale_store_blobs(job->in->store), &file->fd,
+				  file->name, err);
+}
+
+/* Make the layer's blobs durable, and have its tree at the end of the list. */
+static int publish_blobs(struct job *job, const struct blobs *b,
+			 struct shale_err *err)
+{
+	struct shale_blob_tmp files[3];
 	size_t n = 0;
 
-	int r = shale_pack_finish(pack, &tmp[0], &data_size, &out->stats, err);
-	if (r < 0)
-		return r;
-	cleanup_fd int data_fd = tmp[0].fd;
-	n += data_fd >= 0;
+	for (int i = 0; i < 3; i++)
+		if (b->file[i].fd >= 0)
+			files[n++] = b->file[i];
+	int r = shale_blobs_publish(shale_store_blobs(job->in->store), files, n,
+				    err);
+	return r < 0 ? r
+		     : add_layer(&job->version->trees, &job->version->n_trees,
+				 &b->file[TREE].digest, b->size[TREE], err);
+}
 
-	cleanup_fd int tree_fd = -1;
-	r = shale_blobs_create(blobs, &tree_fd, tmp[n].name, err);
+/* Finish packer and builder. */
+static int finish_layer(struct job *job, struct shale_tree_build *build,
+			struct shale_pack *pack, uint64_t next_ino,
+			struct blobs *b, struct shale_pack_stats *stats,
+			struct shale_err *err)
+{
+	int r = shale_pack_finish(pack, &b->file[DATA], &b->size[DATA], stats,
+				  err);
 	if (r == 0)
-		r = shale_tree_build_finish(build, tree_fd, next_ino,
-					    &tmp[n].digest, &tree_size, err);
-	tmp[n].fd = tree_fd;
+		r = create(job, &b->file[TREE], err);
 	if (r == 0)
-		r = shale_blobs_publish(blobs, tmp, n + 1, err);
-	if (r < 0) {
-		for (size_t i = 0; i <= n; i++)
-			shale_blobs_abandon(blobs, tmp[i].name);
-		return r;
-	}
-	out->tree_size = tree_size;
-	return add_layer(&job->version->trees, &job->version->n_trees,
-			 &tmp[n].digest, tree_size, err);
+		r = shale_tree_build_finish(build, b->file[TREE].fd, next_ino,
+					    &b->file[TREE].digest,
+					    &b->size[TREE], err);
+	return r;
 }
 
 static int new_layer(struct job *job, struct shale_tree_build **build,
@@ -174,14 +167,18 @@ static int merge_stack(struct job *job, struct shale_version *const *versions,
 
 	cleanup_build struct shale_tree_build *build = NULL;
 	cleanup_pack struct shale_pack *pack = NULL;
-	struct shale_commit_result ignored;
+	struct blobs blobs = NO_BLOBS;
+	struct shale_pack_stats ignored;
 	r = new_layer(job, &build, &pack, err);
 	if (r == 0)
 		r = shale_stack_layer(stack, bottom, build, pack, err);
 	if (r == 0)
 		r = finish_layer(job, build, pack,
-				 shale_index_next_ino(stack->index), &ignored,
-				 err);
+				 shale_index_next_ino(stack->index), &blobs,
+				 &ignored, err);
+	if (r == 0)
+		r = publish_blobs(job, &blobs, err);
+	abandon(job, &blobs);
 	if (r < 0)
 		return r;
 
@@ -207,7 +204,11 @@ static int begin(struct job *job, struct shale_err *err)
 	struct shale_version *versions[32] = {0};
 	struct shale_description *d = &job->version->description;
 
-	int r = open_versions(job->in->store, &job->which, versions, err);
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < job->which.n; i++)
+		r = shale_store_manifest(job->in->store,
+					 &job->which.manifest[i], &versions[i],
+					 err);
 	if (r == 0)
 		r = shale_store_open_trees(job->in->store, versions[0],
 					   &job->lower, err);
@@ -228,54 +229,87 @@ static int begin(struct job *job, struct shale_err *err)
 	return r;
 }
 
-static char *copy(const char *text, bool *failed)
+static void describe(struct job *job)
 {
-	char *s = text ? strdup(text) : NULL;
-	*failed |= text && !s;
-	return s;
+	struct shale_description *from = job->in->description;
+	struct shale_description *d = &job->version->description;
+
+	d->author = steal_ptr(&from->author);
+	d->message = steal_ptr(&from->message);
+	d->data_version = steal_ptr(&from->data_version);
+	d->labels = steal_ptr(&from->labels);
+	d->n_labels = from->n_labels;
+	from->n_labels = 0;
+	d->next_ino = job->records.state.next_ino;
+	clock_gettime(CLOCK_REALTIME, &d->created);
 }
 
-static int describe(struct job *job, struct shale_err *err)
+/* metadata.json of the commit's own change. */
+static int summarise(struct job *job, const struct shale_delta *delta,
+		     uint64_t bytes, struct shale_blob_tmp *file,
+		     struct shale_err *err)
 {
-	const struct shale_commit *in = job->in;
-	struct shale_description *d = &job->version->description;
-	bool failed = false;
+	struct shale_version *v = job->version;
+	struct shale_rec_image which;
+	cleanup_image struct shale_image *pinned = NULL;
 
-	d->author = copy(in->author, &failed);
-	d->message = copy(in->message, &failed);
-	d->data_version = copy(in->data_version, &failed);
-	d->next_ino = job->state.next_ino;
-	clock_gettime(CLOCK_REALTIME, &d->created);
-	if (in->n_labels) {
-		d->labels = calloc(in->n_labels, sizeof(*d->labels));
-		failed |= !d->labels;
-	}
-	for (size_t i = 0; !failed && i < in->n_labels; i++) {
-		d->labels[i].key = copy(in->labels[i].key, &failed);
-		d->labels[i].value = copy(in->labels[i].value, &failed);
-		d->n_labels = i + 1;
-	}
-	return failed ? shale_err_set(err, ENOMEM, "commit") : 0;
+	int r = shale_records_image(&job->records, job->records.state.pinned,
+				    &which, err);
+	if (r == 0)
+		r = shale_store_open_manifests(job->in->store, which.manifest,
+					       which.n, true, &pinned, err);
+	if (r == 0)
+		r = create(job, file, err);
+	if (r == 0)
+		r = shale_summary_write(
+			delta, pinned->index, job->in->workspace, bytes,
+			&v->description.created, file->fd, &v->metadata, err);
+	file->digest = v->metadata.digest;
+	v->has_metadata = r == 0;
+	return r;
 }
 
 static int publish(struct job *job, struct shale_err *err)
 {
 	struct shale_version *v = job->version;
-	int r = describe(job, err);
+	int r = shale_version_data_blobs(job->in->store, v->trees, v->n_trees,
+					 &v->data, &v->n_data, err);
+	return r < 0 ? r
+		     : shale_store_publish(job->in->store, v, job->in->repo,
+					   job->in->tag, job->in->latest, err);
+}
+
+/* The layer has been fed: make a version of it. */
+static int make_version(struct job *job, const struct shale_delta *delta,
+			struct shale_commit_result *out, struct shale_err *err)
+{
+	struct blobs blobs = NO_BLOBS;
+	struct shale_description *d = &job->version->description;
+
+	d->inodes += (uint64_t)delta->inodes;
+	d->bytes += (uint64_t)delta->bytes;
+	describe(job);
+	int r = finish_layer(job, delta->build, delta->pack,
+			     job->records.state.next_ino, &blobs, &out->stats,
+			     err);
 	if (r == 0)
-		r = shale_version_data_blobs(job->in->store, v->trees,
-					     v->n_trees, &v->data, &v->n_data,
-					     err);
+		r = summarise(job, delta, out->stats.content,
+			      &blobs.file[METADATA], err);
 	if (r == 0)
-		r = shale_store_publish(job->in->store, v, job->in->repo,
-					job->in->tag, job->in->latest, err);
+		r = publish_blobs(job, &blobs, err);
+	out->tree_size = blobs.size[TREE];
+	abandon(job, &blobs);
+	if (r == 0)
+		r = publish(job, err);
+	if (r == 0)
+		out->version = steal_ptr(&job->version);
 	return r;
 }
 
 static int run(struct job *job, struct shale_commit_result *out,
 	       struct shale_err *err)
 {
-	int r = read_state(job, err);
+	int r = read_records(job, err);
 	if (r == 0)
 		r = begin(job, err);
 	if (r < 0)
@@ -287,33 +321,24 @@ static int run(struct job *job, struct shale_commit_result *out,
 	if (r < 0)
 		return r;
 
-	struct shale_delta delta = {.snapshot = job->in->snapshot,
+	struct shale_delta delta = {.records = &job->records,
+				    .snapshot = job->in->snapshot,
 				    .files = job->in->files,
-				    .state = job->state,
+				    .state = job->records.state,
 				    .lower = job->lower,
 				    .build = build,
 				    .pack = pack,
-				    .open_image = job_open_image,
+				    .open_image = open_content,
 				    .cancelled = job_cancelled,
 				    .arg = job};
 	job->pack = pack;
 	r = shale_delta_run(&delta, err);
-	shale_delta_release(&delta);
 	job->pack = NULL;
 	out->changes = delta.changes;
-	if (r < 0)
-		return r;
-	if (!delta.changes && !job->in->allow_empty && job->which.n == 1)
-		return 0;
-
-	struct shale_description *d = &job->version->description;
-	d->inodes += (uint64_t)delta.inodes;
-	d->bytes += (uint64_t)delta.bytes;
-	r = finish_layer(job, build, pack, job->state.next_ino, out, err);
-	if (r == 0)
-		r = publish(job, err);
-	if (r == 0)
-		out->version = steal_ptr(&job->version);
+	if (r == 0 &&
+	    (delta.changes || job->in->allow_empty || job->which.n > 1))
+		r = make_version(job, &delta, out, err);
+	shale_delta_release(&delta);
 	return r;
 }
 
@@ -339,6 +364,7 @@ int shale_commit_run(const struct shale_commit *commit,
 	r = run(&job, &result, err);
 	version = job.version; /* NULL once it is the result's */
 	shale_image_close(job.lower);
+	shale_records_close(&job.records);
 	if (r == 0)
 		*out = result;
 	return r;

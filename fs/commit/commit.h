@@ -21,12 +21,13 @@ struct shale_commit {
 	struct shale_store *store;
 	struct shale_snapshot *snapshot;
 	struct shale_files *files;
+	const char *workspace;  /* its name, for metadata.json */
 	const char *repo, *tag; /* tag NULL: none but `latest` */
 	bool latest;
 	bool allow_empty; /* a version even if nothing changed */
-	const char *author, *message, *data_version; /* NULL: none */
-	const struct shale_label *labels;
-	size_t n_labels;
+	/* Author, message, data version and labels: taken over by the
+	 * version, if there is one. */
+	struct shale_description *description;
 	struct shale_codec_choice codec;
 	unsigned threads; /* 0: one a processor */
 	/* Called now and then; true: stop with -EINTR.  May be NULL. */
@@ -40,6 +41,7 @@ struct shale_commit_result {
 	struct shale_pack_stats stats;
 	uint64_t changes;   /* inodes and names that the layer speaks of */
 	uint64_t tree_size; /* bytes of its tree blob */
+	uint64_t frozen_us; /* how long mutations were stopped */
 };
 
 /*
@@ -48,11 +50,5 @@ struct shale_commit_result {
  */
 int shale_commit_run(const struct shale_commit *commit,
 		     struct shale_commit_result *out, struct shale_err *err);
-
-/* Open what a G record names: one image for contents only, a stack with its
- * index.  `arg` is the store; for shale_delta and the live tree. */
-struct shale_rec_image;
-int shale_commit_open_image(void *arg, const struct shale_rec_image *which,
-			    struct shale_image **out, struct shale_err *err);
 
 #endif

@@ -12,6 +12,7 @@ void shale_delta_release(struct shale_delta *delta)
 		return;
 	for (uint32_t i = 0; i < delta->n_images; i++)
 		shale_image_close(delta->images[i]);
+	shale_buf_release(&delta->said);
 	free(delta->images);
 	delta->images = NULL;
 	delta->n_images = 0;
@@ -35,13 +36,8 @@ int shale_delta_image(struct shale_delta *delta, uint32_t n,
 		delta->n_images = n + 1;
 	}
 	if (!delta->images[n]) {
-		struct shale_key key = shale_key_image(n);
-		cleanup_buf struct shale_buf value = {0};
 		struct shale_rec_image which;
-		int r = shale_snapshot_get(delta->snapshot, key.b, key.len,
-					   &value, err);
-		if (r == 0)
-			r = shale_rec_image_decode(&value, &which, err);
+		int r = shale_records_image(delta->records, n, &which, err);
 		if (r == 0)
 			r = delta->open_image(delta->arg, &which,
 					      &delta->images[n], err);
@@ -68,8 +64,7 @@ int shale_delta_lower(const struct shale_delta *delta, uint64_t ino,
 	return -ENOENT;
 }
 
-/* Does the last image have this name? */
-static int lower_has_name(const struct shale_delta *delta, uint64_t dir,
+int shale_delta_lower_has(const struct shale_delta *delta, uint64_t dir,
 			  const char *name, size_t len, bool *has,
 			  struct shale_err *err)
 {
@@ -233,32 +228,42 @@ static int add_inode(struct shale_delta *delta, uint64_t ino,
 	if (S_ISREG(attr->mode))
 		delta->bytes += (int64_t)in.attr.size -
 				(lower ? (int64_t)lower->attr.size : 0);
+	if (shale_buf_append(&delta->said, &in.attr, sizeof(in.attr)) < 0)
+		return shale_err_set(err, ENOMEM, "commit");
 	return shale_tree_build_inode(delta->build, &in, err);
 }
 
-static int add_name(struct shale_delta *delta, uint64_t dir, const char *name,
-		    size_t len, const struct shale_rec_name *rec,
+static int add_name(struct shale_delta *delta,
+		    const struct shale_records_name *name,
 		    struct shale_err *err)
 {
-	if (!rec->ino) {
+	if (!name->ino) {
 		bool has;
-		int r = lower_has_name(delta, dir, name, len, &has, err);
+		int r = shale_delta_lower_has(delta, name->dir, name->name,
+					      name->len, &has, err);
 		if (r < 0 || !has)
 			return r;
 	}
-	struct shale_dirent entry = {.dir = dir,
-				     .ino = rec->ino,
-				     .name = name,
-				     .name_len = (uint16_t)len,
-				     .type = rec->ino ? rec->type : 0};
+	struct shale_dirent entry = {.dir = name->dir,
+				     .ino = name->ino,
+				     .name = name->name,
+				     .name_len = name->len,
+				     .type = name->ino ? name->type : 0};
 	delta->changes++;
 	return shale_tree_build_dirent(delta->build, &entry, err);
 }
 
-static int add_attr_record(struct shale_delta *delta,
-			   const struct shale_buf *key,
-			   const struct shale_buf *value, struct shale_err *err)
+static int check(const struct shale_delta *delta, struct shale_err *err)
 {
+	return delta->cancelled && delta->cancelled(delta->arg)
+		       ? shale_err_say(err, EINTR, "interrupted")
+		       : 0;
+}
+
+static int on_attr(void *arg, const struct shale_buf *key,
+		   const struct shale_buf *value, struct shale_err *err)
+{
+	struct shale_delta *delta = arg;
 	uint64_t ino;
 	struct shale_rec_attr attr;
 	int r = shale_key_ino(key, 'I', &ino);
@@ -269,60 +274,17 @@ static int add_attr_record(struct shale_delta *delta,
 	r = shale_rec_attr_decode(value, &attr, err);
 	if (r < 0 || attr.epoch <= delta->state.committed)
 		return r;
-	return add_inode(delta, ino, &attr, err);
-}
-
-static int add_name_record(struct shale_delta *delta,
-			   const struct shale_buf *key,
-			   const struct shale_buf *value, struct shale_err *err)
-{
-	uint64_t dir;
-	const char *name;
-	size_t len;
-	struct shale_rec_name rec;
-	int r = shale_key_name_parts(key, &dir, &name, &len);
-	if (r < 0)
-		return shale_err_say(err, EUCLEAN,
-				     "a key of the workspace is "
-				     "damaged");
-	r = shale_rec_name_decode(value, &rec, err);
-	if (r < 0 || rec.epoch <= delta->state.committed)
-		return r;
-	return add_name(delta, dir, name, len, &rec, err);
-}
-
-/* Call `fn` for every record whose key begins with `letter`. */
-static int each(struct shale_delta *delta, char letter,
-		int (*fn)(struct shale_delta *delta,
-			  const struct shale_buf *key,
-			  const struct shale_buf *value, struct shale_err *err),
-		struct shale_err *err)
-{
-	cleanup_buf struct shale_buf from = {0};
-	cleanup_buf struct shale_buf key = {0};
-	cleanup_buf struct shale_buf value = {0};
-	int r = shale_buf_append(&from, &letter, 1);
-
-	while (r == 0) {
-		r = shale_snapshot_next(delta->snapshot, from.data, from.len, 1,
-					&key, &value, err);
-		if (r == -ENOENT)
-			return 0;
-		if (r == 0)
-			r = fn(delta, &key, &value, err);
-		if (r == 0 && delta->cancelled && delta->cancelled(delta->arg))
-			r = shale_err_say(err, EINTR, "interrupted");
-		from.len = 0;
-		if (r == 0)
-			r = shale_buf_append(&from, key.data, key.len);
-		if (r == 0)
-			r = shale_buf_append(&from, "", 1);
-	}
-	return r == -ENOMEM ? shale_err_set(err, ENOMEM, "commit") : r;
+	r = add_inode(delta, ino, &attr, err);
+	return r < 0 ? r : check(delta, err);
 }
 
 int shale_delta_run(struct shale_delta *delta, struct shale_err *err)
 {
-	int r = each(delta, 'I', add_attr_record, err);
-	return r < 0 ? r : each(delta, 'N', add_name_record, err);
+	const struct shale_records *records = delta->records;
+	int r = shale_records_each(records, 'I', on_attr, delta, err);
+
+	for (size_t i = 0; r == 0 && i < records->n; i++)
+		if (records->names[i].epoch > delta->state.committed)
+			r = add_name(delta, &records->names[i], err);
+	return r < 0 ? r : check(delta, err);
 }

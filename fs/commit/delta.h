@@ -8,14 +8,14 @@
  * contents through the packer.  Costs what changed, not the image.
  */
 
-#include "fs/live/record.h"
-#include "fs/workspace/db.h"
+#include "fs/commit/records.h"
 #include "fs/workspace/files.h"
 #include "layers/blob/pack.h"
 #include "layers/index/image.h"
 
 struct shale_delta {
-	struct shale_snapshot *snapshot;
+	const struct shale_records *records; /* names loaded */
+	struct shale_snapshot *snapshot;     /* theirs */
 	struct shale_files *files;
 	struct shale_rec_state state;    /* as of the snapshot */
 	const struct shale_image *lower; /* the last image: its trees */
@@ -32,6 +32,7 @@ struct shale_delta {
 	/* What came of it. */
 	int64_t inodes, bytes; /* more (or less) than the last image has */
 	uint64_t changes;      /* inodes and names that the layer speaks of */
+	struct shale_buf said; /* struct shale_attr of the inodes, by number */
 
 	struct shale_image **images; /* private: opened so far, by number */
 	uint32_t n_images;
@@ -58,5 +59,10 @@ int shale_delta_image(struct shale_delta *delta, uint32_t n,
 /* Inode record of the last image, topmost; -ENOENT: none, or deleted. */
 int shale_delta_lower(const struct shale_delta *delta, uint64_t ino,
 		      struct shale_inode *out, struct shale_err *err);
+
+/* Does the last image have this name? */
+int shale_delta_lower_has(const struct shale_delta *delta, uint64_t dir,
+			  const char *name, size_t len, bool *has,
+			  struct shale_err *err);
 
 #endif

@@ -6,8 +6,10 @@ fs_commit_libcommit_a_SOURCES = \
 	fs/commit/delta.c fs/commit/delta.h \
 	fs/commit/delta_content.c \
 	fs/commit/levels.c fs/commit/levels.h \
+	fs/commit/places.c fs/commit/places.h \
 	fs/commit/records.c fs/commit/records.h \
 	fs/commit/session.c fs/commit/session.h \
-	fs/commit/stack.c fs/commit/stack.h
+	fs/commit/stack.c fs/commit/stack.h \
+	fs/commit/summary.c fs/commit/summary.h
 
-LIBS_COMMIT = fs/commit/libcommit.a $(LIBS_LIVE) $(LIBS_CONTROL) $(LIBS_STORE)
+LIBS_COMMIT = fs/commit/libcommit.a $(LIBS_LIVE) $(LIBS_CONTROL) $(LIBS_OPS)

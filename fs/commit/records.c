@@ -18,27 +18,17 @@ static int open_snapshot(struct shale_records *d, int store_dirfd,
 		openat(store_dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return shale_err_set(err, errno, "open workspace '%s'", name);
-	return shale_snapshot_open(&d->snapshot, fd, err);
+	return shale_snapshot_open(&d->own, fd, err);
 }
 
-int shale_records_get(const struct shale_records *d,
-		      const struct shale_key *key, struct shale_buf *value,
-		      struct shale_err *err)
+/* Nobody has it open: all that its journal says goes into the database. */
+static int open_resting(struct shale_records *d, int store_dirfd,
+			const char *name, struct shale_err *err)
 {
-	return d->snapshot
-		       ? shale_snapshot_get(d->snapshot, key->b, key->len,
-					    value, err)
-		       : shale_db_get(d->ws->db, key->b, key->len, value, err);
-}
-
-static int next(const struct shale_records *d, const struct shale_buf *from,
-		struct shale_buf *key, struct shale_buf *value,
-		struct shale_err *err)
-{
-	return d->snapshot ? shale_snapshot_next(d->snapshot, from->data,
-						 from->len, 1, key, value, err)
-			   : shale_db_next(d->ws->db, from->data, from->len, 1,
-					   key, value, err);
+	int r = shale_workspace_open(&d->ws, store_dirfd, name, err);
+	if (r == 0)
+		r = shale_db_advance(d->ws->db, err);
+	return r < 0 ? r : shale_db_snapshot(d->ws->db, &d->own, err);
 }
 
 int shale_records_each(const struct shale_records *d, char letter,
@@ -48,7 +38,8 @@ int shale_records_each(const struct shale_records *d, char letter,
 
 	int r = shale_buf_append(&from, &letter, 1);
 	while (r == 0) {
-		r = next(d, &from, &key, &value, err);
+		r = shale_snapshot_next(d->snapshot, from.data, from.len, 1,
+					&key, &value, err);
 		if (r == -ENOENT)
 			return 0;
 		if (r == 0)
@@ -59,7 +50,8 @@ int shale_records_each(const struct shale_records *d, char letter,
 		if (r == 0)
 			r = shale_buf_append(&from, "", 1);
 	}
-	return r;
+	return r == -ENOMEM ? shale_err_set(err, ENOMEM, "read a workspace")
+			    : r;
 }
 
 static int read_state(struct shale_records *d, struct shale_err *err)
@@ -67,11 +59,31 @@ static int read_state(struct shale_records *d, struct shale_err *err)
 	const struct shale_key key = shale_key_state();
 	cleanup_buf struct shale_buf value = {0};
 
-	int r = shale_records_get(d, &key, &value, err);
+	int r = shale_snapshot_get(d->snapshot, key.b, key.len, &value, err);
 	d->untouched = r == -ENOENT;
 	if (d->untouched)
 		return 0;
 	return r < 0 ? r : shale_rec_state_decode(&value, &d->state, err);
+}
+
+int shale_records_take(struct shale_records *d, struct shale_snapshot *snapshot,
+		       struct shale_err *err)
+{
+	*d = (struct shale_records){.snapshot = snapshot};
+	return read_state(d, err);
+}
+
+int shale_records_image(const struct shale_records *d, uint32_t n,
+			struct shale_rec_image *out, struct shale_err *err)
+{
+	const struct shale_key key = shale_key_image(n);
+	cleanup_buf struct shale_buf value = {0};
+
+	int r = shale_snapshot_get(d->snapshot, key.b, key.len, &value, err);
+	if (r == -ENOENT)
+		return shale_err_say(err, EUCLEAN,
+				     "the workspace has no image %u", n);
+	return r < 0 ? r : shale_rec_image_decode(&value, out, err);
 }
 
 int shale_records_open(struct shale_records *d, int store_dirfd,
@@ -83,8 +95,8 @@ int shale_records_open(struct shale_records *d, int store_dirfd,
 		r = shale_workspace_read(store_dirfd, name, &d->info, err);
 	if (r == 0)
 		r = mounted ? open_snapshot(d, store_dirfd, name, err)
-			    : shale_workspace_open(&d->ws, store_dirfd, name,
-						   err);
+			    : open_resting(d, store_dirfd, name, err);
+	d->snapshot = d->own;
 	if (r == 0)
 		r = read_state(d, err);
 	if (r < 0)
@@ -98,7 +110,7 @@ void shale_records_close(struct shale_records *d)
 		free((char *)d->names[i].name);
 	free(d->names);
 	free(d->by_ino);
-	shale_snapshot_close(d->snapshot);
+	shale_snapshot_close(d->own);
 	if (d->ws)
 		(void)shale_workspace_close(d->ws, NULL);
 	shale_workspace_info_release(&d->info);

@@ -3,8 +3,8 @@
 #define SHALE_COMMIT_RECORDS_H
 
 /*
- * A workspace's records, read either from its own database (nobody has it
- * mounted) or from a snapshot beside the daemon; and the names among them, in
+ * A workspace's records, read from a snapshot: beside the daemon, of its own
+ * database (nobody has it mounted), or a commit's; and the names among them, in
  * memory, by place and by inode.
  */
 
@@ -21,6 +21,7 @@ struct shale_records_name {
 
 struct shale_records {
 	struct shale_snapshot *snapshot;
+	struct shale_snapshot *own; /* opened here, or NULL */
 	struct shale_workspace *ws;
 	struct shale_workspace_info info;
 	struct shale_rec_state state;
@@ -32,11 +33,14 @@ struct shale_records {
 
 int shale_records_open(struct shale_records *d, int store_dirfd,
 		       const char *name, bool mounted, struct shale_err *err);
+/* Read a snapshot that stays the caller's; `info` is not filled in. */
+int shale_records_take(struct shale_records *d, struct shale_snapshot *snapshot,
+		       struct shale_err *err);
 void shale_records_close(struct shale_records *d);
 
-int shale_records_get(const struct shale_records *d,
-		      const struct shale_key *key, struct shale_buf *value,
-		      struct shale_err *err);
+/* Image number `n` of the workspace (0: what it was made from). */
+int shale_records_image(const struct shale_records *d, uint32_t n,
+			struct shale_rec_image *out, struct shale_err *err);
 
 /*
  * Call `fn` for every record whose key begins with `letter`, in order of keys,

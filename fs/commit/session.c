@@ -11,13 +11,9 @@
 SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
 SHALE_DEFINE_CLEANUP(files, struct shale_files *, shale_files_close);
 SHALE_DEFINE_CLEANUP(snapshot, struct shale_snapshot *, shale_snapshot_close);
-SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
-SHALE_DEFINE_CLEANUP(handles, struct shale_handles *, shale_handles_close);
 #define cleanup_control  SHALE_CLEANUP(shale_cleanup_control)
 #define cleanup_files    SHALE_CLEANUP(shale_cleanup_files)
 #define cleanup_snapshot SHALE_CLEANUP(shale_cleanup_snapshot)
-#define cleanup_image    SHALE_CLEANUP(shale_cleanup_image)
-#define cleanup_handles  SHALE_CLEANUP(shale_cleanup_handles)
 
 /* --------------------------------------------------------------- mounted */
 
@@ -53,7 +49,7 @@ static int call(struct shale_control *control, json_t *request,
 /* Freeze, and hold the state of that moment in a snapshot of our own. */
 static int take_snapshot(struct shale_control *control, int dirfd,
 			 struct shale_snapshot **out, json_int_t *epoch,
-			 struct shale_err *err)
+			 uint64_t *frozen_us, struct shale_err *err)
 {
 	json_t *reply;
 	int r = shale_control_call(control, json_pack("{s:s}", "do", "freeze"),
@@ -61,6 +57,8 @@ static int take_snapshot(struct shale_control *control, int dirfd,
 	if (r < 0)
 		return r;
 	*epoch = json_integer_value(json_object_get(reply, "epoch"));
+	*frozen_us = (uint64_t)json_integer_value(
+		json_object_get(reply, "frozen_us"));
 	json_decref(reply);
 
 	r = shale_snapshot_open(out, dirfd, err);
@@ -86,7 +84,8 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 	cleanup_files struct shale_files *files = NULL;
 	cleanup_snapshot struct shale_snapshot *snapshot = NULL;
 	json_int_t epoch;
-	r = take_snapshot(control, dirfd, &snapshot, &epoch, err);
+	uint64_t frozen_us;
+	r = take_snapshot(control, dirfd, &snapshot, &epoch, &frozen_us, err);
 	if (r == 0)
 		r = shale_files_open(&files, dirfd, err);
 	if (r < 0)
@@ -94,9 +93,13 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 
 	commit->snapshot = snapshot;
 	commit->files = files;
+	commit->workspace = name;
 	r = shale_commit_run(commit, out, err);
-	if (r < 0 || !out->version)
+	if (r < 0)
 		return r;
+	out->frozen_us = frozen_us;
+	if (!out->version)
+		return 0;
 
 	char digest[SHALE_DIGEST_STR];
 	shale_digest_str(&out->version->digest, digest);
@@ -120,34 +123,26 @@ struct resting {
 	struct shale_live *live;
 };
 
-static int open_base(struct shale_store *store,
-		     const struct shale_rec_image *which,
-		     struct shale_image **out, struct shale_err *err)
+static int open_content(void *arg, const struct shale_rec_image *which,
+			struct shale_image **out, struct shale_err *err)
 {
-	struct shale_version *stack[32] = {0};
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < which->n; i++)
-		r = shale_store_version(store, &which->manifest[i], &stack[i],
-					err);
-	if (r == 0)
-		r = shale_store_open_image(store, stack, which->n, out, err);
-	for (uint32_t i = 0; i < which->n; i++)
-		shale_version_free(stack[i]);
-	return r;
+	return shale_store_open_manifests(arg, which->manifest, which->n, false,
+					  out, err);
 }
 
 static int open_resting(struct resting *rest, struct shale_commit *commit,
 			const char *name, struct shale_err *err)
 {
 	struct shale_rec_image which;
-	struct shale_live_opts opts = {.open_image = shale_commit_open_image,
+	struct shale_live_opts opts = {.open_image = open_content,
 				       .arg = commit->store};
 	int r = shale_workspace_open(
 		&rest->ws, shale_store_dirfd(commit->store), name, err);
 	if (r == 0)
 		r = shale_live_base_of(rest->ws, &which, err);
 	if (r == 0)
-		r = open_base(commit->store, &which, &rest->base, err);
+		r = shale_store_open_manifests(commit->store, which.manifest,
+					       which.n, true, &rest->base, err);
 	if (r == 0)
 		r = shale_handles_open(&rest->handles, rest->ws->dirfd, true,
 				       err);
@@ -187,6 +182,7 @@ static int commit_resting(struct resting *rest, struct shale_commit *commit,
 
 	commit->snapshot = snapshot;
 	commit->files = rest->ws->files;
+	commit->workspace = rest->ws->info.name;
 	r = shale_commit_run(commit, out, err);
 	if (r < 0 || !out->version)
 		return r;

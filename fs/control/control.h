@@ -9,8 +9,10 @@
  *
  *     {"do":"status"}                 -> counts, how the mount is doing
  *     {"do":"sync"}                   -> everything is on disk
- *     {"do":"freeze"}                 -> {"epoch":E,"position":F}; the applier
- *                                        is paused until "opened" or the end of
+ *     {"do":"freeze"}                 -> {"epoch":E,"position":F,
+ *                                        "frozen_us":N}: mutations stood still
+ *                                        for N microseconds; the applier is
+ *                                        paused until "opened" or the end of
  *                                        the connection
  *     {"do":"opened"}                 -> the committer has its snapshot
  *     {"do":"committed","epoch":E,"manifests":[…]} -> contents point there

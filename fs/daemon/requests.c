@@ -85,6 +85,13 @@ struct commit {
 	bool paused; /* the applier waits for "opened" */
 };
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static json_t *do_freeze(struct shale_daemon *d, void **session, int *r,
 			 struct shale_err *err)
 {
@@ -106,7 +113,9 @@ static json_t *do_freeze(struct shale_daemon *d, void **session, int *r,
 	}
 	*session = c;
 
+	uint64_t start = now_us();
 	*r = shale_live_freeze(d->live, &epoch, &position, err);
+	uint64_t frozen = now_us() - start;
 	if (*r == 0)
 		*r = shale_db_pause_at(d->ws->db, position, err);
 	if (*r < 0)
@@ -115,6 +124,7 @@ static json_t *do_freeze(struct shale_daemon *d, void **session, int *r,
 	json_t *doc = json_object();
 	add_number(doc, "epoch", epoch);
 	add_number(doc, "position", position);
+	add_number(doc, "frozen_us", frozen);
 	return doc;
 }
 
