@@ -35,4 +35,5 @@ print-sanitized-tests:
 		tests/mount/commit.test tests/mount/truth.test
 .PHONY: print-sanitized-tests
 
+include tests/bench/local.mk
 include tests/fuzz/local.mk

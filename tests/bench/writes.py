@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writable mounts: what it costs to change a mounted image."""
+import os
+
+from corpus import Corpus
+from measure import Table, cold, run, timed
+from peers import (FuseOverlayWritable, NativeCopy, OverlayWritable,
+                   ShaleWritable, gather)
+
+
+class ShalePassthrough(ShaleWritable):
+    name = "shale -o passthrough"
+    options = ("--rw", "--ephemeral", "-o", "passthrough")
+
+
+class ShaleWriteback(ShaleWritable):
+    name = "shale -o writeback"
+    options = ("--rw", "--ephemeral", "-o", "writeback")
+
+
+OVERLAYS = (OverlayWritable, ShaleWritable, FuseOverlayWritable)
+WRITERS = (NativeCopy, *OVERLAYS)
+CREATE, POKE = "create small files", "one byte of the big file"
+REMOVE, RENAME = "rm -rf of base files", "rename a base directory"
+BY_1M, BY_4K = "write by 1 MiB, fsync", "write by 4 KiB, fsync"
+
+
+def declare(table):
+    table.line(CREATE, "s", "overlayfs", "<= 4 x", 4)
+    table.line(POKE, "s", "overlayfs", "<= 5 ms", 0.005, True)
+    table.line(REMOVE, "s", "overlayfs", "<= 2 x", 2)
+    table.line(RENAME, "s", "overlayfs", "<= 5 ms", 0.005, True)
+    table.line(BY_1M, "s", "native", "<= 2 x", 2)
+    table.line(BY_4K, "s", "native", "<= 8 x", 8)
+
+
+def load(*words):
+    return float(run("load", *words))
+
+
+def small(peer, scale):
+    return load("create", peer.at, scale.create)
+
+
+def poke(peer, scale):
+    return load("poke", os.path.join(peer.at, "table.csv"), scale.table // 2)
+
+
+def remove(peer, _):
+    return timed("rm", "-rf", os.path.join(peer.at, "files"))
+
+
+def rename(peer, _):
+    return timed("mv", "-T", os.path.join(peer.at, "files"),
+                 os.path.join(peer.at, "moved"))
+
+
+def write_by(block):
+    def write(peer, scale):
+        return load("write", os.path.join(peer.at, "written"), scale.write,
+                    block)
+    return write
+
+
+LOADS = (
+    (CREATE, small, False), (POKE, poke, False), (REMOVE, remove, False),
+    (RENAME, rename, False), (BY_1M, write_by(1 << 20), True),
+    (BY_4K, write_by(4096), True),
+)
+
+
+def bench(scale, work, rounds):
+    table = Table("writable mounts", "shale")
+    declare(table)
+    corpus = Corpus(work, scale.base, scale.base_mean, scale.table)
+    corpus.make()
+    table.note(f"base: {scale.base} files and one of {scale.table >> 20} MiB; "
+               f"{scale.create} files created, {scale.write >> 20} MiB written")
+    writers = gather((*WRITERS, ShalePassthrough, ShaleWriteback), work,
+                     corpus.tree, table.note)
+    overlays = [p for p in writers if isinstance(p, OVERLAYS) and
+                not isinstance(p, (ShalePassthrough, ShaleWriteback))]
+    for _ in range(rounds):
+        for what, run_load, on_native in LOADS:
+            for peer in writers if on_native else overlays:
+                peer.mount()
+                cold()
+                table.add(what, peer.name, run_load(peer, scale))
+                peer.umount()
+                if on_native:
+                    peer.fresh()
+    return table
