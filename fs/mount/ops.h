@@ -19,15 +19,17 @@ enum {
 	SHALE_FUSE_MAX_IO = 1 << 20,    /* bytes of one read or write */
 	SHALE_FUSE_HEADROOM = 4096 * 2, /* headers around them */
 	SHALE_FUSE_BUF = SHALE_FUSE_MAX_IO + SHALE_FUSE_HEADROOM,
+	SHALE_FUSE_GREETING = 65536, /* room for INIT */
 };
 
 /* One receiving thread: its request and room for its reply. */
 struct shale_receiver {
 	struct shale_session *session;
 	pthread_t thread;
-	uint8_t *in;  /* SHALE_FUSE_BUF bytes, resident */
-	uint8_t *out; /* SHALE_FUSE_BUF bytes */
-	size_t len;   /* of the request in `in` */
+	size_t size; /* bytes of each buffer */
+	uint8_t *in; /* resident */
+	uint8_t *out;
+	size_t len; /* of the request in `in` */
 };
 
 struct shale_session {

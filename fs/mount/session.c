@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 
@@ -137,7 +138,7 @@ static ssize_t receive(int fd, void *buf, size_t len, void *userdata)
  */
 static int read_request(struct shale_receiver *r)
 {
-	ssize_t n = read(r->session->opts.fd, r->in, SHALE_FUSE_BUF);
+	ssize_t n = read(r->session->opts.fd, r->in, r->size);
 	if (n >= 0) {
 		r->len = (size_t)n;
 		return (int)n;
@@ -159,24 +160,29 @@ static void process(struct shale_receiver *r)
 
 static void release_receiver(struct shale_receiver *r)
 {
-	free(r->in);
+	if (r->in)
+		munmap(r->in, r->size);
 	free(r->out);
 }
 
 /*
- * Touched, so that they are resident: a process that is killed while the
- * kernel copies a request into a page that is not there loses that request.
+ * Populated, so that it is resident: a process that is killed while the kernel
+ * copies a request into a page that is not there loses that request.
  */
-static int init_receiver(struct shale_receiver *r, struct shale_session *s)
+static int init_receiver(struct shale_receiver *r, struct shale_session *s,
+			 size_t size)
 {
-	*r = (struct shale_receiver){.session = s};
-	if (posix_memalign((void **)&r->in, 4096, SHALE_FUSE_BUF) ||
-	    posix_memalign((void **)&r->out, 4096, SHALE_FUSE_BUF)) {
+	*r = (struct shale_receiver){.session = s, .size = size};
+	void *in = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (in == MAP_FAILED)
+		return -ENOMEM;
+	r->in = in;
+	if (posix_memalign((void **)&r->out, 4096, size)) {
+		r->out = NULL;
 		release_receiver(r);
 		return -ENOMEM;
 	}
-	memset(r->in, 0, SHALE_FUSE_BUF);
-	memset(r->out, 0, SHALE_FUSE_BUF);
 	return 0;
 }
 
@@ -247,7 +253,7 @@ int shale_session_start(struct shale_session *s, struct shale_err *err)
 	struct shale_receiver r;
 	int n;
 
-	if (init_receiver(&r, s) < 0)
+	if (init_receiver(&r, s, SHALE_FUSE_GREETING) < 0)
 		return shale_err_set(err, ENOMEM, "serve a mount");
 	while ((n = read_request(&r)) == 0)
 		;
@@ -276,7 +282,7 @@ int shale_session_run(struct shale_session *s, struct shale_err *err)
 	n = n < 2 ? 2 : n > MAX_RECEIVERS ? MAX_RECEIVERS : n;
 	for (; started < n && r == 0; started++) {
 		struct shale_receiver *own = &receivers[started];
-		r = init_receiver(own, s);
+		r = init_receiver(own, s, SHALE_FUSE_BUF);
 		if (r == 0) {
 			r = -pthread_create(&own->thread, NULL, receive_thread,
 					    own);
