@@ -12,6 +12,7 @@ MOUNT_TESTS = \
 	tests/mount/cow.test \
 	tests/mount/damage.test \
 	tests/mount/layers.test \
+	tests/mount/powercut.test \
 	tests/mount/sharing.test \
 	tests/mount/symlinks.test \
 	tests/mount/truth.test \

@@ -18,6 +18,10 @@ enum {
 	LIVE_INODE_BYTES = 512, /* what a record counts against the quota */
 };
 
+struct shale_flushed {
+	uint64_t ino, pos;
+};
+
 struct shale_live {
 	struct shale_db *db;
 	struct shale_files *files;
@@ -54,6 +58,10 @@ struct shale_live {
 	 * make durable, by hash of its number; and how far it is. */
 	_Atomic uint64_t sync[LIVE_SYNC_SLOTS];
 	_Atomic uint64_t synced;
+	/* By the same hash: an inode, and up to where a durable record of the
+	 * journal says that its data is on disk. */
+	pthread_mutex_t fsynced_lock;
+	struct shale_flushed fsynced[LIVE_SYNC_SLOTS];
 
 	/* Data files that a running commit may read: let go of by the next
 	 * shale_live_committed().  `committed` mirrors the state's. */

@@ -72,6 +72,7 @@ static void init_locks(struct shale_live *live)
 	pthread_mutex_init(&live->names, NULL);
 	pthread_mutex_init(&live->held_lock, NULL);
 	pthread_mutex_init(&live->replaced_lock, NULL);
+	pthread_mutex_init(&live->fsynced_lock, NULL);
 }
 
 /* ---------------------------------------------------------------- records */
@@ -122,6 +123,7 @@ static void free_live(struct shale_live *live)
 	pthread_mutex_destroy(&live->names);
 	pthread_mutex_destroy(&live->held_lock);
 	pthread_mutex_destroy(&live->replaced_lock);
+	pthread_mutex_destroy(&live->fsynced_lock);
 	shale_buf_release(&live->replaced);
 	shale_buf_release(&live->held);
 	free(live->touched);
@@ -193,6 +195,17 @@ static int resume(struct shale_live *live, const struct shale_rec_image *which,
 	return r < 0 ? r : shale_resume_sweep(live, err);
 }
 
+/* What a killed process did is not applied yet: fsync of any inode counts. */
+static void expect_fsync(struct shale_live *live)
+{
+	struct shale_db_stats stats;
+
+	shale_db_stats(live->db, &stats);
+	for (unsigned i = 0;
+	     i < LIVE_SYNC_SLOTS && stats.applied < stats.position; i++)
+		atomic_store(&live->sync[i], stats.position);
+}
+
 int shale_live_open(struct shale_live **out, struct shale_workspace *ws,
 		    struct shale_handles *handles,
 		    const struct shale_image *base,
@@ -202,8 +215,10 @@ int shale_live_open(struct shale_live **out, struct shale_workspace *ws,
 	SHALE_CLEANUP(shale_cleanup_live) struct shale_live *live = NULL;
 
 	int r = new_live(&live, ws, handles, base, opts, err);
-	if (r == 0)
-		r = resume(live, which, err);
+	if (r < 0)
+		return r;
+	expect_fsync(live);
+	r = resume(live, which, err);
 	if (r < 0)
 		return r;
 	*out = steal_ptr(&live);

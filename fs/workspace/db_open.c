@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { INTERVAL_MS = 5000, UNAPPLIED = 16 << 20 };
 
@@ -64,6 +65,21 @@ static int replay_record(void *arg, const struct shale_record *record,
 	return 0;
 }
 
+/*
+ * A process was killed if anything is left to be applied.  Which data files it
+ * had written and not flushed nobody knows any more, so all are, before a mark
+ * speaks for them.
+ */
+static int replay(struct shale_db *db, uint64_t applied, struct shale_err *err)
+{
+	int r = shale_journal_open(&db->journal, db->dirfd, applied, false,
+				   replay_record, db, err);
+	if (r == 0 && atomic_load(&db->position) > applied &&
+	    syncfs(db->dirfd) < 0)
+		r = shale_err_set(err, errno, "flush the workspace");
+	return r;
+}
+
 /* ------------------------------------------------------------- opening */
 
 /*
@@ -101,8 +117,7 @@ static int open_parts(struct shale_db *db, struct shale_err *err)
 	atomic_store(&db->applied, applied);
 	atomic_store(&db->position, applied);
 	if (same)
-		return shale_journal_open(&db->journal, db->dirfd, applied,
-					  false, replay_record, db, err);
+		return replay(db, applied, err);
 	r = shale_db_recover(db, err);
 	return r < 0 ? r : write_boot(db, err);
 }
