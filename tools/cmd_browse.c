@@ -68,6 +68,6 @@ const struct shale_cmd shale_cmd_browse = {
 	.summary = "mount every version, read-only",
 	.detail = "DIR holds REPO/by-tag/TAG, REPO/by-time/TIME, "
 		  "REPO/by-id/ID and REPO/latest (without\n"
-		  "REPO/ when it is given).  Versions made later appear.\n",
+		  "REPO/ when it is given).  Versions made later appear.",
 	.run = run,
 };

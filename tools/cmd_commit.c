@@ -185,7 +185,7 @@ static int commit_run(struct shale_ctx *ctx, int argc, char **argv)
 const struct shale_cmd shale_cmd_commit = {
 	.name = "commit",
 	.args = "DIR|NAME -t REF",
-	.summary = "Make a workspace's changes the next version",
+	.summary = "make a workspace's changes the next version",
 	.detail = "Works while the mount is in use: what was written before "
 		  "the call is in the version.",
 	.run = commit_run,

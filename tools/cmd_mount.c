@@ -295,7 +295,7 @@ const struct shale_cmd shale_cmd_mount = {
 	.summary = "mount a version, read-only or with a workspace",
 	.detail = "Several REFs stack, the last on top.  Writable mounts "
 		  "keep what changes in a workspace;\n"
-		  "`shale mount -w NAME DIR` goes on with one, `shale commit` "
-		  "makes a version of it.\n",
+		  "'shale mount -w NAME DIR' goes on with one, 'shale commit' "
+		  "makes a version of it.",
 	.run = run,
 };

@@ -116,10 +116,10 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 
 const struct shale_cmd shale_cmd_status = {
 	.name = "status",
-	.args = "DIR|NAME",
+	.args = "DIR|NAME | --mount DIR",
 	.summary = "what a workspace changes",
 	.detail = "One line a path: A added, D deleted, M content, T type, "
 		  "m attributes only.\n"
-		  "--mount tells instead how a mount's daemon is doing.\n",
+		  "--mount tells instead how a mount's daemon is doing.",
 	.run = run,
 };

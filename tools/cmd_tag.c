@@ -96,7 +96,7 @@ static int untag_run(struct shale_ctx *ctx, int argc, char **argv)
 
 const struct shale_cmd shale_cmd_untag = {
 	.name = "untag",
-	.args = "REF",
+	.args = "REF [--purge]",
 	.summary = "take a tag away",
 	.detail = "The version stays in its repository, and in 'shale log', "
 		  "unless --purge is given.",

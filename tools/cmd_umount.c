@@ -95,6 +95,6 @@ const struct shale_cmd shale_cmd_umount = {
 	.args = "DIR…",
 	.summary = "unmount, when everything is on disk",
 	.detail = "Says when a workspace holds changes, and how to go on with "
-		  "them.\n",
+		  "them.",
 	.run = run,
 };
