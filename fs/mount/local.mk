@@ -20,10 +20,10 @@ tests_unit_synth_test_SOURCES = tests/unit/synth-test.c
 tests_unit_synth_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 	$(LIBS_BASE)
 
-MOUNT_TESTS = \
+BINDING_TESTS = \
 	tests/mount/browse.test \
 	tests/mount/mountpoints.test \
 	tests/mount/readonly.test \
 	tests/mount/writable.test
-TESTS += $(MOUNT_TESTS)
-dist_check_SCRIPTS += $(MOUNT_TESTS)
+TESTS += $(BINDING_TESTS)
+dist_check_SCRIPTS += $(BINDING_TESTS)
