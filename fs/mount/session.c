@@ -222,6 +222,7 @@ int shale_session_new(struct shale_session **out,
 	s->fuse = fuse_session_new(&args,
 				   opts->live ? &shale_rw_ops : &shale_ro_ops,
 				   sizeof(struct fuse_lowlevel_ops), s);
+	fuse_opt_free_args(&args);
 	if (!s->fuse || fuse_session_custom_io(s->fuse, &io, opts->fd) != 0) {
 		shale_session_free(s);
 		return shale_err_say(err, EIO, "libfuse refuses the session");

@@ -9,6 +9,7 @@
 #   not_ok NAME COMMAND… one test: the command fails (but is not killed)
 #   skip_all WHY         no test can run here
 #   need_mount           skip_all unless FUSE mounts work
+#   for_everyone         the programs where any user can run them
 #   done_testing         the plan; call it last
 #
 # A command's output is shown when its test fails.
@@ -100,6 +101,15 @@ done_testing() {
 need_mount() {
 	[ "$(id -u)" = 0 ] || skip_all "needs root"
 	[ -c /dev/fuse ] || skip_all "needs /dev/fuse"
+}
+
+# The tree may lie where only its owner may go (/root is such a place).
+for_everyone() {
+	mkdir -m 755 "$dir/bin"
+	find "$builddir/tools" "$builddir/fs" -maxdepth 1 -name 'shale*' -type f \
+		-perm -1 -exec cp {} "$dir/bin/" \;
+	chmod 755 "$dir"
+	PATH=$dir/bin:$PATH
 }
 
 # Bytes of all blobs in the store; of those that are trees.

@@ -11,6 +11,7 @@
  * is shortened by leaving parts out, and printed.
  */
 #include "tests/mount/truth.h"
+#include "layers/base/cleanup.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -118,7 +119,7 @@ int main(int argc, char **argv)
 	size_t n = strtoull(argv[4], NULL, 0), at;
 	hook = argv[5];
 
-	uint64_t *numbers = calloc(n + 1, sizeof(*numbers));
+	cleanup_free uint64_t *numbers = calloc(n + 1, sizeof(*numbers));
 	for (size_t i = 0; i < n; i++)
 		numbers[i] = i;
 	if (!run(numbers, n, &at)) {
