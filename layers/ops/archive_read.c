@@ -8,6 +8,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <locale.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -367,10 +368,21 @@ static int read_all(struct shale_archive_reader *r, struct archive *a,
 static la_ssize_t read_pipe(struct archive *a, void *arg, const void **data)
 {
 	struct shale_archive_reader *r = arg;
+	struct pollfd ready = {.fd = r->fd, .events = POLLIN};
 	ssize_t n;
+	/* Whoever writes to the pipe may never do so again. */
+	while (poll(&ready, 1, 200) == 0) {
+		if (shale_ring_stopped(r->ring)) {
+			if (a)
+				archive_set_error(a, EINTR, "interrupted");
+			return -1;
+		}
+	}
 	do {
 		n = read(r->fd, r->pipe.data, PIPE_STEP);
 	} while (n < 0 && errno == EINTR);
+	if (n < 0 && !a)
+		return -1;
 	if (n < 0) {
 		archive_set_error(a, errno, "%s", strerrordesc_np(errno));
 		return -1;

@@ -33,9 +33,11 @@ void shale_import_problem(struct shale_import *imp, const char *path,
 
 void shale_import_show(struct shale_import *imp, const char *path)
 {
+	/* How much an archive holds is known when it has been read. */
+	uint64_t total = imp->done > imp->total ? 0 : imp->total;
 	if (imp->opts.progress)
-		imp->opts.progress(imp->opts.arg, imp->done, imp->total,
-				   imp->files, path);
+		imp->opts.progress(imp->opts.arg, imp->done, total, imp->files,
+				   path);
 }
 
 /* ------------------------------------------------------------ begin and end */

@@ -212,9 +212,13 @@ int shale_import_read(struct shale_import *imp, const uint32_t *order, size_t n,
 		.n = list.len / sizeof(uint32_t),
 	};
 	r = shale_reader_start(&reader, err);
-	while (r == 0 && (rd.batch = shale_ring_take(reader.ring))) {
-		r = take_batch(&rd, err);
-		shale_ring_return(reader.ring, rd.batch);
+	bool ended = false;
+	while (r == 0 && !ended) {
+		rd.batch = shale_ring_take(reader.ring, &ended);
+		r = rd.batch ? take_batch(&rd, err)
+			     : shale_import_check(imp, err);
+		if (rd.batch)
+			shale_ring_return(reader.ring, rd.batch);
 	}
 	shale_reader_stop(&reader);
 	shale_buf_release(&rd.path);

@@ -5,6 +5,9 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/beneath.c layers/ops/beneath.h \
 	layers/ops/exclude.c layers/ops/exclude.h \
 	layers/ops/export.c layers/ops/export.h \
+	layers/ops/export_finish.c \
+	layers/ops/export_impl.h \
+	layers/ops/export_job.c \
 	layers/ops/feed.c layers/ops/feed.h \
 	layers/ops/import.c layers/ops/import.h \
 	layers/ops/import_emit.c \

@@ -7,7 +7,6 @@
 #include "layers/ops/xattrs.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>

@@ -4,6 +4,9 @@
 #include "layers/base/cleanup.h"
 
 #include <pthread.h>
+#include <time.h>
+
+enum { MOMENT = 200000000 }; /* ns */
 
 struct queue {
 	struct shale_batch *first, **last;
@@ -124,12 +127,28 @@ void shale_ring_stop(struct shale_ring *ring)
 	set(ring, &ring->stopped);
 }
 
-struct shale_batch *shale_ring_take(struct shale_ring *ring)
+bool shale_ring_stopped(struct shale_ring *ring)
+{
+	pthread_mutex_lock(&ring->lock);
+	bool stopped = ring->stopped;
+	pthread_mutex_unlock(&ring->lock);
+	return stopped;
+}
+
+struct shale_batch *shale_ring_take(struct shale_ring *ring, bool *ended)
 {
 	struct shale_batch *b;
+	struct timespec until;
+	int r = 0;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += MOMENT;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+
 	pthread_mutex_lock(&ring->lock);
-	while (!(b = pop(&ring->full)) && !ring->ended)
-		pthread_cond_wait(&ring->changed, &ring->lock);
+	while (!(b = pop(&ring->full)) && !ring->ended && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&ring->changed, &ring->lock, &until);
+	*ended = !b && ring->ended;
 	pthread_mutex_unlock(&ring->lock);
 	return b;
 }

@@ -39,10 +39,16 @@ void shale_ring_post(struct shale_ring *ring, struct shale_batch *batch);
 /* Producer: there will be no more. */
 void shale_ring_end(struct shale_ring *ring);
 
-/* Consumer: the next full batch; NULL at the end.  Goes back by return. */
-struct shale_batch *shale_ring_take(struct shale_ring *ring);
+/*
+ * Consumer: the next full batch, which goes back by shale_ring_return().  NULL
+ * at the end (`*ended`), or when none came for a moment: time to see whether
+ * anybody still wants it.
+ */
+struct shale_batch *shale_ring_take(struct shale_ring *ring, bool *ended);
 void shale_ring_return(struct shale_ring *ring, struct shale_batch *batch);
 /* Consumer: give up; the producer's next shale_ring_empty() says so. */
 void shale_ring_stop(struct shale_ring *ring);
+/* Producer: has it? */
+bool shale_ring_stopped(struct shale_ring *ring);
 
 #endif

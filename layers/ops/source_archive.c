@@ -203,9 +203,13 @@ static int take_archive(struct shale_import *imp, int fd, const char *name,
 	int r = shale_archive_reader_start(&reader, err);
 	if (r == 0 && lseek(fd, 0, SEEK_CUR) >= 0)
 		h.started = pthread_create(&h.thread, NULL, hash, &h) == 0;
-	while (r == 0 && (t.batch = shale_ring_take(reader.ring))) {
-		r = take_batch(&t, err);
-		shale_ring_return(reader.ring, t.batch);
+	bool ended = false;
+	while (r == 0 && !ended) {
+		t.batch = shale_ring_take(reader.ring, &ended);
+		r = t.batch ? take_batch(&t, err)
+			    : shale_import_check(imp, err);
+		if (t.batch)
+			shale_ring_return(reader.ring, t.batch);
 	}
 	if (reader.ring)
 		shale_ring_stop(reader.ring);
