@@ -6,7 +6,9 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/ops.h \
 	fs/mount/raw.c fs/mount/raw.h \
 	fs/mount/ro.c \
-	fs/mount/rw.c \
+	fs/mount/rw.c fs/mount/rw.h \
+	fs/mount/rw_data.c \
+	fs/mount/rw_names.c \
 	fs/mount/session.c fs/mount/session.h \
 	fs/mount/synth.c fs/mount/synth.h
 fs_mount_libmount_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)

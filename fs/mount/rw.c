@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/mount/ops.h"
+#include "fs/mount/rw.h"
 
 #include "fs/mount/raw.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
-static struct shale_live *live_of(fuse_req_t req)
+struct shale_live *shale_rw_live(fuse_req_t req)
 {
 	return shale_req_session(req)->opts.live;
 }
 
-static struct shale_caller caller(fuse_req_t req)
+struct shale_caller shale_rw_caller(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	return (struct shale_caller){
@@ -45,8 +43,7 @@ static void fill_stat(const struct shale_node *node, struct stat *st)
 	st->st_ctim = node->ctime;
 }
 
-static void fill_entry(const struct shale_node *node,
-		       struct fuse_entry_param *e)
+void shale_rw_entry(const struct shale_node *node, struct fuse_entry_param *e)
 {
 	memset(e, 0, sizeof(*e));
 	e->ino = node->ino;
@@ -56,219 +53,21 @@ static void fill_entry(const struct shale_node *node,
 	fill_stat(node, &e->attr);
 }
 
-static void reply_node(fuse_req_t req, int r, const struct shale_node *node,
-		       fuse_ino_t where)
+void shale_rw_reply_node(fuse_req_t req, int r, const struct shale_node *node,
+			 fuse_ino_t where)
 {
 	struct fuse_entry_param e;
 
 	if (r < 0)
 		return shale_reply_error(req, r, where, NULL);
-	fill_entry(node, &e);
+	shale_rw_entry(node, &e);
 	fuse_reply_entry(req, &e);
 }
 
-static void reply_done(fuse_req_t req, int r, fuse_ino_t where)
+void shale_rw_reply(fuse_req_t req, int r, fuse_ino_t where)
 {
 	shale_reply_error(req, r, where, NULL);
 }
-
-/* ----------------------------------------------------------------- names */
-
-static bool take_parent(void *arg, const char *name, size_t len,
-			const struct shale_node *node, uint64_t next)
-{
-	(void)name;
-	(void)next;
-	if (len == 2)
-		*(uint64_t *)arg = node->ino;
-	return false;
-}
-
-/* "." and "..", which only an NFS server asks for. */
-static int lookup_dots(struct shale_live *live, fuse_ino_t dir, size_t len,
-		       struct shale_node *node)
-{
-	uint64_t ino = dir;
-	int r = 0;
-	if (len == 2)
-		r = shale_live_readdir(live, dir, 1, false, take_parent, &ino);
-	return r < 0 ? r : shale_live_getattr(live, ino, node);
-}
-
-static void rw_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-	struct shale_node node;
-	size_t len = strlen(name);
-	int r;
-
-	if (!strcmp(name, ".") || !strcmp(name, ".."))
-		r = lookup_dots(live_of(req), parent, len, &node);
-	else
-		r = shale_live_lookup(live_of(req), parent, name, len, &node);
-	if (r == -ENOENT) {
-		/* remembered by the kernel, too */
-		struct fuse_entry_param e = {.entry_timeout = SHALE_TIMEOUT};
-		fuse_reply_entry(req, &e);
-		return;
-	}
-	reply_node(req, r, &node, parent);
-}
-
-static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
-		 const struct shale_make *what)
-{
-	struct shale_caller who = caller(req);
-	struct shale_node node;
-
-	int r = shale_live_make(live_of(req), &who, parent, name, strlen(name),
-				what, &node);
-	reply_node(req, r, &node, parent);
-}
-
-static void rw_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
-		     mode_t mode, dev_t rdev)
-{
-	struct shale_make what = {.mode = mode,
-				  .rdev_major = major(rdev),
-				  .rdev_minor = minor(rdev)};
-	make(req, parent, name, &what);
-}
-
-static void rw_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
-		     mode_t mode)
-{
-	struct shale_make what = {.mode = S_IFDIR | (mode & 07777)};
-	make(req, parent, name, &what);
-}
-
-static void rw_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
-		       const char *name)
-{
-	struct shale_make what = {.mode = S_IFLNK | 0777,
-				  .target = target,
-				  .target_len = strlen(target)};
-	make(req, parent, name, &what);
-}
-
-static void rw_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-	struct shale_caller who = caller(req);
-	reply_done(req,
-		   shale_live_unlink(live_of(req), &who, parent, name,
-				     strlen(name)),
-		   parent);
-}
-
-static void rw_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-	struct shale_caller who = caller(req);
-	reply_done(req,
-		   shale_live_rmdir(live_of(req), &who, parent, name,
-				    strlen(name)),
-		   parent);
-}
-
-static void rw_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
-		      fuse_ino_t new_parent, const char *new_name,
-		      unsigned flags)
-{
-	struct shale_caller who = caller(req);
-	reply_done(req,
-		   shale_live_rename(live_of(req), &who, parent, name,
-				     strlen(name), new_parent, new_name,
-				     strlen(new_name), flags),
-		   parent);
-}
-
-static void rw_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
-		    const char *name)
-{
-	struct shale_caller who = caller(req);
-	struct shale_node node;
-
-	int r = shale_live_link(live_of(req), &who, ino, parent, name,
-				strlen(name), &node);
-	reply_node(req, r, &node, parent);
-}
-
-static void rw_readlink(fuse_req_t req, fuse_ino_t ino)
-{
-	cleanup_buf struct shale_buf target = {0};
-
-	int r = shale_live_readlink(live_of(req), ino, &target);
-	const char *text = r == 0 ? shale_buf_str(&target) : NULL;
-	if (r < 0 || !text)
-		return reply_done(req, r < 0 ? r : -ENOMEM, ino);
-	fuse_reply_readlink(req, text);
-}
-
-/* A listing under construction in the receiver's reply buffer. */
-struct listing {
-	fuse_req_t req;
-	char *buf;
-	size_t len, room;
-	bool plus;
-};
-
-static bool add_entry(void *arg, const char *name, size_t len,
-		      const struct shale_node *node, uint64_t next)
-{
-	struct listing *l = arg;
-	struct fuse_entry_param e;
-	char text[256];
-	size_t n;
-
-	memcpy(text, name, len);
-	text[len] = '\0';
-	fill_entry(node, &e);
-	if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))
-		e.ino = 0; /* no look-up */
-	if (l->plus)
-		n = fuse_add_direntry_plus(l->req, l->buf + l->len,
-					   l->room - l->len, text, &e,
-					   (off_t)next);
-	else
-		n = fuse_add_direntry(l->req, l->buf + l->len, l->room - l->len,
-				      text, &e.attr, (off_t)next);
-	if (n > l->room - l->len)
-		return false;
-	l->len += n;
-	return true;
-}
-
-static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		 bool plus)
-{
-	struct listing l = {
-		.req = req,
-		.buf = (char *)shale_req_receiver(req)->out,
-		.room = size < SHALE_FUSE_MAX_IO ? size : SHALE_FUSE_MAX_IO,
-		.plus = plus,
-	};
-
-	int r = shale_live_readdir(live_of(req), ino, (uint64_t)off, plus,
-				   add_entry, &l);
-	/* What came before an error is delivered, the error next time. */
-	if (r < 0 && l.len == 0)
-		return reply_done(req, r, ino);
-	fuse_reply_buf(req, l.buf, l.len);
-}
-
-static void rw_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		       struct fuse_file_info *fi)
-{
-	(void)fi;
-	list(req, ino, size, off, false);
-}
-
-static void rw_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
-			   off_t off, struct fuse_file_info *fi)
-{
-	(void)fi;
-	list(req, ino, size, off, true);
-}
-
-/* ------------------------------------------------------------ attributes */
 
 static void reply_attr(fuse_req_t req, int r, const struct shale_node *node,
 		       fuse_ino_t ino)
@@ -276,7 +75,7 @@ static void reply_attr(fuse_req_t req, int r, const struct shale_node *node,
 	struct stat st;
 
 	if (r < 0)
-		return reply_done(req, r, ino);
+		return shale_rw_reply(req, r, ino);
 	fill_stat(node, &st);
 	fuse_reply_attr(req, &st, SHALE_TIMEOUT);
 }
@@ -287,8 +86,8 @@ static void rw_getattr(fuse_req_t req, fuse_ino_t ino,
 	struct shale_node node;
 
 	(void)fi;
-	reply_attr(req, shale_live_getattr(live_of(req), ino, &node), &node,
-		   ino);
+	reply_attr(req, shale_live_getattr(shale_rw_live(req), ino, &node),
+		   &node, ino);
 }
 
 static const struct {
@@ -307,7 +106,7 @@ static const struct {
 static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		       int to_set, struct fuse_file_info *fi)
 {
-	struct shale_caller who = caller(req);
+	struct shale_caller who = shale_rw_caller(req);
 	struct shale_node node;
 	struct timespec now;
 	struct shale_set set = {
@@ -331,7 +130,7 @@ static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		set.mtime = now;
 	if (shale_raw_kills(shale_req_receiver(req)))
 		set.what |= SHALE_SET_KILL_SUIDGID;
-	int r = shale_live_setattr(live_of(req), &who, ino, &set, &node);
+	int r = shale_live_setattr(shale_rw_live(req), &who, ino, &set, &node);
 	reply_attr(req, r, &node, ino);
 }
 
@@ -340,9 +139,9 @@ static void rw_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 {
 	cleanup_buf struct shale_buf value = {0};
 
-	int r = shale_live_getxattr(live_of(req), ino, name, &value);
+	int r = shale_live_getxattr(shale_rw_live(req), ino, name, &value);
 	if (r < 0)
-		return reply_done(req, r, ino);
+		return shale_rw_reply(req, r, ino);
 	shale_reply_xattr(req, &value, size);
 }
 
@@ -350,27 +149,29 @@ static void rw_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	cleanup_buf struct shale_buf names = {0};
 
-	int r = shale_live_listxattr(live_of(req), ino, &names);
+	int r = shale_live_listxattr(shale_rw_live(req), ino, &names);
 	if (r < 0)
-		return reply_done(req, r, ino);
+		return shale_rw_reply(req, r, ino);
 	shale_reply_xattr(req, &names, size);
 }
 
 static void rw_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			const char *value, size_t size, int flags)
 {
-	struct shale_caller who = caller(req);
-	reply_done(req,
-		   shale_live_setxattr(live_of(req), &who, ino, name, value,
-				       size, flags),
-		   ino);
+	struct shale_caller who = shale_rw_caller(req);
+	shale_rw_reply(req,
+		       shale_live_setxattr(shale_rw_live(req), &who, ino, name,
+					   value, size, flags),
+		       ino);
 }
 
 static void rw_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	struct shale_caller who = caller(req);
-	reply_done(req, shale_live_removexattr(live_of(req), &who, ino, name),
-		   ino);
+	struct shale_caller who = shale_rw_caller(req);
+	shale_rw_reply(
+		req,
+		shale_live_removexattr(shale_rw_live(req), &who, ino, name),
+		ino);
 }
 
 static void rw_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -379,11 +180,11 @@ static void rw_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct statvfs host,
 		st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255};
 
-	int r = shale_live_counts(live_of(req), &counts);
+	int r = shale_live_counts(shale_rw_live(req), &counts);
 	if (r == 0 && fstatvfs(shale_req_session(req)->opts.space, &host) < 0)
 		r = -errno;
 	if (r < 0)
-		return reply_done(req, r, ino);
+		return shale_rw_reply(req, r, ino);
 	uint64_t unit = host.f_frsize ? host.f_frsize : 4096;
 	st.f_bfree = (fsblkcnt_t)(host.f_bfree * unit / 4096);
 	st.f_bavail = (fsblkcnt_t)(host.f_bavail * unit / 4096);
@@ -393,228 +194,39 @@ static void rw_statfs(fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_statfs(req, &st);
 }
 
-/* --------------------------------------------------------------- content */
-
-static void set_open(struct fuse_file_info *fi, uint64_t handle)
-{
-	fi->fh = handle;
-	fi->keep_cache = 1;
-	fi->noflush = 1;
-}
-
-static void rw_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct shale_live *live = live_of(req);
-	struct shale_caller who = caller(req);
-	struct shale_node node;
-	uint64_t handle;
-	int r = 0;
-
-	if (fi->flags & O_TRUNC) {
-		struct shale_set set = {.what = SHALE_SET_SIZE};
-		if (shale_raw_kills(shale_req_receiver(req)))
-			set.what |= SHALE_SET_KILL_SUIDGID;
-		r = shale_live_setattr(live, &who, ino, &set, &node);
-	}
-	if (r == 0)
-		r = shale_live_opened(live, &who, ino, &handle);
-	if (r < 0)
-		return reply_done(req, r, ino);
-	set_open(fi, handle);
-	if (fuse_reply_open(req, fi) < 0)
-		shale_live_released(live, handle); /* nobody will */
-}
-
-static void rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
-		      mode_t mode, struct fuse_file_info *fi)
-{
-	struct shale_live *live = live_of(req);
-	struct shale_caller who = caller(req);
-	struct shale_make what = {.mode = S_IFREG | (mode & 07777)};
-	struct fuse_entry_param e;
-	struct shale_node node;
-	uint64_t handle;
-
-	int r = shale_live_make(live, &who, parent, name, strlen(name), &what,
-				&node);
-	if (r == 0)
-		r = shale_live_opened(live, &who, node.ino, &handle);
-	if (r < 0)
-		return reply_done(req, r, parent);
-	fill_entry(&node, &e);
-	set_open(fi, handle);
-	if (fuse_reply_create(req, &e, fi) < 0)
-		shale_live_released(live, handle);
-}
-
-static void rw_release(fuse_req_t req, fuse_ino_t ino,
-		       struct fuse_file_info *fi)
-{
-	(void)ino;
-	shale_live_released(live_of(req), fi->fh);
-	fuse_reply_err(req, 0);
-}
-
-static void rw_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
-{
-	(void)nlookup;
-	shale_live_forgotten(live_of(req), ino);
-	fuse_reply_none(req);
-}
-
-static void rw_forget_multi(fuse_req_t req, size_t count,
-			    struct fuse_forget_data *forgets)
-{
-	for (size_t i = 0; i < count; i++)
-		shale_live_forgotten(live_of(req), forgets[i].ino);
-	fuse_reply_none(req);
-}
-
-static void rw_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		    struct fuse_file_info *fi)
-{
-	struct shale_session *s = shale_req_session(req);
-	char *buf = (char *)shale_req_receiver(req)->out;
-	size_t got;
-
-	(void)fi;
-	if (size > SHALE_FUSE_MAX_IO)
-		size = SHALE_FUSE_MAX_IO;
-	int r = shale_live_read(s->opts.live, ino, (uint64_t)off, buf, size,
-				&got);
-	if (r < 0)
-		return reply_done(req, r, ino);
-	atomic_fetch_add_explicit(&s->bytes_read, got, memory_order_relaxed);
-	fuse_reply_buf(req, buf, got);
-}
-
-static void rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
-		     size_t size, off_t off, struct fuse_file_info *fi)
-{
-	struct shale_session *s = shale_req_session(req);
-	struct shale_caller who = caller(req);
-
-	(void)fi;
-	int r = shale_live_write(s->opts.live, &who, ino, (uint64_t)off, buf,
-				 size,
-				 shale_raw_kills(shale_req_receiver(req)));
-	if (r < 0)
-		return reply_done(req, r, ino);
-	atomic_fetch_add_explicit(&s->bytes_written, size,
-				  memory_order_relaxed);
-	fuse_reply_write(req, size);
-}
-
-static void rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
-			 off_t len, struct fuse_file_info *fi)
-{
-	struct shale_caller who = caller(req);
-
-	(void)fi;
-	reply_done(req,
-		   shale_live_fallocate(live_of(req), &who, ino, mode,
-					(uint64_t)off, (uint64_t)len),
-		   ino);
-}
-
-static void rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
-			       struct fuse_file_info *src_fi, fuse_ino_t dst,
-			       off_t dst_off, struct fuse_file_info *dst_fi,
-			       size_t len, int flags)
-{
-	struct shale_caller who = caller(req);
-	uint64_t done;
-
-	(void)src_fi;
-	(void)dst_fi;
-	if (flags)
-		return (void)fuse_reply_err(req, EINVAL);
-	/* The reply's count has 32 bits. */
-	if (len > 1u << 30)
-		len = 1u << 30;
-	int r = shale_live_copy(live_of(req), &who, src, (uint64_t)src_off, dst,
-				(uint64_t)dst_off, len, &done);
-	if (r < 0)
-		return reply_done(req, r, dst);
-	fuse_reply_write(req, (size_t)done);
-}
-
-static void rw_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
-		     struct fuse_file_info *fi)
-{
-	uint64_t found;
-
-	(void)fi;
-	int r = shale_live_seek(live_of(req), ino, (uint64_t)off, whence,
-				&found);
-	if (r < 0)
-		return reply_done(req, r, ino);
-	fuse_reply_lseek(req, (off_t)found);
-}
-
-/*
- * Flushing leaves the receivers: several at once then share one flush, and
- * other requests do not wait for the disk.
- */
-struct sync_job {
-	fuse_req_t req;
-	fuse_ino_t ino;
-	bool datasync;
-};
-
-static void run_sync(void *arg)
-{
-	struct sync_job *job = arg;
-	int r = shale_live_fsync(live_of(job->req), job->ino, job->datasync);
-	reply_done(job->req, r, job->ino);
-	free(job);
-}
-
-static void rw_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
-		     struct fuse_file_info *fi)
-{
-	struct sync_job *job = malloc(sizeof(*job));
-
-	(void)fi;
-	if (!job)
-		return (void)fuse_reply_err(req, ENOMEM);
-	*job = (struct sync_job){req, ino, datasync != 0};
-	shale_pool_add(shale_req_session(req)->pool, run_sync, job);
-}
-
 const struct fuse_lowlevel_ops shale_rw_ops = {
 	.init = shale_op_init,
-	.lookup = rw_lookup,
-	.forget = rw_forget,
-	.forget_multi = rw_forget_multi,
+	.lookup = shale_rw_lookup,
+	.forget = shale_rw_forget,
+	.forget_multi = shale_rw_forget_multi,
 	.getattr = rw_getattr,
 	.setattr = rw_setattr,
-	.readlink = rw_readlink,
-	.mknod = rw_mknod,
-	.mkdir = rw_mkdir,
-	.unlink = rw_unlink,
-	.rmdir = rw_rmdir,
-	.symlink = rw_symlink,
-	.rename = rw_rename,
-	.link = rw_link,
-	.open = rw_open,
-	.create = rw_create,
-	.read = rw_read,
-	.write = rw_write,
+	.readlink = shale_rw_readlink,
+	.mknod = shale_rw_mknod,
+	.mkdir = shale_rw_mkdir,
+	.unlink = shale_rw_unlink,
+	.rmdir = shale_rw_rmdir,
+	.symlink = shale_rw_symlink,
+	.rename = shale_rw_rename,
+	.link = shale_rw_link,
+	.open = shale_rw_open,
+	.create = shale_rw_create,
+	.read = shale_rw_read,
+	.write = shale_rw_write,
 	.flush = shale_op_flush,
-	.release = rw_release,
-	.fsync = rw_fsync,
-	.fsyncdir = rw_fsync,
+	.release = shale_rw_release,
+	.fsync = shale_rw_fsync,
+	.fsyncdir = shale_rw_fsync,
 	.opendir = shale_op_opendir,
-	.readdir = rw_readdir,
-	.readdirplus = rw_readdirplus,
+	.readdir = shale_rw_readdir,
+	.readdirplus = shale_rw_readdirplus,
 	.getxattr = rw_getxattr,
 	.setxattr = rw_setxattr,
 	.listxattr = rw_listxattr,
 	.removexattr = rw_removexattr,
 	.statfs = rw_statfs,
-	.fallocate = rw_fallocate,
-	.copy_file_range = rw_copy_file_range,
-	.lseek = rw_lseek,
+	.fallocate = shale_rw_fallocate,
+	.copy_file_range = shale_rw_copy_file_range,
+	.lseek = shale_rw_lseek,
 	.ioctl = shale_op_ioctl,
 };

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/mount/rw.h"
+
+#include "fs/mount/raw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void set_open(struct fuse_file_info *fi, uint64_t handle)
+{
+	fi->fh = handle;
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+}
+
+void shale_rw_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct shale_live *live = shale_rw_live(req);
+	struct shale_caller who = shale_rw_caller(req);
+	struct shale_node node;
+	uint64_t handle;
+	int r = 0;
+
+	if (fi->flags & O_TRUNC) {
+		struct shale_set set = {.what = SHALE_SET_SIZE};
+		if (shale_raw_kills(shale_req_receiver(req)))
+			set.what |= SHALE_SET_KILL_SUIDGID;
+		r = shale_live_setattr(live, &who, ino, &set, &node);
+	}
+	if (r == 0)
+		r = shale_live_opened(live, &who, ino, &handle);
+	if (r < 0)
+		return shale_rw_reply(req, r, ino);
+	set_open(fi, handle);
+	if (fuse_reply_open(req, fi) < 0)
+		shale_live_released(live, handle); /* nobody will */
+}
+
+void shale_rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
+		     mode_t mode, struct fuse_file_info *fi)
+{
+	struct shale_live *live = shale_rw_live(req);
+	struct shale_caller who = shale_rw_caller(req);
+	struct shale_make what = {.mode = S_IFREG | (mode & 07777)};
+	struct fuse_entry_param e;
+	struct shale_node node;
+	uint64_t handle;
+
+	int r = shale_live_make(live, &who, parent, name, strlen(name), &what,
+				&node);
+	if (r == 0)
+		r = shale_live_opened(live, &who, node.ino, &handle);
+	if (r < 0)
+		return shale_rw_reply(req, r, parent);
+	shale_rw_entry(&node, &e);
+	set_open(fi, handle);
+	if (fuse_reply_create(req, &e, fi) < 0)
+		shale_live_released(live, handle);
+}
+
+void shale_rw_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	shale_live_released(shale_rw_live(req), fi->fh);
+	fuse_reply_err(req, 0);
+}
+
+void shale_rw_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	(void)nlookup;
+	shale_live_forgotten(shale_rw_live(req), ino);
+	fuse_reply_none(req);
+}
+
+void shale_rw_forget_multi(fuse_req_t req, size_t count,
+			   struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		shale_live_forgotten(shale_rw_live(req), forgets[i].ino);
+	fuse_reply_none(req);
+}
+
+void shale_rw_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		   struct fuse_file_info *fi)
+{
+	struct shale_session *s = shale_req_session(req);
+	char *buf = (char *)shale_req_receiver(req)->out;
+	size_t got;
+
+	(void)fi;
+	if (size > SHALE_FUSE_MAX_IO)
+		size = SHALE_FUSE_MAX_IO;
+	int r = shale_live_read(s->opts.live, ino, (uint64_t)off, buf, size,
+				&got);
+	if (r < 0)
+		return shale_rw_reply(req, r, ino);
+	atomic_fetch_add_explicit(&s->bytes_read, got, memory_order_relaxed);
+	fuse_reply_buf(req, buf, got);
+}
+
+void shale_rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
+		    size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct shale_session *s = shale_req_session(req);
+	struct shale_caller who = shale_rw_caller(req);
+
+	(void)fi;
+	int r = shale_live_write(s->opts.live, &who, ino, (uint64_t)off, buf,
+				 size,
+				 shale_raw_kills(shale_req_receiver(req)));
+	if (r < 0)
+		return shale_rw_reply(req, r, ino);
+	atomic_fetch_add_explicit(&s->bytes_written, size,
+				  memory_order_relaxed);
+	fuse_reply_write(req, size);
+}
+
+void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
+			off_t len, struct fuse_file_info *fi)
+{
+	struct shale_caller who = shale_rw_caller(req);
+
+	(void)fi;
+	shale_rw_reply(req,
+		       shale_live_fallocate(shale_rw_live(req), &who, ino, mode,
+					    (uint64_t)off, (uint64_t)len),
+		       ino);
+}
+
+void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
+			      struct fuse_file_info *src_fi, fuse_ino_t dst,
+			      off_t dst_off, struct fuse_file_info *dst_fi,
+			      size_t len, int flags)
+{
+	struct shale_caller who = shale_rw_caller(req);
+	uint64_t done;
+
+	(void)src_fi;
+	(void)dst_fi;
+	if (flags)
+		return (void)fuse_reply_err(req, EINVAL);
+	/* The reply's count has 32 bits. */
+	if (len > 1u << 30)
+		len = 1u << 30;
+	int r = shale_live_copy(shale_rw_live(req), &who, src,
+				(uint64_t)src_off, dst, (uint64_t)dst_off, len,
+				&done);
+	if (r < 0)
+		return shale_rw_reply(req, r, dst);
+	fuse_reply_write(req, (size_t)done);
+}
+
+void shale_rw_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+		    struct fuse_file_info *fi)
+{
+	uint64_t found;
+
+	(void)fi;
+	int r = shale_live_seek(shale_rw_live(req), ino, (uint64_t)off, whence,
+				&found);
+	if (r < 0)
+		return shale_rw_reply(req, r, ino);
+	fuse_reply_lseek(req, (off_t)found);
+}
+
+/*
+ * Flushing leaves the receivers: several at once then share one flush, and
+ * other requests do not wait for the disk.
+ */
+struct sync_job {
+	fuse_req_t req;
+	fuse_ino_t ino;
+	bool datasync;
+};
+
+static void run_sync(void *arg)
+{
+	struct sync_job *job = arg;
+	int r = shale_live_fsync(shale_rw_live(job->req), job->ino,
+				 job->datasync);
+	shale_rw_reply(job->req, r, job->ino);
+	free(job);
+}
+
+void shale_rw_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+		    struct fuse_file_info *fi)
+{
+	struct sync_job *job = malloc(sizeof(*job));
+
+	(void)fi;
+	if (!job)
+		return (void)fuse_reply_err(req, ENOMEM);
+	*job = (struct sync_job){req, ino, datasync != 0};
+	shale_pool_add(shale_req_session(req)->pool, run_sync, job);
+}
