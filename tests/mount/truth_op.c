@@ -384,7 +384,8 @@ static long set_times(int root, const struct truth_op *op, uint64_t *hash)
 static long with_xattr(struct truth_side *side, const struct truth_op *op,
 		       uint64_t *hash)
 {
-	char path[600], name[32], value[2000];
+	char path[600], name[32];
+	char value[500]; /* five of them: a block of ext4 holds no more */
 	snprintf(path, sizeof(path), "%s/%s", side->path, op->a);
 	snprintf(name, sizeof(name), "user.x%u", op->value % 5);
 	size_t len = op->len % sizeof(value);
