@@ -12,7 +12,7 @@ FUZZ_FLAGS =
 TESTS += tests/fuzz/corpus.test
 endif
 dist_check_SCRIPTS += tests/fuzz/corpus.test
-EXTRA_DIST += tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/fixup.h
 
 FUZZERS = \
 	tests/fuzz/codec_fuzz \
