@@ -11,9 +11,12 @@ MOUNT_TESTS = \
 	tests/mount/containers.test \
 	tests/mount/cow.test \
 	tests/mount/damage.test \
+	tests/mount/freeze.test \
+	tests/mount/interrupt.test \
 	tests/mount/layers.test \
 	tests/mount/powercut.test \
 	tests/mount/sharing.test \
+	tests/mount/stack.test \
 	tests/mount/symlinks.test \
 	tests/mount/truth.test \
 	tests/mount/unprivileged.test

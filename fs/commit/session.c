@@ -5,8 +5,13 @@
 #include "fs/live/live.h"
 #include "layers/base/cleanup.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
+
+/* How long to wait for another commit to end. */
+enum { BUSY_MS = 10000, RETRY_MS = 20 };
 
 SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
 SHALE_DEFINE_CLEANUP(files, struct shale_files *, shale_files_close);
@@ -46,14 +51,37 @@ static int call(struct shale_control *control, json_t *request,
 	return r;
 }
 
+/*
+ * A committer that was killed may still be on the daemon's mind, and one that
+ * runs may be about to end: wait a little for either.
+ */
+static int freeze(const struct shale_commit *commit,
+		  struct shale_control *control, json_t **reply,
+		  struct shale_err *err)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
+	const struct shale_pack_stats none = {0};
+
+	for (int tries = 0;; tries++) {
+		int r = shale_control_call(control,
+					   json_pack("{s:s}", "do", "freeze"),
+					   reply, err);
+		if (r != -EBUSY || tries == BUSY_MS / RETRY_MS)
+			return r;
+		if (commit->going && commit->going(commit->arg, &none))
+			return shale_err_say(err, EINTR, "interrupted");
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* Freeze, and hold the state of that moment in a snapshot of our own. */
-static int take_snapshot(struct shale_control *control, int dirfd,
+static int take_snapshot(const struct shale_commit *commit,
+			 struct shale_control *control, int dirfd,
 			 struct shale_snapshot **out, json_int_t *epoch,
 			 uint64_t *frozen_us, struct shale_err *err)
 {
 	json_t *reply;
-	int r = shale_control_call(control, json_pack("{s:s}", "do", "freeze"),
-				   &reply, err);
+	int r = freeze(commit, control, &reply, err);
 	if (r < 0)
 		return r;
 	*epoch = json_integer_value(json_object_get(reply, "epoch"));
@@ -85,7 +113,8 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 	cleanup_snapshot struct shale_snapshot *snapshot = NULL;
 	json_int_t epoch;
 	uint64_t frozen_us;
-	r = take_snapshot(control, dirfd, &snapshot, &epoch, &frozen_us, err);
+	r = take_snapshot(commit, control, dirfd, &snapshot, &epoch, &frozen_us,
+			  err);
 	if (r == 0)
 		r = shale_files_open(&files, dirfd, err);
 	if (r < 0)

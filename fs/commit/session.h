@@ -13,7 +13,7 @@
 /*
  * Commit the workspace `name` that mount `id` of the store has open at
  * `mountpoint`.  Everything in `commit` but snapshot and files is given.
- * -EBUSY: another commit is under way.
+ * -EBUSY: another commit is under way, for seconds.
  */
 int shale_commit_mounted(struct shale_commit *commit, const char *id,
 			 const char *mountpoint, const char *name,
