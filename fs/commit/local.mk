@@ -13,3 +13,10 @@ fs_commit_libcommit_a_SOURCES = \
 	fs/commit/summary.c fs/commit/summary.h
 
 LIBS_COMMIT = fs/commit/libcommit.a $(LIBS_LIVE) $(LIBS_CONTROL) $(LIBS_OPS)
+
+check_PROGRAMS += tests/unit/levels-test tests/unit/commit-test
+TESTS += tests/unit/levels-test tests/unit/commit-test
+tests_unit_levels_test_SOURCES = tests/unit/levels-test.c
+tests_unit_levels_test_LDADD = tests/lib/libcheck.a $(LIBS_COMMIT)
+tests_unit_commit_test_SOURCES = tests/unit/commit-test.c
+tests_unit_commit_test_LDADD = tests/lib/libcheck.a $(LIBS_COMMIT)
