@@ -3,7 +3,9 @@
 
 #include "layers/base/cleanup.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -11,6 +13,20 @@
 struct shale_sha256 {
 	EVP_MD_CTX *evp;
 };
+
+/* Without its configuration file, whose parsing is a good part of the start of a
+ * short command: we ask for SHA-256 and nothing else. */
+static void init_once(void)
+{
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
+
+static const EVP_MD *sha256(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, init_once);
+	return EVP_sha256();
+}
 
 struct shale_hash128 shale_xxh128(const void *data, size_t len)
 {
@@ -29,7 +45,7 @@ uint64_t shale_xxh64(const void *data, size_t len)
 
 void shale_sha256(const void *data, size_t len, struct shale_digest *out)
 {
-	EVP_Digest(data, len, out->b, NULL, EVP_sha256(), NULL);
+	EVP_Digest(data, len, out->b, NULL, sha256(), NULL);
 }
 
 struct shale_sha256 *shale_sha256_new(void)
@@ -40,7 +56,7 @@ struct shale_sha256 *shale_sha256_new(void)
 	ctx->evp = EVP_MD_CTX_new();
 	if (!ctx->evp)
 		return NULL;
-	EVP_DigestInit_ex(ctx->evp, EVP_sha256(), NULL);
+	EVP_DigestInit_ex(ctx->evp, sha256(), NULL);
 	return steal_ptr(&ctx);
 }
 
@@ -60,7 +76,7 @@ void shale_sha256_update(struct shale_sha256 *ctx, const void *d, size_t len)
 void shale_sha256_final(struct shale_sha256 *ctx, struct shale_digest *out)
 {
 	EVP_DigestFinal_ex(ctx->evp, out->b, NULL);
-	EVP_DigestInit_ex(ctx->evp, EVP_sha256(), NULL);
+	EVP_DigestInit_ex(ctx->evp, sha256(), NULL);
 }
 
 int shale_sha256_fd(int fd, struct shale_digest *out, uint64_t *size,
