@@ -37,15 +37,48 @@ static uint64_t lower_limit(const struct shale_delta *delta,
 }
 
 /*
- * Is the file in so many pieces by now that reading it suffers?  One piece in
- * 32 KiB costs about as much as the chunks themselves.
+ * Where data goes on, but in another place: cuts that cutting afresh would
+ * heal, as extents beside holes are not.  Counts up to `enough`.
  */
-static bool too_fragmented(const struct shale_content *lower)
+static int count_cuts(const struct shale_content *lower, unsigned level,
+		      uint64_t enough, uint64_t *cuts, struct shale_err *err)
 {
-	uint64_t pieces = 0;
-	for (unsigned i = 0; i + 1 < lower->n; i++)
+	const struct shale_tree *tree = lower->level[level].tree;
+	uint64_t end = UINT64_MAX;
+
+	for (uint64_t i = 0; i < lower->level[level].count && *cuts <= enough;
+	     i++) {
+		struct shale_extent extent;
+		int r = shale_tree_extent(tree, lower->level[level].first + i,
+					  &extent, err);
+		if (r < 0)
+			return r;
+		bool data = extent.chunk != SHALE_HOLE;
+		*cuts += data && extent.off == end;
+		end = data ? extent.off + extent.len : UINT64_MAX;
+	}
+	return 0;
+}
+
+/*
+ * Is the file in so many pieces by now that reading it suffers?  One piece in
+ * 32 KiB costs about as much as the chunks themselves.  Patches count with all
+ * their pieces, the lowest level (into which patches may have been merged) with
+ * its cuts.
+ */
+static int too_fragmented(const struct shale_content *lower, bool *out,
+			  struct shale_err *err)
+{
+	uint64_t enough = 64 + lower->size / (32 << 10), pieces = 0;
+	unsigned bottom = lower->n - 1;
+
+	for (unsigned i = 0; i < bottom; i++)
 		pieces += lower->level[i].count;
-	return lower->n > 24 || pieces > 64 + lower->size / (32 << 10);
+	int r = 0;
+	if (lower->level[bottom].count > enough / 2)
+		r = count_cuts(lower, bottom, enough, &pieces, err);
+	*out = lower->n > 24 || pieces > enough;
+	return r;
 }
 
 static int pack_data(struct shale_delta *delta, uint64_t ino,
@@ -200,12 +233,17 @@ int shale_delta_content(struct shale_delta *delta, struct shale_inode *in,
 {
 	uint64_t ino = in->attr.ino;
 	uint64_t limit = lower_limit(delta, lower, content);
-	bool patch = limit > 0 && !too_fragmented(lower);
+	bool fragmented = false;
+	int r = limit > 0 && lower->n ? too_fragmented(lower, &fragmented, err)
+				      : 0;
+	if (r < 0)
+		return r;
+	bool patch = limit > 0 && !fragmented;
 
 	in->content = patch ? SHALE_CONTENT_PATCHED : SHALE_CONTENT_REPLACED;
 	in->limit = patch ? limit : 0;
 
-	int r = shale_pack_begin(delta->pack, ino, err);
+	r = shale_pack_begin(delta->pack, ino, err);
 	if (r < 0)
 		return r;
 	if (patch)
