@@ -2,6 +2,7 @@
 #include "fs/commit/delta.h"
 
 #include "fs/commit/levels.h"
+#include "fs/commit/refer.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
 
@@ -117,43 +118,6 @@ static bool same_content(const struct shale_content *a,
 	return true;
 }
 
-/* Refer to [src, src + len) of an image's content, chunk by chunk. */
-static int refer_chunks(struct shale_delta *delta,
-			const struct shale_content *content, uint64_t src,
-			uint64_t len, struct shale_err *err)
-{
-	while (len) {
-		struct shale_piece piece;
-		if (src >= content->size)
-			return shale_pack_hole(delta->pack, len, err);
-		int r = shale_content_piece(content, src, len, &piece, err);
-		if (r < 0)
-			return r;
-		if (!piece.tree) {
-			r = shale_pack_hole(delta->pack, piece.len, err);
-			if (r < 0)
-				return r;
-			src += piece.len;
-			len -= piece.len;
-			continue;
-		}
-
-		struct shale_chunk chunk;
-		r = shale_tree_chunk(piece.tree, piece.chunk, &chunk, err);
-		if (r < 0)
-			return r;
-		uint64_t n = chunk.len - piece.chunk_off;
-		n = n < piece.len ? n : piece.len;
-		r = shale_pack_refer(delta->pack, &chunk, piece.chunk_off,
-				     (uint32_t)n, NULL, err);
-		if (r < 0)
-			return r;
-		src += n;
-		len -= n;
-	}
-	return 0;
-}
-
 /* Content taken over from an inode of some image: by the inode if the last
  * image has it unchanged, else by its chunks. */
 static int pack_range(struct shale_delta *delta, const struct shale_run *run,
@@ -175,7 +139,7 @@ static int pack_range(struct shale_delta *delta, const struct shale_run *run,
 	if (r == 0 && same_content(&there, &last))
 		return shale_pack_clone(delta->pack, range->ino, src, run->len,
 					err);
-	return refer_chunks(delta, &there, src, run->len, err);
+	return shale_refer_chunks(delta->pack, &there, src, run->len, err);
 }
 
 /* Read what the last image has in place, and pack it afresh. */

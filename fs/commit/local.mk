@@ -8,6 +8,7 @@ fs_commit_libcommit_a_SOURCES = \
 	fs/commit/levels.c fs/commit/levels.h \
 	fs/commit/places.c fs/commit/places.h \
 	fs/commit/records.c fs/commit/records.h \
+	fs/commit/refer.c fs/commit/refer.h \
 	fs/commit/session.c fs/commit/session.h \
 	fs/commit/stack.c fs/commit/stack.h \
 	fs/commit/summary.c fs/commit/summary.h

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/commit/stack.h"
 
+#include "fs/commit/refer.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,28 +20,8 @@ static int refer_content(struct merge *m, uint64_t ino, struct shale_err *err)
 	int r = shale_image_content(m->stack, ino, &content, err);
 	if (r == 0)
 		r = shale_pack_begin(m->pack, ino, err);
-
-	for (uint64_t off = 0; r == 0 && off < content.size;) {
-		struct shale_piece piece;
-		r = shale_content_piece(&content, off, content.size - off,
-					&piece, err);
-		if (r < 0)
-			break;
-		if (!piece.tree) {
-			r = shale_pack_hole(m->pack, piece.len, err);
-			off += piece.len;
-			continue;
-		}
-		struct shale_chunk chunk;
-		r = shale_tree_chunk(piece.tree, piece.chunk, &chunk, err);
-		if (r < 0)
-			break;
-		uint64_t n = chunk.len - piece.chunk_off;
-		n = n < piece.len ? n : piece.len;
-		r = shale_pack_refer(m->pack, &chunk, piece.chunk_off,
-				     (uint32_t)n, NULL, err);
-		off += n;
-	}
+	if (r == 0)
+		r = shale_refer_chunks(m->pack, &content, 0, content.size, err);
 	return r < 0 ? r : shale_pack_end(m->pack, err);
 }
 
