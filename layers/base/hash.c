@@ -3,30 +3,20 @@
 
 #include "layers/base/cleanup.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <pthread.h>
+/*
+ * The digest itself, without OpenSSL's machinery around it, whose start (a
+ * configuration file, providers, algorithms by name) is a good part of that of
+ * a short command.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
 struct shale_sha256 {
-	EVP_MD_CTX *evp;
+	SHA256_CTX state;
 };
-
-/* Without its configuration file, whose parsing is a good part of the start of a
- * short command: we ask for SHA-256 and nothing else. */
-static void init_once(void)
-{
-	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-}
-
-static const EVP_MD *sha256(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	pthread_once(&once, init_once);
-	return EVP_sha256();
-}
 
 struct shale_hash128 shale_xxh128(const void *data, size_t len)
 {
@@ -45,38 +35,36 @@ uint64_t shale_xxh64(const void *data, size_t len)
 
 void shale_sha256(const void *data, size_t len, struct shale_digest *out)
 {
-	EVP_Digest(data, len, out->b, NULL, sha256(), NULL);
+	struct shale_sha256 ctx;
+
+	SHA256_Init(&ctx.state);
+	shale_sha256_update(&ctx, data, len);
+	SHA256_Final(out->b, &ctx.state);
 }
 
 struct shale_sha256 *shale_sha256_new(void)
 {
-	cleanup_free struct shale_sha256 *ctx = calloc(1, sizeof(*ctx));
-	if (!ctx)
-		return NULL;
-	ctx->evp = EVP_MD_CTX_new();
-	if (!ctx->evp)
-		return NULL;
-	EVP_DigestInit_ex(ctx->evp, sha256(), NULL);
-	return steal_ptr(&ctx);
+	struct shale_sha256 *ctx = calloc(1, sizeof(*ctx));
+	if (ctx)
+		SHA256_Init(&ctx->state);
+	return ctx;
 }
 
 void shale_sha256_free(struct shale_sha256 *ctx)
 {
-	if (!ctx)
-		return;
-	EVP_MD_CTX_free(ctx->evp);
 	free(ctx);
 }
 
 void shale_sha256_update(struct shale_sha256 *ctx, const void *d, size_t len)
 {
-	EVP_DigestUpdate(ctx->evp, d, len);
+	if (len)
+		SHA256_Update(&ctx->state, d, len);
 }
 
 void shale_sha256_final(struct shale_sha256 *ctx, struct shale_digest *out)
 {
-	EVP_DigestFinal_ex(ctx->evp, out->b, NULL);
-	EVP_DigestInit_ex(ctx->evp, sha256(), NULL);
+	SHA256_Final(out->b, &ctx->state);
+	SHA256_Init(&ctx->state);
 }
 
 int shale_sha256_fd(int fd, struct shale_digest *out, uint64_t *size,
