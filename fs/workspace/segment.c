@@ -137,8 +137,8 @@ static void window_release(struct window *w)
 static int record_at(struct window *w, uint64_t start, uint64_t at,
 		     struct shale_record *record, struct shale_err *err)
 {
-	const uint8_t *data;
-	size_t len, need = HEADER;
+	const uint8_t *data = NULL;
+	size_t len = 0, need = HEADER;
 
 	for (int i = 0; i < 3; i++) {
 		int r = window_at(w, at - start, need, &data, &len, err);
@@ -185,8 +185,8 @@ int shale_segment_more(int fd, uint64_t start, uint64_t from, uint64_t durable,
 	struct shale_record record;
 
 	for (*more = false;; at++) {
-		const uint8_t *data, *hit;
-		size_t len;
+		const uint8_t *data = NULL, *hit;
+		size_t len = 0;
 		int r = window_at(&w, at - start, WINDOW, &data, &len, err);
 		if (r < 0)
 			return r;

@@ -116,7 +116,7 @@ static int dirent_before(const struct shale_tree *tree, uint64_t i,
 			 const void *key, struct shale_err *err)
 {
 	const struct dirent_key *k = key;
-	int order;
+	int order = 0;
 	int r = shale_tree_dirent_order(tree, i, k->dir, k->name, k->len,
 					&order, err);
 	return r < 0 ? r : order < 0;
@@ -128,7 +128,7 @@ int shale_tree_find_dirent(const struct shale_tree *tree, uint64_t dir,
 {
 	uint64_t n = tree->count[SHALE_TREE_DIRENTS], at;
 	struct dirent_key key = {dir, name, name_len};
-	int order;
+	int order = 0;
 	int r = lower_bound(tree, 0, n, dirent_before, &key, &at, err);
 	if (r < 0)
 		return r;
@@ -289,7 +289,7 @@ int shale_tree_chunksort(const struct shale_tree *tree, uint64_t i,
 static int chunksort_before(const struct shale_tree *tree, uint64_t i,
 			    const void *key, struct shale_err *err)
 {
-	const uint8_t *hash;
+	const uint8_t *hash = NULL;
 	uint32_t chunk;
 	int r = shale_tree_chunksort(tree, i, &chunk, &hash, err);
 	return r < 0 ? r : memcmp(hash, key, 16) < 0;
@@ -300,8 +300,8 @@ int shale_tree_find_chunk(const struct shale_tree *tree,
 			  uint32_t *chunk, struct shale_err *err)
 {
 	uint64_t n = tree->count[SHALE_TREE_CHUNKSORT], at = *cursor;
-	const uint8_t *other;
-	uint32_t number;
+	const uint8_t *other = NULL;
+	uint32_t number = 0;
 	int r = 0;
 
 	if (at == 0)

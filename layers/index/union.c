@@ -119,7 +119,7 @@ static int push_dir(struct uniting *u, uint64_t ino, struct shale_err *err)
 static int visit(struct uniting *u, uint8_t type, struct shale_err *err)
 {
 	uint64_t lowest = u->found[u->n_found - 1];
-	uint64_t *number;
+	uint64_t *number = NULL;
 
 	int r = number_of(u, lowest, &number, err);
 	if (r < 0)
@@ -240,7 +240,7 @@ static int tell_names(struct uniting *u, const struct united *dir,
 	while (r == 0 &&
 	       (r = shale_runs_next(u->parts, (void *)u->runs.data, dir->n,
 				    &entry, u->found, &u->n_found, err)) > 0) {
-		uint64_t *number;
+		uint64_t *number = NULL;
 		r = number_of(u, u->found[u->n_found - 1], &number, err);
 		if (r < 0)
 			break;

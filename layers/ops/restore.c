@@ -144,7 +144,7 @@ static int write_content(const struct shale_image *image, uint64_t ino, int fd,
 		return shale_err_set(err, ENOMEM, "a buffer");
 
 	while (r == 0 && off < content.size) {
-		uint64_t data, hole;
+		uint64_t data, hole = off;
 		r = shale_content_seek(&content, off, true, &data, err);
 		if (r == -ENXIO) {
 			r = 0;

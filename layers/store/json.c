@@ -76,7 +76,7 @@ int shale_json_text(const json_t *object, const char *key, bool optional,
 int shale_json_text_copy(const json_t *object, const char *key, char **out,
 			 struct shale_err *err)
 {
-	const char *text;
+	const char *text = NULL;
 	int r = shale_json_text(object, key, true, &text, err);
 	if (r < 0 || !text)
 		return r;
