@@ -46,8 +46,8 @@ static int place_of(const struct shale_places *p, uint64_t ino, uint64_t *dir,
 static int walk_up(const struct shale_places *p, uint64_t ino, char **out)
 {
 	cleanup_free char *path = strdup("");
-	const char *name;
-	size_t len;
+	const char *name = NULL;
+	size_t len = 0;
 
 	for (int depth = 0; path && ino != 1; depth++) {
 		char *longer;

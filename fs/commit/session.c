@@ -111,8 +111,8 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 	start_writeback(mountpoint);
 	cleanup_files struct shale_files *files = NULL;
 	cleanup_snapshot struct shale_snapshot *snapshot = NULL;
-	json_int_t epoch;
-	uint64_t frozen_us;
+	json_int_t epoch = 0;
+	uint64_t frozen_us = 0;
 	r = take_snapshot(commit, control, dirfd, &snapshot, &epoch, &frozen_us,
 			  err);
 	if (r == 0)

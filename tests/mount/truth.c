@@ -87,7 +87,7 @@ static size_t shorten(uint64_t *numbers, size_t n, int tries)
 	uint64_t *attempt = malloc(n * sizeof(*attempt));
 	for (size_t part = n / 2; part; part = part > 1 ? part / 2 : 0) {
 		for (size_t from = 0; from < n && tries > 0;) {
-			size_t len = n - from < part ? n - from : part, at;
+			size_t len = n - from < part ? n - from : part, at = 0;
 			memcpy(attempt, numbers, from * sizeof(*attempt));
 			memcpy(attempt + from, numbers + from + len,
 			       (n - from - len) * sizeof(*attempt));

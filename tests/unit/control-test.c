@@ -104,8 +104,8 @@ TEST(hostile_state_files_are_refused)
 		"{\"mountpoint\":1,\"kind\":\"rw\"}",
 		"{\"mountpoint\":\"/m\",\"kind\":\"other\"}",
 		"{\"mountpoint\":\"/m\",\"kind\":\"rw\",\"manifests\":[1]}",
-		"{\"mountpoint\":\"/m\",\"kind\":\"rw\",\"manifests\":"
-		"[\"sha256:12\"]}",
+		("{\"mountpoint\":\"/m\",\"kind\":\"rw\",\"manifests\":"
+		 "[\"sha256:12\"]}"),
 		"{\"mountpoint\":\"/m\",\"kind\":\"rw\",\"refs\":[\"a\"]}",
 		"{\"mountpoint_hex\":\"2f0\",\"kind\":\"rw\"}",
 		"{\"mountpoint_hex\":\"2f00\",\"kind\":\"rw\"}",
