@@ -107,9 +107,17 @@ int shale_live_set_state(struct shale_live *live,
 	}
 	if (r == 0)
 		r = shale_db_commit(live->db, &batch, NULL, pos, NULL);
-	if (r == 0)
-		live->state = *state;
-	return r;
+	if (r < 0)
+		return r;
+	/* Writers read the epoch under the freeze lock alone: it is only
+	 * written when it changes, which is under that lock too. */
+	if (live->state.epoch != state->epoch)
+		live->state.epoch = state->epoch;
+	live->state.next_ino = state->next_ino;
+	live->state.committed = state->committed;
+	live->state.last = state->last;
+	live->state.pinned = state->pinned;
+	return 0;
 }
 
 /* ------------------------------------------------------------ open, close */
