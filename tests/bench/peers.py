@@ -233,7 +233,7 @@ def gather(kinds, work, tree, say):
         except (RuntimeError, OSError, subprocess.SubprocessError) as why:
             if kind in MUST:
                 raise
-            say(f"{kind.name}: cannot be mounted here: {str(why).strip()[-200:]}")
+            say(f"{kind.name}: cannot be mounted here: {str(why).strip().splitlines()[0][-120:]}")
             continue
         peers.append(peer)
     return peers

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writable mounts: what it costs to change a mounted image."""
+import errno
 import os
+import time
 
 from corpus import Corpus
 from measure import Table, cold, run, timed
@@ -51,8 +53,16 @@ def remove(peer, _):
 
 
 def rename(peer, _):
-    return timed("mv", "-T", os.path.join(peer.at, "files"),
-                 os.path.join(peer.at, "moved"))
+    """rename(2); where that is refused, what everybody does then."""
+    old, new = (os.path.join(peer.at, name) for name in ("files", "moved"))
+    start = time.monotonic()
+    try:
+        os.rename(old, new)
+    except OSError as why:
+        if why.errno != errno.EXDEV:
+            raise
+        run("mv", "-T", old, new)
+    return time.monotonic() - start
 
 
 def write_by(block):
