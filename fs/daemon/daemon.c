@@ -15,22 +15,10 @@
 enum { CHUNK_CACHE = 16 << 20 };
 
 /* Link the index that is in use into the state: no cache can take it away. */
-static int keep_index(struct shale_daemon *d, struct shale_err *err)
+static int keep_index(struct shale_daemon *d, const char *name,
+		      struct shale_err *err)
 {
-	struct shale_version *stack[32] = {0};
-	char name[80], from[96];
-	int r = 0;
-
-	for (uint32_t i = 0; r == 0 && i < d->base.n; i++)
-		r = shale_store_version(d->store, &d->base.manifest[i],
-					&stack[i], err);
-	if (r == 0)
-		r = shale_store_need_index(d->store, stack, d->base.n, name,
-					   err);
-	for (uint32_t i = 0; i < d->base.n; i++)
-		shale_version_free(stack[i]);
-	if (r < 0)
-		return r;
+	char from[96];
 	snprintf(from, sizeof(from), "indexes/%s", name);
 	if (linkat(d->dirfd, from, d->state, "index.0", 0) < 0 &&
 	    errno != EEXIST)
@@ -38,6 +26,29 @@ static int keep_index(struct shale_daemon *d, struct shale_err *err)
 	free(d->info.index);
 	d->info.index = strdup(name);
 	return d->info.index ? 0 : shale_err_set(err, ENOMEM, "keep an index");
+}
+
+/* Open what is mounted; its manifests are read once. */
+static int open_base(struct shale_daemon *d, struct shale_err *err)
+{
+	struct shale_version *stack[32] = {0};
+	char name[80];
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < d->base.n; i++)
+		r = shale_store_manifest(d->store, &d->base.manifest[i],
+					 &stack[i], err);
+	if (r == 0)
+		r = shale_store_need_index(d->store, stack, d->base.n, name,
+					   err);
+	if (r == 0)
+		r = keep_index(d, name, err);
+	if (r == 0)
+		r = shale_store_open_image(d->store, stack, d->base.n,
+					   &d->image, err);
+	for (uint32_t i = 0; i < d->base.n; i++)
+		shale_version_free(stack[i]);
+	return r;
 }
 
 static int parse_manifests(const struct shale_mount_info *info,
@@ -59,10 +70,7 @@ static int open_readonly(struct shale_daemon *d, struct shale_err *err)
 {
 	int r = parse_manifests(&d->info, &d->base, err);
 	if (r == 0)
-		r = keep_index(d, err);
-	if (r == 0)
-		r = shale_store_open_manifests(d->store, d->base.manifest,
-					       d->base.n, true, &d->image, err);
+		r = open_base(d, err);
 	return r < 0 ? r : shale_forest_single(&d->forest, d->image, err);
 }
 
@@ -197,10 +205,7 @@ static int open_writable(struct shale_daemon *d, struct shale_err *err)
 	if (r == 0)
 		r = settle_info(d, err);
 	if (r == 0)
-		r = keep_index(d, err);
-	if (r == 0)
-		r = shale_store_open_manifests(d->store, d->base.manifest,
-					       d->base.n, true, &d->image, err);
+		r = open_base(d, err);
 	if (r == 0)
 		r = shale_handles_open(&d->handles, d->ws->dirfd, true, err);
 	if (r == 0)
