@@ -238,7 +238,8 @@ static int put_nodes(struct shale_change *ch)
 		if (!ch->nodes[i].dirty)
 			continue;
 		node->attr.epoch = epoch;
-		if (!node->attr.mode && node->attr.born == epoch) {
+		if (!node->attr.mode && (node->attr.born == epoch ||
+					 node->attr.born == SHALE_UNBORN)) {
 			/* No image can have it: nothing needs a tombstone. */
 			shale_change_del(ch, &key);
 			more -= node->stored;

@@ -11,8 +11,8 @@
 /* -------------------------------------------------------------------- link */
 
 /*
- * An inode without a name gets one.  No image has it, whatever was committed
- * while it had none: it is born now, and with it all that it holds.
+ * An inode that never had a name (O_TMPFILE) gets one.  No image has it,
+ * whatever was committed before: it is born now, and with it all that it holds.
  */
 static int adopt(struct shale_change *ch, struct shale_live_node *node)
 {
@@ -52,7 +52,10 @@ static int link_locked(struct shale_live *live, const struct shale_caller *who,
 		r = -EEXIST;
 	if (r == 0 && node->attr.nlink == UINT32_MAX)
 		r = -EMLINK;
-	if (r == 0 && node->attr.nlink == 0)
+	/* What lost its last name stays without, as in Linux's vfs_link(). */
+	if (r == 0 && !node->attr.nlink && node->attr.born != SHALE_UNBORN)
+		r = -ENOENT;
+	if (r == 0 && !node->attr.nlink)
 		r = adopt(&ch, node);
 	if (r < 0)
 		return r;

@@ -194,6 +194,7 @@ static int tmpfile_locked(struct shale_live *live,
 		return r;
 	struct shale_key orphan = shale_key_orphan(node->ino);
 	node->attr.nlink = 0;
+	node->attr.born = SHALE_UNBORN;
 	shale_change_put(&ch, &orphan, NULL, 0);
 	ch.orphans++;
 	r = shale_change_commit(&ch, who);

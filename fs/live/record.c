@@ -128,7 +128,8 @@ static struct shale_disk_time put_time(const struct timespec *t)
 
 static const char *attr_fault(const struct shale_rec_attr *a)
 {
-	if (!a->epoch || a->born > a->epoch)
+	bool unborn = a->born == SHALE_UNBORN && !a->nlink && a->mode;
+	if (!a->epoch || (a->born > a->epoch && !unborn))
 		return "epochs of an inode";
 	if (a->mode && (!known_type(a->mode) || a->mode > 0177777))
 		return "unknown type of an inode";

@@ -87,9 +87,10 @@ struct shale_rec_attr {
 	struct timespec mtime, ctime, atime;
 	uint64_t parent;      /* directories */
 	uint64_t next_cookie; /* directories: counter of added names */
-	uint32_t born;        /* epoch in which it was made (or an unnamed
-			       * one got a name); 0: the base has it */
+	uint32_t born;        /* epoch in which it got its first name; 0: the
+			       * base has it; SHALE_UNBORN: none yet */
 };
+#define SHALE_UNBORN UINT32_MAX
 
 /*
  * C: content of a regular file.  Levels from the newest down: data files, each

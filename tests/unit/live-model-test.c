@@ -28,6 +28,7 @@ struct node {
 	uint64_t cookie[NAMES];
 	char xattr;
 	uint64_t handle; /* 0: not open */
+	bool unnamed;    /* it never had a name */
 };
 
 struct model {
@@ -175,13 +176,17 @@ static void do_link(struct model *m)
 
 	if (!file)
 		return;
-	int r = shale_live_link(m->rig->live, &rig_caller, m->node[file].ino,
-				d->ino, name_of(at), strlen(name_of(at)), &out);
-	CHECK_INT(r, d->child[at] ? -EEXIST : 0);
+	struct node *n = &m->node[file];
+	int r = shale_live_link(m->rig->live, &rig_caller, n->ino, d->ino,
+				name_of(at), strlen(name_of(at)), &out);
+	CHECK_INT(r, d->child[at]               ? -EEXIST
+		     : !n->nlink && !n->unnamed ? -ENOENT
+						: 0);
 	if (r < 0)
 		return;
 	d->child[at] = file;
-	m->node[file].nlink++;
+	n->nlink++;
+	n->unnamed = false;
 }
 
 static bool below(struct model *m, int dir, int top)
@@ -254,21 +259,36 @@ static void do_rename(struct model *m)
 	}
 }
 
-static void do_open(struct model *m)
+static void open_node(struct model *m, struct node *n)
 {
 	static uint64_t unique;
-	int i = any_node(m, is_named_file);
-	struct node *n = &m->node[i];
 	struct shale_caller who = {.request.unique = ++unique};
+
+	CHECK_INT(shale_live_opened(m->rig->live, &who, n->ino, &n->handle), 0);
+	n->handle++;
+}
+
+static void do_open(struct model *m)
+{
+	int i = any_node(m, is_named_file);
+
+	if (i && !m->node[i].handle)
+		open_node(m, &m->node[i]);
+}
+
+static void do_tmpfile(struct model *m)
+{
+	int dir = any_node(m, is_dir), i = free_node(m);
+	struct shale_node out;
 
 	if (!i)
 		return;
-	if (!n->handle) {
-		CHECK_INT(shale_live_opened(m->rig->live, &who, n->ino,
-					    &n->handle),
-			  0);
-		n->handle++;
-	}
+	CHECK_INT(shale_live_tmpfile(m->rig->live, &rig_caller,
+				     m->node[dir].ino, 0600, &out),
+		  0);
+	m->node[i] = (struct node){
+		.ino = out.ino, .mode = S_IFREG | 0600, .unnamed = true};
+	open_node(m, &m->node[i]);
 }
 
 static bool is_open(const struct node *n)
@@ -579,7 +599,7 @@ static const struct {
 	{do_make, 20},      {do_remove, 12}, {do_link, 6},   {do_rename, 14},
 	{do_open, 5},       {do_release, 5}, {do_write, 40}, {do_truncate, 12},
 	{do_fallocate, 12}, {do_copy, 16},   {do_xattr, 4},  {do_commit, 4},
-	{do_remount, 1},
+	{do_remount, 1},    {do_tmpfile, 3},
 };
 
 static void run_one(struct model *m)

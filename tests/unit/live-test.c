@@ -216,6 +216,27 @@ TEST(an_open_file_outlives_its_name)
 	rig_free(rig);
 }
 
+TEST(a_file_that_lost_its_name_gets_no_other_and_is_gone_from_the_counts)
+{
+	struct rig *rig = base();
+	struct shale_caller who = {.request.unique = 21};
+	struct shale_live_counts before, after;
+	struct shale_node node;
+	uint64_t ino = rig_file(rig, "once", "text"), handle;
+
+	rig_commit(rig);
+	CHECK_INT(shale_live_counts(rig->live, &before), 0);
+	CHECK_INT(shale_live_opened(rig->live, &who, ino, &handle), 0);
+	CHECK_INT(rig_unlink(rig, "once"), 0);
+	CHECK_INT(shale_live_link(rig->live, &who, ino, 1, "again", 5, &node),
+		  -ENOENT);
+	shale_live_released(rig->live, handle);
+	rig_remount(rig);
+	CHECK_INT(shale_live_counts(rig->live, &after), 0);
+	CHECK_INT(after.inodes, before.inodes - 1);
+	rig_free(rig);
+}
+
 TEST(a_nameless_file_is_linked_after_a_commit_and_is_in_the_next)
 {
 	struct rig *rig = base();
