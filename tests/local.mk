@@ -4,6 +4,7 @@ tests_lib_libcheck_a_SOURCES = tests/lib/check.c tests/lib/check.h
 
 # What is true of the source as a whole.
 SOURCE_TESTS = tests/layering.test
+READER_TESTS = tests/reader/reader.test
 # Real mounts, of the programs as they were built.
 MOUNT_TESTS = \
 	tests/readme.test \
@@ -20,8 +21,8 @@ MOUNT_TESTS = \
 	tests/mount/symlinks.test \
 	tests/mount/truth.test \
 	tests/mount/unprivileged.test
-TESTS += $(SOURCE_TESTS) $(MOUNT_TESTS)
-dist_check_SCRIPTS += $(SOURCE_TESTS) $(MOUNT_TESTS)
+TESTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)
+dist_check_SCRIPTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)
 
 check_PROGRAMS += tests/lib/gendata tests/mount/truth
 tests_lib_gendata_SOURCES = tests/lib/gendata.c
@@ -30,7 +31,9 @@ tests_mount_truth_SOURCES = tests/mount/truth.c tests/mount/truth.h \
 tests_mount_truth_LDADD = $(LIBS_BASE)
 
 # What tests source, and what tests/run calls.
-EXTRA_DIST += tests/lib/mount.sh tests/long.sh tests/on-mount
+EXTRA_DIST += tests/lib/mount.sh tests/long.sh tests/on-mount \
+	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
+	tests/reader/stack.py
 
 # What also runs under sanitizers: all that needs no mount, and the two mount
 # tests that go through most of the daemon.

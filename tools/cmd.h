@@ -118,7 +118,12 @@ int shale_ctx_resolve(struct shale_ctx *ctx, struct shale_store *store,
 /* Print one JSON document on a line of its own; takes over the reference. */
 void shale_json_print(json_t *doc);
 
-/* Set "path" (escaped) and, for a path that is not UTF-8, "path_b64". */
+/*
+ * Set KEY to a text; for bytes that are not UTF-8 to their escaped form, and
+ * KEY_b64 to the bytes.  A path's key is "path".
+ */
+void shale_json_bytes(json_t *object, const char *key, const char *bytes,
+		      size_t len);
 void shale_json_path(json_t *object, const char *path, size_t len);
 
 /* "12.3 MiB", or exact bytes with `exact`. `out`: 32 bytes; returns it. */

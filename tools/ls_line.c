@@ -184,19 +184,12 @@ static const char *type_word(uint32_t mode)
 static int json_target(const struct shale_index *ix, json_t *doc, uint64_t ino,
 		       struct shale_err *err)
 {
-	cleanup_buf struct shale_buf text = {0};
 	const char *target;
 	uint32_t len;
 	int r = shale_index_target(ix, ino, &target, &len, err);
-	if (r < 0)
-		return r;
-	if (!shale_is_utf8(target, len) &&
-	    shale_escape(&text, target, len) == 0) {
-		target = (char *)text.data;
-		len = (uint32_t)text.len;
-	}
-	json_object_set_new(doc, "target", json_stringn(target, len));
-	return 0;
+	if (r == 0)
+		shale_json_bytes(doc, "target", target, len);
+	return r;
 }
 
 int shale_ls_json(const struct shale_index *ix, const char *dir,

@@ -130,15 +130,23 @@ static json_t *base64(const char *data, size_t len)
 	return json_stringn((char *)out.data, out.len);
 }
 
-void shale_json_path(json_t *object, const char *path, size_t len)
+void shale_json_bytes(json_t *object, const char *key, const char *bytes,
+		      size_t len)
 {
-	if (shale_is_utf8(path, len)) {
-		json_object_set_new(object, "path", json_stringn(path, len));
+	char key_b64[32];
+	if (shale_is_utf8(bytes, len)) {
+		json_object_set_new(object, key, json_stringn(bytes, len));
 		return;
 	}
 	cleanup_buf struct shale_buf text = {0};
-	shale_escape(&text, path, len);
-	json_object_set_new(object, "path",
+	shale_escape(&text, bytes, len);
+	json_object_set_new(object, key,
 			    json_stringn((char *)text.data, text.len));
-	json_object_set_new(object, "path_b64", base64(path, len));
+	snprintf(key_b64, sizeof(key_b64), "%s_b64", key);
+	json_object_set_new(object, key_b64, base64(bytes, len));
+}
+
+void shale_json_path(json_t *object, const char *path, size_t len)
+{
+	shale_json_bytes(object, "path", path, len);
 }
