@@ -139,6 +139,8 @@ struct shale_progress *shale_progress_new(struct shale_ctx *ctx,
 					  const char *what);
 void shale_progress_set(struct shale_progress *p, uint64_t done, uint64_t total,
 			uint64_t items, const char *item);
+/* Take the bar away, for a line of text; it comes back. */
+void shale_progress_clear(struct shale_progress *p);
 void shale_progress_free(struct shale_progress *p); /* clears the bar */
 
 /* Has SIGINT or SIGTERM come?  Long work asks and stops cleanly (-EINTR). */

@@ -36,9 +36,11 @@ tools_shale_SOURCES = \
 	tools/cmd_status.c \
 	tools/cmd_tag.c \
 	tools/cmd_umount.c \
+	tools/cmd_verify.c \
 	tools/ls_line.c tools/ls_line.h \
 	tools/mounting.c tools/mounting.h \
 	tools/mounting_fd.c tools/mounting_fd.h \
+	tools/roots.c tools/roots.h \
 	tools/target.c tools/target.h \
 	tools/tree_digest.c tools/tree_digest.h \
 	tools/verbs.c
@@ -56,5 +58,5 @@ TESTS += tests/unit/tools-test
 tests_unit_tools_test_SOURCES = tests/unit/tools-test.c
 tests_unit_tools_test_LDADD = tests/lib/libcheck.a $(LIBS_TOOLS)
 
-TESTS += tests/tools/versions.test
-dist_check_SCRIPTS += tests/tools/versions.test
+TESTS += tests/tools/verify.test tests/tools/versions.test
+dist_check_SCRIPTS += tests/tools/verify.test tests/tools/versions.test

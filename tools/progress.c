@@ -136,12 +136,20 @@ void shale_progress_set(struct shale_progress *p, uint64_t done, uint64_t total,
 		show_text(p, done, total, items, item);
 }
 
+void shale_progress_clear(struct shale_progress *p)
+{
+	if (!p || !p->drawn)
+		return;
+	fputs("\r\033[K", stderr);
+	fflush(stderr);
+	p->drawn = false;
+}
+
 void shale_progress_free(struct shale_progress *p)
 {
 	if (!p)
 		return;
-	if (p->drawn)
-		fputs("\r\033[K", stderr);
+	shale_progress_clear(p);
 	free(p->what);
 	free(p);
 }

@@ -26,6 +26,7 @@ extern const struct shale_cmd shale_cmd_status;
 extern const struct shale_cmd shale_cmd_tag;
 extern const struct shale_cmd shale_cmd_umount;
 extern const struct shale_cmd shale_cmd_untag;
+extern const struct shale_cmd shale_cmd_verify;
 extern const struct shale_cmd shale_cmd_version;
 
 /* The verb of that name in shale_verbs, or NULL. */

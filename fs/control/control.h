@@ -93,6 +93,16 @@ void shale_mount_sweep(int store_dirfd,
 int shale_mount_find(const char *dir, char **store, char **id,
 		     struct shale_err *err);
 
+/*
+ * Call `fn` for each mount whose daemon lives (or is being started), until it
+ * returns other than 0, and return that.  -EUCLEAN: what one of them says
+ * cannot be read.
+ */
+int shale_mount_each(int store_dirfd,
+		     int (*fn)(void *arg, const struct shale_mount_info *info,
+			       struct shale_err *err),
+		     void *arg, struct shale_err *err);
+
 /* The live mount that has workspace `name` open; `id` has 17 bytes.  -ENOENT */
 int shale_mount_of_workspace(int store_dirfd, const char *name, char *id,
 			     struct shale_err *err);

@@ -236,6 +236,40 @@ void shale_mount_sweep(int store_dirfd,
 	each_mount(store_dirfd, sweep_entry, &s);
 }
 
+struct visit {
+	int (*fn)(void *arg, const struct shale_mount_info *info,
+		  struct shale_err *err);
+	void *arg;
+	int r;
+	struct shale_err *err;
+};
+
+static bool visit_entry(void *arg, int store_dirfd, const char *id)
+{
+	struct visit *v = arg;
+	struct shale_mount_info info = {0};
+
+	if (!id_is_good(id) || !running_pid(store_dirfd, id))
+		return false;
+	v->r = shale_mount_read(store_dirfd, id, &info, v->err);
+	if (v->r == 0)
+		v->r = v->fn(v->arg, &info, v->err);
+	else if (v->r == -ENOENT)
+		v->r = 0; /* it ended meanwhile */
+	shale_mount_info_release(&info);
+	return v->r != 0;
+}
+
+int shale_mount_each(int store_dirfd,
+		     int (*fn)(void *arg, const struct shale_mount_info *info,
+			       struct shale_err *err),
+		     void *arg, struct shale_err *err)
+{
+	struct visit v = {.fn = fn, .arg = arg, .err = err};
+	each_mount(store_dirfd, visit_entry, &v);
+	return v.r;
+}
+
 struct search {
 	const char *workspace;
 	char *id;

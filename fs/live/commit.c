@@ -68,9 +68,14 @@ int shale_live_committed(struct shale_live *live, uint32_t frozen,
 			 const struct shale_rec_image *which,
 			 struct shale_err *err)
 {
+	/* Before any record names it; not under a lock that writers need. */
+	int r = shale_workspace_need_images(live->ws, which->manifest, which->n,
+					    err);
+	if (r < 0)
+		return r;
 	pthread_rwlock_rdlock(&live->freeze);
 	pthread_mutex_lock(&live->names);
-	int r = record(live, frozen, which, err);
+	r = record(live, frozen, which, err);
 	pthread_mutex_unlock(&live->names);
 	pthread_rwlock_unlock(&live->freeze);
 	if (r < 0)

@@ -23,6 +23,7 @@ struct shale_flushed {
 };
 
 struct shale_live {
+	struct shale_workspace *ws;
 	struct shale_db *db;
 	struct shale_files *files;
 	struct shale_handles *handles;

@@ -149,6 +149,7 @@ static int new_live(struct shale_live **out, struct shale_workspace *ws,
 	if (!live)
 		return shale_err_set(err, ENOMEM, "open the live tree");
 	init_locks(live);
+	live->ws = ws;
 	live->db = ws->db;
 	live->files = ws->files;
 	live->handles = handles;
@@ -203,8 +204,11 @@ static int resume(struct shale_live *live, const struct shale_rec_image *which,
 	return r < 0 ? r : shale_resume_sweep(live, err);
 }
 
-/* What a killed process did is not applied yet: fsync of any inode counts. */
-static void expect_fsync(struct shale_live *live)
+/*
+ * What a killed process did is not applied yet: fsync of any inode counts.
+ * Returns whether all is applied, so that no power cut can undo it.
+ */
+static bool expect_fsync(struct shale_live *live)
 {
 	struct shale_db_stats stats;
 
@@ -212,6 +216,7 @@ static void expect_fsync(struct shale_live *live)
 	for (unsigned i = 0;
 	     i < LIVE_SYNC_SLOTS && stats.applied < stats.position; i++)
 		atomic_store(&live->sync[i], stats.position);
+	return stats.applied == stats.position;
 }
 
 int shale_live_open(struct shale_live **out, struct shale_workspace *ws,
@@ -225,8 +230,10 @@ int shale_live_open(struct shale_live **out, struct shale_workspace *ws,
 	int r = new_live(&live, ws, handles, base, opts, err);
 	if (r < 0)
 		return r;
-	expect_fsync(live);
+	bool applied = expect_fsync(live);
 	r = resume(live, which, err);
+	if (r == 0 && applied && !live->rebase)
+		r = shale_resume_images(live, err);
 	if (r < 0)
 		return r;
 	*out = steal_ptr(&live);

@@ -165,6 +165,33 @@ int shale_resume_count(struct shale_live *live, struct shale_err *err)
 	return r < 0 ? shale_err_wrap(err, r, "read the workspace") : 0;
 }
 
+/* ----------------------------------------------------------------- images */
+
+int shale_resume_images(struct shale_live *live, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf list = {0}; /* struct shale_digest */
+
+	for (uint64_t i = 0; i <= live->state.last; i++) {
+		cleanup_buf struct shale_buf value = {0};
+		struct shale_key key = shale_key_image((uint32_t)i);
+		struct shale_rec_image image;
+		int r = shale_live_get(live, &key, &value);
+		if (r == -ENOENT)
+			continue;
+		if (r == 0)
+			r = shale_rec_image_decode(&value, &image, err);
+		if (r == 0 &&
+		    shale_buf_append(&list, image.manifest,
+				     image.n * sizeof(*image.manifest)))
+			r = -ENOMEM;
+		if (r < 0)
+			return shale_err_set(err, -r, "read the workspace");
+	}
+	return shale_workspace_keep_images(
+		live->ws, (void *)list.data,
+		list.len / sizeof(struct shale_digest), err);
+}
+
 /* --------------------------------------------------------------- sweeping */
 
 static int sweep_file(void *arg, uint64_t ino, uint32_t epoch)

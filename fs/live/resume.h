@@ -19,6 +19,12 @@ int shale_resume_rebase(struct shale_live *live, struct shale_err *err);
 /* Read through the records once: which inodes have any, and the counts. */
 int shale_resume_count(struct shale_live *live, struct shale_err *err);
 
+/*
+ * Let go of images that no record names any more.  To be called when all that
+ * was read is applied: what a power cut could bring back must stay.
+ */
+int shale_resume_images(struct shale_live *live, struct shale_err *err);
+
 /* Remove data files that no record names. */
 int shale_resume_sweep(struct shale_live *live, struct shale_err *err);
 

@@ -9,6 +9,7 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/file_table.c fs/workspace/file_table.h \
 	fs/workspace/files.c fs/workspace/files.h \
 	fs/workspace/handles.c fs/workspace/handles.h \
+	fs/workspace/images.c \
 	fs/workspace/info.c fs/workspace/info.h \
 	fs/workspace/journal.c fs/workspace/journal.h \
 	fs/workspace/journal_disk.h fs/workspace/journal_impl.h \

@@ -11,6 +11,7 @@
  *     db/ journal.*   layers of state, see db.h
  *     data/           contents, see files.h
  *     handles         open handles, see handles.h
+ *     images          what was committed and may still be needed
  */
 
 #include "fs/workspace/db.h"
@@ -65,6 +66,25 @@ int shale_workspace_note(struct shale_workspace *ws, const char *text,
 			 struct shale_err *err);
 /* The database's error; all memory goes anyway. */
 int shale_workspace_close(struct shale_workspace *ws, struct shale_err *err);
+
+/*
+ * Images that the workspace may refer to besides those that it was made from:
+ * gc keeps them.  The list is a file of its own, which gc can read while the
+ * workspace is in use, and which is never behind the database: what is
+ * committed is listed before any record says so, and goes from the list only
+ * when no record that a power cut could bring back names it.
+ */
+int shale_workspace_images(int store_dirfd, const char *name,
+			   struct shale_digest **out, size_t *n,
+			   struct shale_err *err);
+/* Have them listed, durably. */
+int shale_workspace_need_images(struct shale_workspace *ws,
+				const struct shale_digest *digests, size_t n,
+				struct shale_err *err);
+/* List no others than these. */
+int shale_workspace_keep_images(struct shale_workspace *ws,
+				const struct shale_digest *digests, size_t n,
+				struct shale_err *err);
 
 /* Remove a workspace that nobody has open.  -EBUSY, -ENOKEY. */
 int shale_workspace_remove(int store_dirfd, const char *name,

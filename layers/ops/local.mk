@@ -16,6 +16,7 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/import_read.c \
 	layers/ops/inodemap.c layers/ops/inodemap.h \
 	layers/ops/json_bytes.c layers/ops/json_bytes.h \
+	layers/ops/keyset.c layers/ops/keyset.h \
 	layers/ops/metadoc.c layers/ops/metadoc.h \
 	layers/ops/onto.c layers/ops/onto.h \
 	layers/ops/plan.c layers/ops/plan.h \
@@ -24,6 +25,14 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/restore.c layers/ops/restore.h \
 	layers/ops/ring.c layers/ops/ring.h \
 	layers/ops/source_dir.c \
+	layers/ops/verify.c layers/ops/verify.h layers/ops/verify_impl.h \
+	layers/ops/verify_blobs.c \
+	layers/ops/verify_caches.c \
+	layers/ops/verify_chunks.c \
+	layers/ops/verify_files.c layers/ops/verify_files.h \
+	layers/ops/verify_merge.c \
+	layers/ops/verify_paths.c \
+	layers/ops/verify_versions.c \
 	layers/ops/walk.c layers/ops/walk.h \
 	layers/ops/xattrs.c layers/ops/xattrs.h
 
@@ -48,6 +57,11 @@ check_PROGRAMS += tests/unit/import-test
 TESTS += tests/unit/import-test
 tests_unit_import_test_SOURCES = tests/unit/import-test.c
 tests_unit_import_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
+
+check_PROGRAMS += tests/unit/keyset-test
+TESTS += tests/unit/keyset-test
+tests_unit_keyset_test_SOURCES = tests/unit/keyset-test.c
+tests_unit_keyset_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 
 TESTS += tests/ops/roundtrip.test tests/ops/archives.test tests/ops/onto.test
 dist_check_SCRIPTS += tests/ops/roundtrip.test tests/ops/archives.test \

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += layers/store/libstore.a
 layers_store_libstore_a_SOURCES = \
+	layers/store/agree.c layers/store/agree.h \
 	layers/store/compact.c layers/store/compact.h \
 	layers/store/compact_file.c layers/store/compact_file.h \
 	layers/store/data_blobs.c \

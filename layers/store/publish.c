@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/buf.h"
+#include "layers/store/agree.h"
 #include "layers/store/lock.h"
 #include "layers/store/ref.h"
 #include "layers/store/store_impl.h"
@@ -126,24 +127,6 @@ static void set_created(const struct shale_oci_index *ix, const char *repo,
 	}
 }
 
-/* Bytes of the last tree, and of the data blobs that the parent has not. */
-static uint64_t own_size(const struct shale_version *v,
-			 const struct shale_version *parent)
-{
-	uint64_t sum = v->trees[v->n_trees - 1].size;
-
-	for (size_t i = 0; i < v->n_data; i++) {
-		bool inherited = false;
-		for (size_t k = 0; parent && k < parent->n_data; k++)
-			inherited = inherited ||
-				    shale_digest_equal(&v->data[i].digest,
-						       &parent->data[k].digest);
-		if (!inherited)
-			sum += v->data[i].size;
-	}
-	return sum <= INT64_MAX ? sum : INT64_MAX;
-}
-
 /* Config and manifest as blobs; sets the digest of `v`. */
 static int store_documents(struct shale_store *store, struct shale_version *v,
 			   struct shale_err *err)
@@ -183,7 +166,7 @@ static int add_version(struct shale_oci_index *ix,
 		.created = v->description.created,
 		.parent = v->description.parent,
 		.has_parent = v->description.has_parent,
-		.size = own_size(v, parent),
+		.size = shale_version_own_size(v, parent),
 	};
 	return shale_oci_index_add(ix, &e, v->manifest_size, err);
 }

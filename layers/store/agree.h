@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_STORE_AGREE_H
+#define SHALE_STORE_AGREE_H
+
+#include "layers/store/version.h"
+
+/*
+ * Does what index.json says of a version repeat what its manifest and
+ * description say?  `parent` may be NULL: it is not here, and what follows
+ * from it is not checked.  Pure.  -EUCLEAN says what does not agree.
+ */
+int shale_version_agrees(const struct shale_version *v,
+			 const struct shale_version_entry *entry,
+			 const struct shale_version *parent,
+			 struct shale_err *err);
+
+/* Bytes of the last tree, and of the data blobs that the parent has not. */
+uint64_t shale_version_own_size(const struct shale_version *v,
+				const struct shale_version *parent);
+
+#endif
