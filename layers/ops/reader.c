@@ -37,11 +37,16 @@ static int next_batch(struct shale_reader *r)
 	return r->batch ? 0 : -ECANCELED;
 }
 
+static bool is_full(const struct shale_batch *batch)
+{
+	return batch->items.len >= ITEMS * sizeof(struct shale_read_item);
+}
+
+/* An item of data must stand in the batch that has the data: its reader asks
+ * is_full() first. */
 static int add_item(struct shale_reader *r, const struct shale_read_item *item)
 {
-	int rc = 0;
-	if (r->batch->items.len >= ITEMS * sizeof(*item))
-		rc = next_batch(r);
+	int rc = is_full(r->batch) ? next_batch(r) : 0;
 	if (rc == 0)
 		rc = shale_buf_append(&r->batch->items, item, sizeof(*item));
 	return rc;
@@ -53,7 +58,7 @@ static int read_data(struct shale_reader *r, int fd, uint64_t off, uint64_t end,
 {
 	while (off < end) {
 		size_t room = SHALE_RING_BATCH - r->batch->len;
-		if (!room) {
+		if (!room || is_full(r->batch)) {
 			int rc = next_batch(r);
 			if (rc < 0)
 				return rc;
