@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/commit/changes.h"
 #include "layers/base/cleanup.h"
-#include "tools/output.h"
+#include "tools/change_line.h"
 #include "tools/target.h"
 #include "tools/verbs.h"
 
@@ -10,19 +10,15 @@
 
 static int print_change(void *arg, const struct shale_change *change)
 {
-	const struct shale_ctx *ctx = arg;
-	char letter[2] = {change->letter, '\0'};
+	const struct shale_change_line line = {
+		.letter = change->letter,
+		.path = change->path,
+		.len = change->len,
+	};
 
-	if (ctx->json) {
-		json_t *doc = json_pack("{s:s}", "change", letter);
-		shale_json_path(doc, change->path, change->len);
-		shale_json_print(doc);
-	} else {
-		cleanup_buf struct shale_buf text = {0};
-		if (shale_escape(&text, change->path, change->len) < 0)
-			return -ENOMEM;
-		printf("%s %s\n", letter, shale_buf_str(&text));
-	}
+	int r = shale_change_line(arg, &line);
+	if (r < 0)
+		return r;
 	return shale_interrupted() ? -EINTR : 0;
 }
 
@@ -118,8 +114,8 @@ const struct shale_cmd shale_cmd_status = {
 	.name = "status",
 	.args = "DIR|NAME | --mount DIR",
 	.summary = "what a workspace changes",
-	.detail = "One line a path: A added, D deleted, M content, T type, "
-		  "m attributes only.\n"
-		  "--mount tells instead how a mount's daemon is doing.",
+	.detail = SHALE_CHANGE_LETTERS
+	"\n"
+	"--mount tells instead how a mount's daemon is doing.",
 	.run = run,
 };

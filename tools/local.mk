@@ -4,6 +4,7 @@
 # verbs (shale_verbs) and the files of those verbs.
 noinst_LIBRARIES += tools/libtools.a
 tools_libtools_a_SOURCES = \
+	tools/change_line.c tools/change_line.h \
 	tools/cmd.h \
 	tools/columns.c \
 	tools/context.c \
@@ -26,6 +27,7 @@ tools_shale_SOURCES = \
 	tools/cmd_browse.c \
 	tools/cmd_cat.c \
 	tools/cmd_commit.c \
+	tools/cmd_diff.c \
 	tools/cmd_export.c \
 	tools/cmd_help.c \
 	tools/cmd_images.c \
@@ -57,6 +59,10 @@ check_PROGRAMS += tests/unit/tools-test
 TESTS += tests/unit/tools-test
 tests_unit_tools_test_SOURCES = tests/unit/tools-test.c
 tests_unit_tools_test_LDADD = tests/lib/libcheck.a $(LIBS_TOOLS)
+
+TESTS += tests/tools/diff.test
+dist_check_SCRIPTS += tests/tools/diff.test
+EXTRA_DIST += tests/lib/dirdiff.py
 
 TESTS += tests/tools/verify.test tests/tools/versions.test
 dist_check_SCRIPTS += tests/tools/verify.test tests/tools/versions.test

@@ -17,6 +17,7 @@ const struct shale_cmd *const shale_verbs[] = {
 	&shale_cmd_inspect,
 	&shale_cmd_ls,
 	&shale_cmd_cat,
+	&shale_cmd_diff,
 	&shale_cmd_tag,
 	&shale_cmd_untag,
 	&shale_cmd_mount,

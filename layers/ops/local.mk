@@ -3,6 +3,10 @@ noinst_LIBRARIES += layers/ops/libops.a
 layers_ops_libops_a_SOURCES = \
 	layers/ops/arrival.c layers/ops/arrival.h \
 	layers/ops/beneath.c layers/ops/beneath.h \
+	layers/ops/diff.c layers/ops/diff.h layers/ops/diff_impl.h \
+	layers/ops/diff_content.c \
+	layers/ops/diff_inode.c \
+	layers/ops/diff_marks.c \
 	layers/ops/exclude.c layers/ops/exclude.h \
 	layers/ops/export.c layers/ops/export.h \
 	layers/ops/export_finish.c \
@@ -52,6 +56,12 @@ LIBS_ARCHIVES = layers/ops/libarchives.a $(LIBS_OPS) $(ARCHIVE_LIBS)
 # import, export and mounts.
 check_PROGRAMS += tests/lib/treecmp
 tests_lib_treecmp_SOURCES = tests/lib/treecmp.c
+
+check_PROGRAMS += tests/unit/diff-test
+TESTS += tests/unit/diff-test
+tests_unit_diff_test_SOURCES = tests/unit/diff-test.c \
+	tests/unit/layers.c tests/unit/layers.h
+tests_unit_diff_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 
 check_PROGRAMS += tests/unit/import-test
 TESTS += tests/unit/import-test

@@ -22,6 +22,7 @@ layers_store_libstore_a_SOURCES = \
 	layers/store/publish.c \
 	layers/store/ref.c layers/store/ref.h \
 	layers/store/resolve.c \
+	layers/store/shared.c layers/store/shared.h \
 	layers/store/store.c layers/store/store.h layers/store/store_impl.h \
 	layers/store/time.c \
 	layers/store/version.c layers/store/version.h
