@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/body.h"
 
+#include "fs/live/quota.h"
 #include "fs/live/ranges.h"
 #include "layers/base/cleanup.h"
 
@@ -22,21 +23,11 @@ static uint64_t round_up(uint64_t off)
 /* Count blocks before they are written. */
 static int reserve(struct shale_body *body, uint64_t blocks)
 {
-	struct shale_live *live = body->live;
+	int r = blocks ? shale_quota_take_blocks(body->live, blocks) : 0;
 
-	if (!blocks)
-		return 0;
-	uint64_t now =
-		(uint64_t)atomic_fetch_add(&live->blocks, (int64_t)blocks) +
-		blocks;
-	uint64_t used = now * SHALE_BLOCK +
-			(uint64_t)atomic_load(&live->dirty) * LIVE_INODE_BYTES;
-	if (live->quota_bytes && used > live->quota_bytes) {
-		atomic_fetch_sub(&live->blocks, (int64_t)blocks);
-		return -EDQUOT;
-	}
-	body->reserved += blocks;
-	return 0;
+	if (r == 0)
+		body->reserved += blocks;
+	return r;
 }
 
 /* The active file is the newest one, if it is of this epoch. */

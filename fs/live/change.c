@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/change.h"
 
+#include "fs/live/quota.h"
 #include "layers/base/cleanup.h"
 
 #include <errno.h>
@@ -139,8 +140,8 @@ static void free_maps(struct shale_change *ch, uint64_t ino)
 	}
 }
 
-static void free_content(struct shale_change *ch,
-			 const struct shale_live_node *node)
+void shale_change_free_content(struct shale_change *ch,
+			       const struct shale_live_node *node)
 {
 	cleanup_buf struct shale_buf value = {0};
 	struct shale_key key = shale_key_content(node->ino);
@@ -172,6 +173,7 @@ static void free_content(struct shale_change *ch,
 void shale_change_free(struct shale_change *ch, struct shale_live_node *node)
 {
 	struct shale_rec_attr gone = {
+		.epoch = node->attr.epoch,
 		.born = node->attr.born,
 		.ctime = ch->now,
 	};
@@ -180,7 +182,7 @@ void shale_change_free(struct shale_change *ch, struct shale_live_node *node)
 
 	ch->batch.frees = true;
 	if (S_ISREG(node->attr.mode))
-		free_content(ch, node);
+		shale_change_free_content(ch, node);
 	if (node->stored)
 		del_if_there(ch, &xattrs);
 	if (S_ISLNK(node->attr.mode) && !node->base)
@@ -191,12 +193,11 @@ void shale_change_free(struct shale_change *ch, struct shale_live_node *node)
 }
 
 /*
- * May somebody still use an inode that has lost its last name?  Of a regular
- * file the handles tell; the kernel opens all else but symlinks without asking,
- * and says when it is done by FORGET.
+ * Of a regular file the handles tell; the kernel opens all else but symlinks
+ * without asking, and says when it is done by FORGET.
  */
-static bool may_be_used(const struct shale_change *ch,
-			const struct shale_live_node *node)
+bool shale_change_in_use(const struct shale_change *ch,
+			 const struct shale_live_node *node)
 {
 	if (S_ISREG(node->attr.mode))
 		return shale_handles_held(ch->live->handles, node->ino);
@@ -214,7 +215,7 @@ void shale_change_unlink(struct shale_change *ch, struct shale_live_node *node)
 		return;
 	}
 	node->attr.nlink = 0;
-	if (!may_be_used(ch, node)) {
+	if (!shale_change_in_use(ch, node)) {
 		shale_change_free(ch, node);
 		return;
 	}
@@ -224,35 +225,56 @@ void shale_change_unlink(struct shale_change *ch, struct shale_live_node *node)
 
 /* ----------------------------------------------------------------- commit */
 
-/* The I records, as they have become.  Returns how many there are more. */
-static int put_nodes(struct shale_change *ch)
+/* An I record of that epoch is there, or is not any more. */
+static void count_record(struct shale_change *ch, uint32_t epoch, int n)
+{
+	const struct shale_rec_state *state = &ch->live->state;
+
+	ch->records += n;
+	if (epoch == state->epoch)
+		ch->fresh += n;
+	else if (epoch > state->committed)
+		ch->sealed += n;
+}
+
+void shale_change_put_attr(struct shale_change *ch, uint64_t ino,
+			   uint32_t before, const struct shale_rec_attr *now)
 {
 	cleanup_buf struct shale_buf value = {0};
+	struct shale_key key = shale_key_attr(ino);
+
+	if (before)
+		count_record(ch, before, -1);
+	if (!now) {
+		shale_change_del(ch, &key);
+		return;
+	}
+	keep(ch, shale_rec_attr_encode(now, &value));
+	if (ch->r == 0)
+		shale_change_put(ch, &key, value.data, value.len);
+	shale_live_touch(ch->live, ino);
+	count_record(ch, now->epoch, 1);
+}
+
+/* The I records, as they have become. */
+static void put_nodes(struct shale_change *ch)
+{
 	uint32_t epoch = ch->live->state.epoch;
-	int more = 0;
 
 	for (unsigned i = 0; i < ch->n; i++) {
 		struct shale_live_node *node = &ch->nodes[i].node;
-		struct shale_key key = shale_key_attr(node->ino);
+		uint32_t before = node->stored ? node->attr.epoch : 0;
 
 		if (!ch->nodes[i].dirty)
 			continue;
 		node->attr.epoch = epoch;
-		if (!node->attr.mode && (node->attr.born == epoch ||
-					 node->attr.born == SHALE_UNBORN)) {
-			/* No image can have it: nothing needs a tombstone. */
-			shale_change_del(ch, &key);
-			more -= node->stored;
-			continue;
-		}
-		value.len = 0;
-		keep(ch, shale_rec_attr_encode(&node->attr, &value));
-		if (ch->r == 0)
-			shale_change_put(ch, &key, value.data, value.len);
-		shale_live_touch(ch->live, node->ino);
-		more += !node->stored;
+		/* No image can have it: nothing needs a tombstone. */
+		bool erase = !node->attr.mode &&
+			     (node->attr.born == epoch ||
+			      node->attr.born == SHALE_UNBORN);
+		shale_change_put_attr(ch, node->ino, before,
+				      erase ? NULL : &node->attr);
 	}
-	return more;
 }
 
 /*
@@ -289,22 +311,46 @@ static void raise_to(_Atomic uint64_t *slot, uint64_t pos)
 		;
 }
 
+/* Records of inodes count against the quota, unless they help to free space. */
+static int take_quota(struct shale_change *ch, bool ours)
+{
+	int64_t more = ch->fresh + ch->sealed;
+
+	if (more > 0 && !ours && !ch->batch.frees) {
+		int r = shale_quota_take_inodes(ch->live, more);
+		if (r < 0)
+			return r;
+	} else {
+		atomic_fetch_add(&ch->live->fresh, more);
+	}
+	/* Both together are what counts: where each is, is told apart here. */
+	atomic_fetch_add(&ch->live->fresh, -ch->sealed);
+	atomic_fetch_add(&ch->live->sealed, ch->sealed);
+	return 0;
+}
+
 int shale_change_commit(struct shale_change *ch, const struct shale_caller *who)
 {
 	struct shale_live *live = ch->live;
 	uint64_t pos;
 
-	int more = put_nodes(ch);
+	put_nodes(ch);
 	if (ch->r < 0)
 		return ch->r;
-	int r = shale_db_commit(live->db, &ch->batch,
-				who ? &who->request : NULL, &pos, NULL);
+	int r = take_quota(ch, !who);
 	if (r < 0)
 		return r;
+	r = shale_db_commit(live->db, &ch->batch, who ? &who->request : NULL,
+			    &pos, NULL);
+	if (r < 0) {
+		atomic_fetch_sub(&live->fresh, ch->fresh);
+		atomic_fetch_sub(&live->sealed, ch->sealed);
+		return r;
+	}
 
 	ch->pos = pos;
 	ch->reserved = 0;
-	atomic_fetch_add(&live->dirty, more);
+	atomic_fetch_add(&live->dirty, ch->records);
 	if (ch->inodes)
 		atomic_fetch_add(&live->inodes, ch->inodes);
 	if (ch->bytes)

@@ -28,6 +28,8 @@ struct shale_change {
 	struct timespec now;
 	struct shale_buf drops; /* struct shale_drop */
 	int64_t inodes, bytes, orphans;
+	int64_t records;       /* I records more than before */
+	int64_t fresh, sealed; /* of those, by epoch: see quota.h */
 	int64_t blocks;   /* to be added once it has happened (freed) */
 	int64_t reserved; /* added already; given back if it fails */
 	bool lazy;        /* fsync need not make it durable */
@@ -57,6 +59,21 @@ void shale_change_del(struct shale_change *ch, const struct shale_key *key);
 void shale_change_put_name(struct shale_change *ch, uint64_t dir,
 			   const char *name, size_t len,
 			   const struct shale_rec_name *rec);
+
+/*
+ * Store or delete (`now` NULL) the I record of an inode; `before` is the epoch
+ * of the one that is there, 0 if there is none.
+ */
+void shale_change_put_attr(struct shale_change *ch, uint64_t ino,
+			   uint32_t before, const struct shale_rec_attr *now);
+
+/* May somebody still use an inode that has lost its last name? */
+bool shale_change_in_use(const struct shale_change *ch,
+			 const struct shale_live_node *node);
+
+/* Its content is gone: data files, maps and C record. */
+void shale_change_free_content(struct shale_change *ch,
+			       const struct shale_live_node *node);
 
 /* The inode is gone: its records and data files go, or a tombstone stays. */
 void shale_change_free(struct shale_change *ch, struct shale_live_node *node);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/settle.h"
 
+#include "fs/live/quota.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -16,8 +18,10 @@ int shale_live_freeze(struct shale_live *live, uint32_t *frozen, uint64_t *pos,
 		r = shale_live_set_state(live, &state, NULL, pos);
 	}
 	/* The image's next number is the state's: none below it is new. */
-	if (r == 0)
+	if (r == 0) {
 		live->next_ino = live->state.next_ino;
+		shale_quota_seal(live);
+	}
 	pthread_rwlock_unlock(&live->freeze);
 	return r < 0 ? shale_err_set(err, -r, "freeze the workspace") : 0;
 }
@@ -42,7 +46,8 @@ static int record(struct shale_live *live, uint32_t frozen,
 	pthread_mutex_lock(&live->held_lock);
 	live->committed = frozen;
 	pthread_mutex_unlock(&live->held_lock);
-	return 0;
+	r = shale_quota_settle(live);
+	return r < 0 ? shale_err_set(err, -r, "count what changed") : 0;
 }
 
 /* Let go of the data files that were kept for the commit. */
@@ -73,7 +78,8 @@ int shale_live_committed(struct shale_live *live, uint32_t frozen,
 					    err);
 	if (r < 0)
 		return r;
-	pthread_rwlock_rdlock(&live->freeze);
+	/* Alone: each change counts on one side of the commit. */
+	pthread_rwlock_wrlock(&live->freeze);
 	pthread_mutex_lock(&live->names);
 	r = record(live, frozen, which, err);
 	pthread_mutex_unlock(&live->names);

@@ -29,6 +29,7 @@ struct shale_live {
 	struct shale_handles *handles;
 	const struct shale_image *base;
 	const struct shale_index *index;
+	struct shale_live_opts opts;
 	uint64_t quota_bytes, quota_inodes;
 	struct shale_source *source;
 
@@ -52,6 +53,7 @@ struct shale_live {
 
 	_Atomic int64_t inodes, bytes; /* of the whole tree */
 	_Atomic int64_t dirty;         /* I records */
+	_Atomic int64_t fresh, sealed; /* of those, newer ones: see quota.h */
 	_Atomic int64_t blocks;        /* present in maps, and reserved */
 	_Atomic int64_t orphans;       /* O records */
 
@@ -118,5 +120,14 @@ int shale_live_set_state(struct shale_live *live,
 /* Read one record; -ENOENT. */
 int shale_live_get(struct shale_live *live, const struct shale_key *key,
 		   struct shale_buf *value);
+
+/*
+ * Call `fn` for every record of that letter, in order of keys, until it returns
+ * anything but 0, which is returned.  It may change records.
+ */
+int shale_live_each(struct shale_live *live, char letter,
+		    int (*fn)(void *arg, const struct shale_buf *key,
+			      const struct shale_buf *value),
+		    void *arg);
 
 #endif

@@ -102,6 +102,11 @@ struct shale_key shale_key_orphan(uint64_t ino)
 	return key_one('O', ino);
 }
 
+struct shale_key shale_key_discard(void)
+{
+	return key_of('D');
+}
+
 int shale_key_ino(const struct shale_buf *key, char letter, uint64_t *ino)
 {
 	if (key->len < 9 || key->data[0] != (uint8_t)letter)

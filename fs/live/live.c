@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/live.h"
 
+#include "fs/live/discard.h"
 #include "fs/live/impl.h"
 #include "fs/live/orphan.h"
+#include "fs/live/quota.h"
 #include "fs/live/resume.h"
 #include "fs/live/settle.h"
 #include "layers/base/cleanup.h"
@@ -83,6 +85,30 @@ int shale_live_get(struct shale_live *live, const struct shale_key *key,
 	return shale_db_get(live->db, key->b, key->len, value, NULL);
 }
 
+int shale_live_each(struct shale_live *live, char letter,
+		    int (*fn)(void *arg, const struct shale_buf *key,
+			      const struct shale_buf *value),
+		    void *arg)
+{
+	cleanup_buf struct shale_buf from = {0}, key = {0}, value = {0};
+
+	int r = shale_buf_append(&from, &letter, 1);
+	while (r == 0) {
+		r = shale_db_next(live->db, from.data, from.len, 1, &key,
+				  &value, NULL);
+		if (r == -ENOENT)
+			return 0;
+		if (r == 0)
+			r = fn(arg, &key, &value);
+		from.len = 0;
+		if (r == 0)
+			r = shale_buf_append(&from, key.data, key.len);
+		if (r == 0)
+			r = shale_buf_append(&from, "", 1);
+	}
+	return r;
+}
+
 int shale_live_set_state(struct shale_live *live,
 			 const struct shale_rec_state *state,
 			 const struct shale_rec_image *image, uint64_t *pos)
@@ -156,6 +182,7 @@ static int new_live(struct shale_live **out, struct shale_workspace *ws,
 	live->base = base;
 	live->index = base->index;
 	if (opts) {
+		live->opts = *opts;
 		live->quota_bytes = opts->quota_bytes;
 		live->quota_inodes = opts->quota_inodes;
 	}
@@ -193,14 +220,17 @@ static int resume(struct shale_live *live, const struct shale_rec_image *which,
 		r = shale_orphans_free(live, false);
 	if (r < 0)
 		return shale_err_set(err, -r, "resume the workspace");
-	if (!live->rebase)
-		return shale_resume_sweep(live, err);
-	r = shale_resume_rebase(live, err);
-	if (r < 0)
-		return r;
-	shale_source_pin(live->source, live->state.pinned);
-	memset(live->touched, 0, (live->base_next / 64 + 1) * sizeof(uint64_t));
-	r = shale_resume_count(live, err);
+	if (live->rebase) {
+		r = shale_resume_rebase(live, err);
+		if (r < 0)
+			return r;
+		shale_source_pin(live->source, live->state.pinned);
+		memset(live->touched, 0,
+		       (live->base_next / 64 + 1) * sizeof(uint64_t));
+		r = shale_resume_count(live, err);
+	}
+	if (r == 0)
+		r = shale_discard_resume(live, err);
 	return r < 0 ? r : shale_resume_sweep(live, err);
 }
 
@@ -286,6 +316,10 @@ int shale_live_counts(struct shale_live *live, struct shale_live_counts *out)
 		.dirty_inodes = (uint64_t)atomic_load(&live->dirty),
 		.data_bytes =
 			(uint64_t)atomic_load(&live->blocks) * SHALE_BLOCK,
+		.quota_bytes = live->quota_bytes,
+		.quota_inodes = live->quota_inodes,
+		.used_bytes = shale_quota_bytes(live),
+		.used_inodes = shale_quota_inodes(live),
 		.epoch = live->state.epoch,
 		.committed = live->state.committed,
 		.next_ino = live->next_ino,

@@ -38,8 +38,15 @@ struct shale_live;
 struct shale_live_opts {
 	int (*open_image)(void *arg, const struct shale_rec_image *which,
 			  struct shale_image **out, struct shale_err *err);
+	/* The same with its index: the last committed one, to discard to. */
+	int (*open_indexed)(void *arg, const struct shale_rec_image *which,
+			    struct shale_image **out, struct shale_err *err);
 	void *arg;
-	/* 0: no limit.  Blocks of all epochs and a fixed sum an inode. */
+	/*
+	 * 0: no limit.  Blocks of all epochs, and a fixed sum for each inode
+	 * that has changed since the last commit.  What needs more is -EDQUOT;
+	 * what only frees is always let through.
+	 */
 	uint64_t quota_bytes, quota_inodes;
 };
 
@@ -203,10 +210,46 @@ int shale_live_syncfs(struct shale_live *live);
 struct shale_live_counts {
 	uint64_t inodes, bytes;            /* of the whole tree */
 	uint64_t dirty_inodes, data_bytes; /* of the workspace */
+	uint64_t quota_bytes, quota_inodes; /* 0: no limit */
+	uint64_t used_bytes, used_inodes;   /* what counts against it */
 	uint32_t epoch, committed;
 	uint64_t next_ino;
 };
 int shale_live_counts(struct shale_live *live, struct shale_live_counts *out);
+
+/* -------------------------------------------------------------- discard */
+
+/* What a cache above the live tree must forget. */
+struct shale_live_forget {
+	void (*name)(void *arg, uint64_t dir, const char *name, size_t len);
+	void (*inode)(void *arg, uint64_t ino);
+	void *arg;
+};
+struct shale_live_discarded {
+	uint64_t inodes; /* that were reset, or went */
+};
+
+/*
+ * Back to the last committed image: everything, or what is at and below some
+ * paths ("/a/b", from the root).  No commit may be under way.  `forget` (may be
+ * NULL) is called without locks, before this returns, so not from a thread that
+ * serves a request (L5).
+ *
+ * A path is as it is in the image afterwards, and so is all below it; what is
+ * new there goes.  What is outside stays: a name that a file of the image has
+ * got there stays a name of that file; a file that was moved in from there goes.
+ * What is open and has no name any more lives until it is closed.
+ *
+ * All paths are one batch.  Everything is as many as it takes; after a crash in
+ * between the next shale_live_open() goes on.
+ *
+ * -ENOKEY: neither there nor in the image; -EXDEV: a directory has moved in or
+ * out, or a directory above is another one (the message names both places);
+ * -E2BIG: too much for one batch.
+ */
+int shale_live_discard(struct shale_live *live, const char *const *paths,
+		       size_t n, const struct shale_live_forget *forget,
+		       struct shale_live_discarded *out, struct shale_err *err);
 
 /* ------------------------------------------------------- commit, section 7 */
 

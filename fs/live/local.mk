@@ -10,6 +10,10 @@ fs_live_liblive_a_SOURCES = \
 	fs/live/commit.c \
 	fs/live/content.c \
 	fs/live/copy.c \
+	fs/live/discard.c fs/live/discard.h \
+	fs/live/discard_inode.c \
+	fs/live/discard_name.c \
+	fs/live/discard_paths.c \
 	fs/live/impl.h \
 	fs/live/key.c \
 	fs/live/link.c \
@@ -19,6 +23,7 @@ fs_live_liblive_a_SOURCES = \
 	fs/live/names.c fs/live/names.h \
 	fs/live/node.c fs/live/node.h \
 	fs/live/orphan.c fs/live/orphan.h \
+	fs/live/quota.c fs/live/quota.h \
 	fs/live/ranges.c fs/live/ranges.h \
 	fs/live/readahead.c fs/live/readahead.h \
 	fs/live/readdir.c \
@@ -66,3 +71,8 @@ check_PROGRAMS += tests/unit/live-thread-test
 TESTS += tests/unit/live-thread-test
 tests_unit_live_thread_test_SOURCES = tests/unit/live-thread-test.c $(live_rig)
 tests_unit_live_thread_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
+
+check_PROGRAMS += tests/unit/live-discard-test
+TESTS += tests/unit/live-discard-test
+tests_unit_live_discard_test_SOURCES = tests/unit/live-discard-test.c $(live_rig)
+tests_unit_live_discard_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)

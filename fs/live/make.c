@@ -11,19 +11,6 @@
 
 enum { RESERVE = 256 }; /* inode numbers with one record of the state */
 
-static int check_quota(struct shale_live *live)
-{
-	uint64_t dirty = (uint64_t)atomic_load(&live->dirty) + 1;
-	uint64_t blocks = (uint64_t)atomic_load(&live->blocks);
-
-	if (live->quota_inodes && dirty > live->quota_inodes)
-		return -EDQUOT;
-	if (live->quota_bytes &&
-	    blocks * SHALE_BLOCK + dirty * LIVE_INODE_BYTES > live->quota_bytes)
-		return -EDQUOT;
-	return 0;
-}
-
 /* The next number; the names lock is held.  Never given out again (L2). */
 static int next_ino(struct shale_live *live, uint64_t *ino)
 {
@@ -73,9 +60,7 @@ static int new_node(struct shale_change *ch, const struct shale_live_node *dir,
 {
 	uint64_t ino = 0;
 
-	int r = check_quota(ch->live);
-	if (r == 0)
-		r = next_ino(ch->live, &ino);
+	int r = next_ino(ch->live, &ino);
 	if (r < 0)
 		return r;
 	struct shale_live_node *node = shale_change_new(ch, ino);

@@ -18,6 +18,7 @@
  *   N dir name             a name that was added, changed or deleted
  *   R dir cookie           names added to a directory, in order of readdir
  *   O ino                  an inode without a name that may still be open
+ *   D                      everything is being discarded
  *
  * No record: as in the base.  Every record carries the epoch of its last
  * change; the next layer is the records of epochs after the last committed one.
@@ -53,6 +54,7 @@ struct shale_key shale_key_target(uint64_t ino);
 struct shale_key shale_key_name(uint64_t dir, const char *name, size_t len);
 struct shale_key shale_key_cookie(uint64_t dir, uint64_t cookie);
 struct shale_key shale_key_orphan(uint64_t ino);
+struct shale_key shale_key_discard(void);
 
 /* Take a key apart again.  -EUCLEAN if it is not one of that letter. */
 int shale_key_ino(const struct shale_buf *key, char letter, uint64_t *ino);
@@ -140,7 +142,7 @@ void shale_rec_content_release(struct shale_rec_content *c);
  */
 
 /* T: the bytes of the target, 1 to SHALE_TARGET_MAX.  R: those of the name.
- * O: no bytes. */
+ * O, D: no bytes. */
 
 /* N */
 struct shale_rec_name {

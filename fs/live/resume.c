@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/resume.h"
 
+#include "fs/live/change.h"
+#include "layers/base/cleanup.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,6 +83,10 @@ static int count_inode(struct shale_live *live, const struct shale_buf *key,
 		return r;
 	shale_live_touch(live, ino);
 	live->dirty++;
+	if (attr.epoch == live->state.epoch)
+		live->fresh++;
+	else if (attr.epoch > live->state.committed)
+		live->sealed++;
 	r = shale_live_maybe_base(live, ino)
 		    ? shale_index_attr(live->index, ino, &base, err)
 		    : -ENOENT;
@@ -152,12 +159,46 @@ static int each(struct shale_live *live, char letter,
 	return r;
 }
 
+/*
+ * After a power cut the content of an inode may be an older one than what its
+ * attributes tell: if they say that it is gone, or as in the base, the content
+ * goes too.
+ */
+static int drop_if_gone(void *arg, const struct shale_buf *key,
+			const struct shale_buf *value)
+{
+	struct shale_live *live = arg;
+	cleanup_buf struct shale_buf record = {0};
+	cleanup_change struct shale_change ch;
+	struct shale_live_node node = {.stored = true};
+	struct shale_rec_attr attr = {0};
+
+	(void)value;
+	shale_change_init(&ch, live);
+	int r = shale_key_ino(key, 'C', &node.ino);
+	struct shale_key at = shale_key_attr(node.ino);
+	if (r == 0)
+		r = shale_live_get(live, &at, &record);
+	if (r == 0)
+		r = shale_rec_attr_decode(&record, &attr, NULL);
+	if (r == -ENOENT)
+		r = 0;
+	if (r < 0 || attr.mode)
+		return r;
+	shale_change_free_content(&ch, &node);
+	return shale_change_commit(&ch, NULL);
+}
+
 int shale_resume_count(struct shale_live *live, struct shale_err *err)
 {
+	int r = shale_live_each(live, 'C', drop_if_gone, live);
+	if (r < 0)
+		return shale_err_set(err, -r, "read the workspace");
 	live->inodes = (int64_t)shale_index_inodes(live->index);
 	live->bytes = (int64_t)shale_index_bytes(live->index);
 	live->dirty = live->blocks = live->orphans = 0;
-	int r = each(live, 'I', count_inode, err);
+	live->fresh = live->sealed = 0;
+	r = each(live, 'I', count_inode, err);
 	if (r == 0)
 		r = each(live, 'C', count_content, err);
 	if (r == 0)

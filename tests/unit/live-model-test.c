@@ -34,6 +34,8 @@ struct node {
 struct model {
 	struct rig *rig;
 	struct node node[NODES]; /* 1 is the root */
+	/* Of the image of the last commit, and of the one under way. */
+	struct node last[NODES], taken[NODES];
 	struct rig_commit pending;
 	bool frozen;
 };
@@ -428,17 +430,130 @@ static void do_copy(struct model *m)
 
 /* ------------------------------------------------------ commits and mounts */
 
+static void copy_node(struct node *to, const struct node *from)
+{
+	uint64_t handle = to->handle;
+
+	drop(to);
+	*to = *from;
+	to->handle = handle;
+	to->data = NULL;
+	if (from->size) {
+		to->data = malloc(from->size);
+		memcpy(to->data, from->data, from->size);
+	}
+}
+
+/* All that has a name, nothing of it open. */
+static void copy_nodes(struct node *to, const struct node *from)
+{
+	for (int i = 1; i < NODES; i++) {
+		drop(&to[i]);
+		if (from[i].ino && from[i].nlink)
+			copy_node(&to[i], &from[i]);
+	}
+}
+
 static void do_commit(struct model *m)
 {
 	if (m->rig->images > RIG_IMAGES - 2)
 		return;
-	if (!m->frozen)
+	if (!m->frozen) {
 		m->pending = rig_freeze(m->rig);
-	else if (pick(8) == 0)
+		copy_nodes(m->taken, m->node);
+	} else if (pick(8) == 0) {
 		; /* it failed */
-	else
+	} else {
 		rig_committed(m->rig, &m->pending);
+		copy_nodes(m->last, m->taken);
+	}
 	m->frozen = !m->frozen;
+}
+
+static bool has_inode(const struct node *nodes, uint64_t ino)
+{
+	for (int i = 1; i < NODES; i++)
+		if (nodes[i].ino == ino)
+			return true;
+	return false;
+}
+
+/* What is open stays so: under the image's name, or without any. */
+static void keep_open(struct model *m, const struct node *n)
+{
+	int at = 0;
+
+	for (int i = 1; i < NODES; i++)
+		if (m->node[i].ino == n->ino)
+			at = i;
+	if (at) {
+		m->node[at].handle = n->handle;
+		return;
+	}
+	at = free_node(m);
+	CHECK(at != 0);
+	copy_node(&m->node[at], n);
+	m->node[at].nlink = 0;
+	m->node[at].handle = n->handle;
+}
+
+/* Read through the records of that letter. */
+static void recount(struct model *m, char letter,
+		    void (*fn)(const struct shale_buf *value, uint64_t *sum,
+			       uint32_t committed),
+		    uint64_t *sum, uint32_t committed)
+{
+	struct shale_buf key = {0}, value = {0};
+	struct shale_err err;
+
+	CHECK_INT(shale_buf_append(&key, &letter, 1), 0);
+	while (shale_db_next(m->rig->ws->db, key.data, key.len, 1, &key, &value,
+			     &err) == 0) {
+		fn(&value, sum, committed);
+		CHECK_INT(shale_buf_append(&key, "", 1), 0);
+	}
+	shale_buf_release(&key);
+	shale_buf_release(&value);
+}
+
+static void add_one(const struct shale_buf *value, uint64_t *sum,
+		    uint32_t committed)
+{
+	(void)value;
+	(void)committed;
+	++*sum;
+}
+
+static void do_discard(struct model *m)
+{
+	static struct node before[NODES];
+	struct shale_live_discarded done;
+	struct shale_live_counts counts;
+	struct shale_err err;
+	uint64_t orphans = 0;
+
+	m->frozen = false; /* no commit is under way: it has failed */
+	CHECK_OK(shale_live_discard(m->rig->live, NULL, 0, NULL, &done, &err));
+	/* Nothing is newer than the commit, but for what has no name. */
+	CHECK_INT(shale_live_counts(m->rig->live, &counts), 0);
+	recount(m, 'O', add_one, &orphans, 0);
+	CHECK(counts.used_inodes <= orphans);
+	copy_nodes(before, m->node);
+	for (int i = 1; i < NODES; i++)
+		before[i].handle = m->node[i].handle;
+	for (int i = 1; i < NODES; i++) /* nameless ones are not copied */
+		if (m->node[i].ino && !m->node[i].nlink)
+			copy_node(&before[i], &m->node[i]);
+	copy_nodes(m->node, m->last);
+	for (int i = 1; i < NODES; i++) {
+		const struct node *n = &before[i];
+		if (n->handle)
+			keep_open(m, n);
+		if (n->ino && !S_ISREG(n->mode) && !has_inode(m->last, n->ino))
+			shale_live_forgotten(m->rig->live, n->ino);
+	}
+	for (int i = 1; i < NODES; i++)
+		drop(&before[i]);
 }
 
 static void do_remount(struct model *m)
@@ -567,6 +682,35 @@ static void check_file(struct model *m, const struct node *n)
 	shale_buf_release(&value);
 }
 
+static void add_inode(const struct shale_buf *value, uint64_t *sum,
+		      uint32_t committed)
+{
+	struct shale_rec_attr attr;
+	CHECK_INT(shale_rec_attr_decode(value, &attr, NULL), 0);
+	*sum += attr.epoch > committed;
+}
+
+static void add_blocks(const struct shale_buf *value, uint64_t *sum,
+		       uint32_t committed)
+{
+	struct shale_rec_content c;
+	(void)committed;
+	CHECK_INT(shale_rec_content_decode(value, &c, NULL), 0);
+	*sum += c.present;
+	shale_rec_content_release(&c);
+}
+
+/* What was counted on the way is what there is. */
+static void check_quota(struct model *m, const struct shale_live_counts *counts)
+{
+	uint64_t inodes = 0, blocks = 0;
+
+	recount(m, 'I', add_inode, &inodes, counts->committed);
+	recount(m, 'C', add_blocks, &blocks, counts->committed);
+	CHECK_INT(counts->used_inodes, inodes);
+	CHECK_INT(counts->used_bytes, blocks * SHALE_BLOCK + inodes * 512);
+}
+
 static void check_all(struct model *m)
 {
 	struct shale_live_counts counts;
@@ -590,6 +734,7 @@ static void check_all(struct model *m)
 	CHECK_INT(shale_live_counts(m->rig->live, &counts), 0);
 	CHECK_INT(counts.inodes, inodes);
 	CHECK_INT(counts.bytes, bytes);
+	check_quota(m, &counts);
 }
 
 static const struct {
@@ -599,7 +744,7 @@ static const struct {
 	{do_make, 20},      {do_remove, 12}, {do_link, 6},   {do_rename, 14},
 	{do_open, 5},       {do_release, 5}, {do_write, 40}, {do_truncate, 12},
 	{do_fallocate, 12}, {do_copy, 16},   {do_xattr, 4},  {do_commit, 4},
-	{do_remount, 1},    {do_tmpfile, 3},
+	{do_remount, 1},    {do_tmpfile, 3}, {do_discard, 2},
 };
 
 static void run_one(struct model *m)
@@ -623,6 +768,7 @@ static void run_many(unsigned steps, unsigned every)
 
 	m.node[1] = (struct node){
 		.ino = 1, .mode = S_IFDIR | 0755, .nlink = 2, .parent = 1};
+	copy_nodes(m.last, m.node);
 	for (unsigned i = 0; i < steps; i++) {
 		run_one(&m);
 		if (i % every == every - 1)
@@ -630,8 +776,11 @@ static void run_many(unsigned steps, unsigned every)
 	}
 	do_remount(&m);
 	check_all(&m);
-	for (int i = 0; i < NODES; i++)
+	for (int i = 0; i < NODES; i++) {
 		drop(&m.node[i]);
+		drop(&m.last[i]);
+		drop(&m.taken[i]);
+	}
 	rig_free(m.rig);
 }
 

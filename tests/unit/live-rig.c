@@ -89,6 +89,16 @@ static struct shale_image *open_with_index(struct rig *rig, unsigned i)
 	return image;
 }
 
+static int open_indexed(void *arg, const struct shale_rec_image *which,
+			struct shale_image **out, struct shale_err *err)
+{
+	struct rig *rig = arg;
+
+	(void)err;
+	*out = open_with_index(rig, find_image(rig, which));
+	return 0;
+}
+
 /* ------------------------------------------------- an image of what is there
  */
 
@@ -298,6 +308,7 @@ struct rig *rig_new(void)
 	CHECK_OK(shale_blobs_open(&rig->blobs, rig->dirfd, &err));
 	CHECK_OK(shale_chunks_new(&rig->chunks, rig->blobs, 4 << 20, &err));
 	rig->opts.open_image = open_image;
+	rig->opts.open_indexed = open_indexed;
 	rig->opts.arg = rig;
 
 	struct shale_inode root = {
