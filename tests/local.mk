@@ -12,6 +12,7 @@ MOUNT_TESTS = \
 	tests/mount/containers.test \
 	tests/mount/cow.test \
 	tests/mount/damage.test \
+	tests/mount/discard.test \
 	tests/mount/freeze.test \
 	tests/mount/interrupt.test \
 	tests/mount/layers.test \

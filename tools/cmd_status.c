@@ -77,11 +77,7 @@ static int status(struct shale_ctx *ctx, const char *arg, bool mount)
 	if (r < 0)
 		return r;
 	if (s.mounted && s.info.pid == 0)
-		return shale_err_say(&ctx->err, ENOTCONN,
-				     "the daemon of '%s' has died; shale "
-				     "umount %s, then mount again: what was "
-				     "written is kept",
-				     s.info.mountpoint, s.info.mountpoint);
+		return shale_target_dead(ctx, &s);
 	if (!mount)
 		return print_changes(ctx, &s);
 	r = shale_target_ask(ctx, &s, "status", &reply);

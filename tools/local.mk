@@ -28,6 +28,7 @@ tools_shale_SOURCES = \
 	tools/cmd_cat.c \
 	tools/cmd_commit.c \
 	tools/cmd_diff.c \
+	tools/cmd_discard.c \
 	tools/cmd_export.c \
 	tools/cmd_help.c \
 	tools/cmd_images.c \

@@ -97,6 +97,14 @@ int shale_target_find(struct shale_ctx *ctx, const char *arg,
 		       : r;
 }
 
+int shale_target_dead(struct shale_ctx *ctx, const struct shale_target *target)
+{
+	return shale_err_say(&ctx->err, ENOTCONN,
+			     "the daemon of '%s' has died; shale umount %s, "
+			     "then mount again: what was written is kept",
+			     target->info.mountpoint, target->info.mountpoint);
+}
+
 int shale_target_ask(struct shale_ctx *ctx, const struct shale_target *target,
 		     const char *what, json_t **reply)
 {

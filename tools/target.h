@@ -32,6 +32,9 @@ int shale_target_at(struct shale_ctx *ctx, const char *dir,
 		    struct shale_target *out);
 void shale_target_release(struct shale_target *target);
 
+/* Say that the daemon of a mount has died, and what to do: -ENOTCONN. */
+int shale_target_dead(struct shale_ctx *ctx, const struct shale_target *target);
+
 /*
  * Ask the daemon of a mount; `reply` as shale_control_call().  -ENOENT,
  * -ECONNREFUSED: it has died.

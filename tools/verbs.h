@@ -15,6 +15,7 @@ extern const struct shale_cmd shale_cmd_browse;
 extern const struct shale_cmd shale_cmd_cat;
 extern const struct shale_cmd shale_cmd_commit;
 extern const struct shale_cmd shale_cmd_diff;
+extern const struct shale_cmd shale_cmd_discard;
 extern const struct shale_cmd shale_cmd_export;
 extern const struct shale_cmd shale_cmd_help;
 extern const struct shale_cmd shale_cmd_images;

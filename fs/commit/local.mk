@@ -9,9 +9,11 @@ fs_commit_libcommit_a_SOURCES = \
 	fs/commit/places.c fs/commit/places.h \
 	fs/commit/records.c fs/commit/records.h \
 	fs/commit/refer.c fs/commit/refer.h \
+	fs/commit/resting.c fs/commit/resting.h \
 	fs/commit/session.c fs/commit/session.h \
 	fs/commit/stack.c fs/commit/stack.h \
-	fs/commit/summary.c fs/commit/summary.h
+	fs/commit/summary.c fs/commit/summary.h \
+	fs/commit/undo.c fs/commit/undo.h
 
 LIBS_COMMIT = fs/commit/libcommit.a $(LIBS_LIVE) $(LIBS_CONTROL) $(LIBS_OPS)
 

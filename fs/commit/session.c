@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/commit/session.h"
 
+#include "fs/commit/resting.h"
 #include "fs/control/control.h"
-#include "fs/live/live.h"
 #include "layers/base/cleanup.h"
 
 #include <errno.h>
@@ -144,55 +144,7 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 
 /* --------------------------------------------------------------- resting */
 
-/* A workspace opened without a mount. */
-struct resting {
-	struct shale_workspace *ws;
-	struct shale_image *base;
-	struct shale_handles *handles;
-	struct shale_live *live;
-};
-
-static int open_content(void *arg, const struct shale_rec_image *which,
-			struct shale_image **out, struct shale_err *err)
-{
-	return shale_store_open_manifests(arg, which->manifest, which->n, false,
-					  out, err);
-}
-
-static int open_resting(struct resting *rest, struct shale_commit *commit,
-			const char *name, struct shale_err *err)
-{
-	struct shale_rec_image which;
-	struct shale_live_opts opts = {.open_image = open_content,
-				       .arg = commit->store};
-	int r = shale_workspace_open(
-		&rest->ws, shale_store_dirfd(commit->store), name, err);
-	if (r == 0)
-		r = shale_live_base_of(rest->ws, &which, err);
-	if (r == 0)
-		r = shale_store_open_manifests(commit->store, which.manifest,
-					       which.n, true, &rest->base, err);
-	if (r == 0)
-		r = shale_handles_open(&rest->handles, rest->ws->dirfd, true,
-				       err);
-	if (r == 0)
-		r = shale_live_open(&rest->live, rest->ws, rest->handles,
-				    rest->base, &which, &opts, err);
-	return r;
-}
-
-static int close_resting(struct resting *rest, int r, struct shale_err *err)
-{
-	shale_live_close(rest->live);
-	shale_handles_close(rest->handles);
-	shale_image_close(rest->base);
-	if (!rest->ws)
-		return r;
-	int closed = shale_workspace_close(rest->ws, r < 0 ? NULL : err);
-	return r < 0 ? r : closed;
-}
-
-static int commit_resting(struct resting *rest, struct shale_commit *commit,
+static int commit_resting(struct shale_resting *rest, struct shale_commit *commit,
 			  struct shale_commit_result *out,
 			  struct shale_err *err)
 {
@@ -223,9 +175,9 @@ static int commit_resting(struct resting *rest, struct shale_commit *commit,
 int shale_commit_resting(struct shale_commit *commit, const char *name,
 			 struct shale_commit_result *out, struct shale_err *err)
 {
-	struct resting rest = {0};
-	int r = open_resting(&rest, commit, name, err);
+	struct shale_resting rest = {0};
+	int r = shale_resting_open(&rest, commit->store, name, err);
 	if (r == 0)
 		r = commit_resting(&rest, commit, out, err);
-	return close_resting(&rest, r, err);
+	return shale_resting_close(&rest, r, err);
 }

@@ -17,6 +17,10 @@
  *     {"do":"opened"}                 -> the committer has its snapshot
  *     {"do":"committed","epoch":E,"manifests":[…]} -> contents point there
  *
+ *     {"do":"discard","paths":[HEX,…]} -> {"inodes":N} are back to the last
+ *                                        committed image; no paths: all of it.
+ *                                        A path is its bytes in hex
+ *
  * A reply is {"ok":true, …} or {"ok":false,"errno":N,"message":"…"}.
  */
 
@@ -72,6 +76,11 @@ int shale_mount_read(int store_dirfd, const char *id,
 int shale_mount_parse(const void *text, size_t len,
 		      struct shale_mount_info *out, struct shale_err *err);
 void shale_mount_remove(int store_dirfd, const char *id);
+
+/* Bytes that need not be UTF-8, without a NUL, in JSON: as hex.  The second is
+ * allocated; -EUCLEAN: it is not hex. */
+json_t *shale_control_hex(const char *bytes);
+int shale_control_bytes(const json_t *text, char **out);
 
 /* Wait until nobody holds the mount's lock: its daemon has ended. */
 int shale_mount_wait(int store_dirfd, const char *id, struct shale_err *err);

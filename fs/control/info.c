@@ -48,15 +48,11 @@ static json_t *text_json(const char *text)
 static void set_mountpoint(json_t *doc, const char *path)
 {
 	json_t *text = json_string(path);
-	if (text) {
+	if (text)
 		json_object_set_new(doc, "mountpoint", text);
-		return;
-	}
-	cleanup_free char *hex = malloc(2 * strlen(path) + 1);
-	if (hex) {
-		shale_hex(hex, (const uint8_t *)path, strlen(path));
-		json_object_set_new(doc, "mountpoint_hex", json_string(hex));
-	}
+	else
+		json_object_set_new(doc, "mountpoint_hex",
+				    shale_control_hex(path));
 }
 
 int shale_mount_write(int store_dirfd, const struct shale_mount_info *info,
@@ -113,29 +109,44 @@ static int hex_digit(char c)
 				      : -1;
 }
 
-static int get_mountpoint(const json_t *doc, char **out)
+int shale_control_bytes(const json_t *text, char **out)
 {
-	cleanup_free char *hex = NULL;
-	int r = get_text(doc, "mountpoint", out);
-	if (r < 0 || *out)
-		return r;
-	r = get_text(doc, "mountpoint_hex", &hex);
-	if (r < 0 || !hex)
-		return r < 0 ? r : -EUCLEAN;
-
+	const char *hex = json_string_value(text);
 	size_t n = 0;
-	cleanup_free char *path = malloc(strlen(hex) / 2 + 1);
-	if (!path)
+
+	if (!hex)
+		return -EUCLEAN;
+	cleanup_free char *bytes = malloc(strlen(hex) / 2 + 1);
+	if (!bytes)
 		return -ENOMEM;
 	for (const char *p = hex; *p; p += 2) {
 		int high = hex_digit(p[0]), low = hex_digit(p[1]);
 		if (high < 0 || low < 0 || high + low == 0)
 			return -EUCLEAN;
-		path[n++] = (char)(high << 4 | low);
+		bytes[n++] = (char)(high << 4 | low);
 	}
-	path[n] = '\0';
-	*out = steal_ptr(&path);
+	bytes[n] = '\0';
+	*out = steal_ptr(&bytes);
 	return 0;
+}
+
+json_t *shale_control_hex(const char *bytes)
+{
+	size_t len = strlen(bytes);
+	cleanup_free char *hex = malloc(2 * len + 1);
+
+	if (!hex)
+		return NULL;
+	shale_hex(hex, (const uint8_t *)bytes, len);
+	return json_string(hex);
+}
+
+static int get_mountpoint(const json_t *doc, char **out)
+{
+	int r = get_text(doc, "mountpoint", out);
+	if (r < 0 || *out)
+		return r;
+	return shale_control_bytes(json_object_get(doc, "mountpoint_hex"), out);
 }
 
 static int get_list(const json_t *doc, const char *key, bool digests,

@@ -111,6 +111,14 @@ static int open_content(void *arg, const struct shale_rec_image *which,
 					  false, out, err);
 }
 
+static int open_indexed(void *arg, const struct shale_rec_image *which,
+			struct shale_image **out, struct shale_err *err)
+{
+	const struct shale_daemon *d = arg;
+	return shale_store_open_manifests(d->store, which->manifest, which->n,
+					  true, out, err);
+}
+
 static bool same_image(const struct shale_rec_image *a,
 		       const struct shale_digest *b, size_t n)
 {
@@ -190,6 +198,7 @@ static int open_writable(struct shale_daemon *d, struct shale_err *err)
 {
 	const struct shale_live_opts opts = {
 		.open_image = open_content,
+		.open_indexed = open_indexed,
 		.arg = d,
 		.quota_bytes = d->opts.quota_bytes,
 		.quota_inodes = d->opts.quota_inodes,

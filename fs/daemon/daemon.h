@@ -45,7 +45,8 @@ struct shale_daemon {
 	struct shale_control_server *control;
 
 	pthread_mutex_t lock;
-	void *committer; /* control session that has frozen, or NULL */
+	void *committer; /* who commits or discards: a control session has
+			  * frozen, or the daemon itself; or NULL */
 };
 
 /* Open what info.json names.  Everything that was opened is closed by

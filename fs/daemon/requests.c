@@ -26,6 +26,12 @@ static int add_live(const struct shale_daemon *d, json_t *doc,
 	add_number(doc, "bytes", counts.bytes);
 	add_number(doc, "dirty_inodes", counts.dirty_inodes);
 	add_number(doc, "data_bytes", counts.data_bytes);
+	add_number(doc, "used_bytes", counts.used_bytes);
+	add_number(doc, "used_inodes", counts.used_inodes);
+	if (counts.quota_bytes)
+		add_number(doc, "quota_bytes", counts.quota_bytes);
+	if (counts.quota_inodes)
+		add_number(doc, "quota_inodes", counts.quota_inodes);
 	add_number(doc, "epoch", counts.epoch);
 	add_number(doc, "committed", counts.committed);
 	add_number(doc, "journal_position", db.position);
@@ -92,23 +98,31 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* Be who commits or discards, unless somebody is. */
+static bool become_committer(struct shale_daemon *d, void *who)
+{
+	pthread_mutex_lock(&d->lock);
+	bool free_now = d->committer == NULL;
+	if (free_now)
+		d->committer = who;
+	pthread_mutex_unlock(&d->lock);
+	return free_now;
+}
+
 static json_t *do_freeze(struct shale_daemon *d, void **session, int *r,
 			 struct shale_err *err)
 {
 	uint32_t epoch;
 	uint64_t position;
 
-	pthread_mutex_lock(&d->lock);
-	bool busy = d->committer != NULL;
-	struct commit *c = busy ? NULL : calloc(1, sizeof(*c));
-	if (c)
-		d->committer = c;
-	pthread_mutex_unlock(&d->lock);
-	if (!c) {
-		*r = busy ? shale_err_say(err, EBUSY,
-					  "another commit of this workspace "
-					  "is running")
-			  : shale_err_set(err, ENOMEM, "freeze");
+	struct commit *c = *session ? NULL : calloc(1, sizeof(*c));
+	if (!c || !become_committer(d, c)) {
+		*r = c || *session
+			     ? shale_err_say(err, EBUSY,
+					     "another commit, or a discard, of "
+					     "this workspace is running")
+			     : shale_err_set(err, ENOMEM, "freeze");
+		free(c);
 		return NULL;
 	}
 	*session = c;
@@ -178,6 +192,82 @@ static json_t *do_committed(struct shale_daemon *d, const json_t *request,
 	return *r < 0 ? NULL : json_object();
 }
 
+/* ---------------------------------------------------------------- discard */
+
+enum { PATHS_MAX = 65536 };
+
+struct paths {
+	char **v;
+	size_t n;
+};
+
+static void release_paths(struct paths *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		free(p->v[i]);
+	free(p->v);
+}
+
+static int read_paths(const json_t *list, struct paths *out,
+		      struct shale_err *err)
+{
+	size_t n = json_array_size(list);
+
+	if ((list && !json_is_array(list)) || n > PATHS_MAX)
+		return shale_err_say(err, EINVAL, "\"paths\" is a list");
+	out->v = calloc(n + 1, sizeof(*out->v));
+	if (!out->v)
+		return shale_err_set(err, ENOMEM, "discard");
+	for (; out->n < n; out->n++) {
+		int r = shale_control_bytes(json_array_get(list, out->n),
+					    &out->v[out->n]);
+		if (r < 0)
+			return shale_err_say(err, -r, "path %zu is not hex",
+					     out->n);
+	}
+	return 0;
+}
+
+static void forget_name(void *arg, uint64_t dir, const char *name, size_t len)
+{
+	const struct shale_daemon *d = arg;
+	shale_session_forget_name(d->session, dir, name, len);
+}
+
+static void forget_inode(void *arg, uint64_t ino)
+{
+	const struct shale_daemon *d = arg;
+	shale_session_forget_inode(d->session, ino);
+}
+
+static json_t *do_discard(struct shale_daemon *d, const json_t *request, int *r,
+			  struct shale_err *err)
+{
+	SHALE_CLEANUP(release_paths) struct paths paths = {0};
+	struct shale_live_forget forget = {forget_name, forget_inode, d};
+	struct shale_live_discarded done = {0};
+
+	*r = read_paths(json_object_get(request, "paths"), &paths, err);
+	if (*r < 0)
+		return NULL;
+	/* A commit under way would say that the image has what goes now. */
+	if (!become_committer(d, d)) {
+		*r = shale_err_say(err, EBUSY,
+				   "a commit of this workspace is running");
+		return NULL;
+	}
+	*r = shale_live_discard(d->live, (const char *const *)paths.v, paths.n,
+				&forget, &done, err);
+	pthread_mutex_lock(&d->lock);
+	d->committer = NULL;
+	pthread_mutex_unlock(&d->lock);
+	if (*r < 0)
+		return NULL;
+	json_t *doc = json_object();
+	add_number(doc, "inodes", done.inodes);
+	return doc;
+}
+
 static json_t *on_request(void *arg, void **session, const char *what,
 			  const json_t *request, int *r, struct shale_err *err)
 {
@@ -197,6 +287,8 @@ static json_t *on_request(void *arg, void **session, const char *what,
 		return do_opened(d, session, r, err);
 	if (!strcmp(what, "committed"))
 		return do_committed(d, request, r, err);
+	if (!strcmp(what, "discard"))
+		return do_discard(d, request, r, err);
 	*r = shale_err_say(err, EOPNOTSUPP, "this daemon does not know '%s'",
 			   what);
 	return NULL;

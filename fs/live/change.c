@@ -269,9 +269,9 @@ static void put_nodes(struct shale_change *ch)
 			continue;
 		node->attr.epoch = epoch;
 		/* No image can have it: nothing needs a tombstone. */
-		bool erase = !node->attr.mode &&
-			     (node->attr.born == epoch ||
-			      node->attr.born == SHALE_UNBORN);
+		bool erase =
+			!node->attr.mode && (node->attr.born == epoch ||
+					     node->attr.born == SHALE_UNBORN);
 		shale_change_put_attr(ch, node->ino, before,
 				      erase ? NULL : &node->attr);
 	}

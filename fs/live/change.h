@@ -30,10 +30,10 @@ struct shale_change {
 	int64_t inodes, bytes, orphans;
 	int64_t records;       /* I records more than before */
 	int64_t fresh, sealed; /* of those, by epoch: see quota.h */
-	int64_t blocks;   /* to be added once it has happened (freed) */
-	int64_t reserved; /* added already; given back if it fails */
-	bool lazy;        /* fsync need not make it durable */
-	uint64_t pos;     /* where it is in the journal, once it is */
+	int64_t blocks;        /* to be added once it has happened (freed) */
+	int64_t reserved;      /* added already; given back if it fails */
+	bool lazy;             /* fsync need not make it durable */
+	uint64_t pos;          /* where it is in the journal, once it is */
 };
 #define cleanup_change __attribute__((cleanup(shale_change_release)))
 

@@ -225,8 +225,8 @@ int shale_live_discard(struct shale_live *live, const char *const *paths,
 	/* After an error, too: what was done by then is done. */
 	if (forget)
 		tell(&d, forget);
-	*out = (struct shale_live_discarded){
-		.inodes = d.inodes.len / sizeof(uint64_t)};
+	*out = (struct shale_live_discarded){.inodes = d.inodes.len /
+						       sizeof(uint64_t)};
 	shale_discard_release(&d);
 	return r < 0 ? r : shale_db_advance(live->db, err);
 }

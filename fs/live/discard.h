@@ -3,9 +3,10 @@
 #define SHALE_LIVE_DISCARD_H
 
 /*
- * Back to the last committed image: private to the files of shale_live_discard()
- * (live.h).  A name, or an inode, is *reset*: its records say what the image
- * says, as of the last commit, or go.  Resetting twice is resetting once.
+ * Back to the last committed image: private to the files of
+ * shale_live_discard() (live.h).  A name, or an inode, is *reset*: its records
+ * say what the image says, as of the last commit, or go.  Resetting twice is
+ * resetting once.
  *
  *   discard.c        everything, as batches that a later open would finish
  *   discard_name.c   one name
@@ -26,10 +27,10 @@ struct shale_discard {
 	struct shale_image *opened;     /* if it is not */
 	struct shale_change ch;         /* the batch under construction */
 
-	struct shale_buf dirs;  /* struct shale_discard_dir of this batch */
-	size_t first;           /* inode of this batch */
+	struct shale_buf dirs;   /* struct shale_discard_dir of this batch */
+	size_t first;            /* inode of this batch */
 	struct shale_buf inodes; /* uint64_t: what the kernel must forget … */
-	struct shale_buf names;  /* … struct shale_discard_stale and the bytes */
+	struct shale_buf names; /* … struct shale_discard_stale and the bytes */
 };
 
 /* A directory that names get new offsets in: its I record, as it becomes. */

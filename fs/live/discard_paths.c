@@ -30,7 +30,8 @@ struct links {
 	uint64_t ino;
 	int more;
 	bool parent; /* of a top … */
-	int dirs;    /* … with so many directories more in it */
+	int dirs;    /* … with so many directories more in it … */
+	bool others; /* … and with names that stay changed */
 };
 
 struct scope {
@@ -132,8 +133,7 @@ static bool image_has(const struct scope *s, uint64_t dir)
 		for (size_t i = 0; i < s->n; i++)
 			if (s->tops[i].image == dir)
 				return true;
-		if (dir == 1 ||
-		    shale_index_dir(s->d->last, dir, &at, NULL) < 0)
+		if (dir == 1 || shale_index_dir(s->d->last, dir, &at, NULL) < 0)
 			return false;
 		dir = at.parent;
 	}
@@ -189,6 +189,17 @@ static int note_parent(struct scope *s, uint64_t ino, int dirs)
 	return shale_buf_append(&s->links, &l, sizeof(l));
 }
 
+/* A name that is not meant: does that matter to the parent of a top? */
+static int note_other(struct scope *s, uint64_t dir)
+{
+	struct links l = {.ino = dir, .parent = true, .others = true};
+	bool is_parent = false;
+
+	for (size_t i = 0; i < s->n; i++)
+		is_parent |= s->tops[i].dir == dir;
+	return is_parent ? shale_buf_append(&s->links, &l, sizeof(l)) : 0;
+}
+
 static bool is_dir(uint8_t type)
 {
 	return type == S_IFDIR >> 12;
@@ -211,7 +222,7 @@ static int on_name(void *arg, const struct shale_buf *key,
 		return r;
 	bool top = !holds(s, dir);
 	if (top && !is_top(s, dir, name, len))
-		return 0;
+		return note_other(s, dir);
 	r = shale_index_lookup(s->d->last, dir, name, len, &e, NULL, NULL);
 	if (r == -ENOENT || r == -ENOTDIR)
 		r = 0;
@@ -298,12 +309,39 @@ static int settle_dir(struct scope *s, const struct links *l,
 	return 0;
 }
 
-/* The directory above is changed as by any that makes and removes names. */
+/* Is all that has changed of the directory its names, and thus its times? */
+static bool only_names(const struct scope *s, uint64_t ino,
+		       const struct shale_rec_attr *rec)
+{
+	cleanup_buf struct shale_buf value = {0};
+	struct shale_key key = shale_key_xattrs(ino);
+	struct shale_rec_xattrs xattrs = {.epoch = 0};
+	struct shale_attr last;
+
+	int r = shale_live_get(s->d->live, &key, &value);
+	if (r == 0)
+		r = shale_rec_xattrs_decode(&value, &xattrs, NULL);
+	return (r == 0 || r == -ENOENT) &&
+	       xattrs.epoch <= s->d->live->state.committed &&
+	       shale_index_attr(s->d->last, ino, &last, NULL) == 0 &&
+	       last.mode == rec->mode && last.uid == rec->uid &&
+	       last.gid == rec->gid;
+}
+
+/*
+ * The directory above: if nothing is left that has changed in it, it is as in
+ * the image.  Else it has changed, as by any that makes and removes names.
+ */
 static int settle_parent(struct scope *s, const struct links *l,
 			 struct shale_rec_attr *rec)
 {
-	uint32_t before = rec->epoch;
+	uint32_t before = rec->epoch, links;
 
+	if (!l->others && only_names(s, l->ino, rec)) {
+		int r = shale_discard_image_links(s->d, l->ino, &links);
+		return r < 0 ? r
+			     : shale_discard_inode(s->d, l->ino, rec, links);
+	}
 	rec->epoch = s->d->live->state.epoch;
 	rec->nlink = (uint32_t)((int64_t)rec->nlink + l->dirs);
 	rec->mtime = rec->ctime = s->d->ch.now;
@@ -355,6 +393,7 @@ static int settle_all(struct scope *s)
 			sum.more += l[next].more;
 			sum.parent |= l[next].parent;
 			sum.dirs += l[next].dirs;
+			sum.others |= l[next].others;
 		}
 		r = settle(s, &sum);
 		if (r == 0 && s->d->ch.batch.ops.len > BATCH_MAX)

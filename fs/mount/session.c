@@ -305,6 +305,24 @@ int shale_session_run(struct shale_session *s, struct shale_err *err)
 	return failure ? shale_err_set(err, failure, "read requests") : 0;
 }
 
+void shale_session_forget_name(struct shale_session *s, uint64_t dir,
+			       const char *name, size_t len)
+{
+	char text[256];
+
+	if (len >= sizeof(text))
+		return;
+	memcpy(text, name, len);
+	text[len] = '\0';
+	/* What the kernel does not know it need not forget. */
+	(void)fuse_lowlevel_notify_inval_entry(s->fuse, dir, text, len);
+}
+
+void shale_session_forget_inode(struct shale_session *s, uint64_t ino)
+{
+	(void)fuse_lowlevel_notify_inval_inode(s->fuse, ino, 0, 0);
+}
+
 void shale_session_count(struct shale_session *s,
 			 struct shale_session_counts *out)
 {

@@ -39,6 +39,15 @@ int shale_session_start(struct shale_session *s, struct shale_err *err);
 /* Serve until the file system is unmounted (0) or the connection fails. */
 int shale_session_run(struct shale_session *s, struct shale_err *err);
 
+/*
+ * Have the kernel forget a name, or the attributes and pages of an inode.  May
+ * wait for requests that the kernel makes meanwhile: not from a thread that
+ * serves them, and not with a lock that serving takes (L5).
+ */
+void shale_session_forget_name(struct shale_session *s, uint64_t dir,
+			       const char *name, size_t len);
+void shale_session_forget_inode(struct shale_session *s, uint64_t ino);
+
 struct shale_session_counts {
 	uint64_t requests, errors, bytes_read, bytes_written;
 };

@@ -741,9 +741,9 @@ static const struct {
 	void (*run)(struct model *m);
 	unsigned weight;
 } ops[] = {
-	{do_make, 20},      {do_remove, 12}, {do_link, 6},   {do_rename, 14},
-	{do_open, 5},       {do_release, 5}, {do_write, 40}, {do_truncate, 12},
-	{do_fallocate, 12}, {do_copy, 16},   {do_xattr, 4},  {do_commit, 4},
+	{do_make, 20},      {do_remove, 12}, {do_link, 6},    {do_rename, 14},
+	{do_open, 5},       {do_release, 5}, {do_write, 40},  {do_truncate, 12},
+	{do_fallocate, 12}, {do_copy, 16},   {do_xattr, 4},   {do_commit, 4},
 	{do_remount, 1},    {do_tmpfile, 3}, {do_discard, 2},
 };
 
