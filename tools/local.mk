@@ -35,6 +35,7 @@ tools_shale_SOURCES = \
 	tools/cmd_inspect.c \
 	tools/cmd_log.c \
 	tools/cmd_ls.c \
+	tools/cmd_metadata.c \
 	tools/cmd_mount.c \
 	tools/cmd_status.c \
 	tools/cmd_tag.c \
@@ -61,9 +62,11 @@ TESTS += tests/unit/tools-test
 tests_unit_tools_test_SOURCES = tests/unit/tools-test.c
 tests_unit_tools_test_LDADD = tests/lib/libcheck.a $(LIBS_TOOLS)
 
-TESTS += tests/tools/diff.test
-dist_check_SCRIPTS += tests/tools/diff.test
+TOOL_TESTS = \
+	tests/tools/diff.test \
+	tests/tools/metadata.test \
+	tests/tools/verify.test \
+	tests/tools/versions.test
+TESTS += $(TOOL_TESTS)
+dist_check_SCRIPTS += $(TOOL_TESTS)
 EXTRA_DIST += tests/lib/dirdiff.py
-
-TESTS += tests/tools/verify.test tests/tools/versions.test
-dist_check_SCRIPTS += tests/tools/verify.test tests/tools/versions.test

@@ -15,6 +15,7 @@ const struct shale_cmd *const shale_verbs[] = {
 	&shale_cmd_images,
 	&shale_cmd_log,
 	&shale_cmd_inspect,
+	&shale_cmd_metadata,
 	&shale_cmd_ls,
 	&shale_cmd_cat,
 	&shale_cmd_diff,

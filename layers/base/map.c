@@ -126,6 +126,12 @@ void shale_map_close(struct shale_map *map)
 	*map = (struct shale_map){0};
 }
 
+void shale_map_relax(const struct shale_map *map)
+{
+	/* Only a hint: what it does not do costs memory, nothing else. */
+	(void)madvise((void *)map->data, map->size, MADV_DONTNEED);
+}
+
 bool shale_map_poisoned(const struct shale_map *map)
 {
 	return atomic_load_explicit(&slots[map->slot].poisoned,

@@ -41,6 +41,12 @@ int shale_map_watch(struct shale_map *map, const void *data, size_t size,
 		    const char *what, struct shale_err *err);
 void shale_map_close(struct shale_map *map);
 
+/*
+ * Let go of the pages that are in memory; an access brings them back.  For who
+ * reads a large map once from end to end.
+ */
+void shale_map_relax(const struct shale_map *map);
+
 /* Did any access fail since the map was opened? */
 bool shale_map_poisoned(const struct shale_map *map);
 

@@ -251,6 +251,11 @@ void shale_table_close(struct shale_table *t)
 	free(t);
 }
 
+void shale_table_relax(const struct shale_table *t)
+{
+	shale_map_relax(&t->map);
+}
+
 const char *shale_table_name(const struct shale_table *t)
 {
 	return t->name;

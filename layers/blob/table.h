@@ -73,6 +73,9 @@ int shale_table_get(const struct shale_table *t, unsigned section,
  */
 int shale_table_intact(const struct shale_table *t, struct shale_err *err);
 
+/* Let go of what is in memory; it is read again when it is needed. */
+void shale_table_relax(const struct shale_table *t);
+
 /*
  * Where another copy of the same file can be had.  For caches, which can be made
  * again byte for byte: when a block's checksum does not hold, `open` is asked

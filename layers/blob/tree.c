@@ -93,6 +93,11 @@ void shale_tree_close(struct shale_tree *tree)
 	free(tree);
 }
 
+void shale_tree_relax(const struct shale_tree *tree)
+{
+	shale_table_relax(tree->table);
+}
+
 const char *shale_tree_name(const struct shale_tree *tree)
 {
 	return shale_table_name(tree->table);

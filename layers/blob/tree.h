@@ -83,6 +83,9 @@ uint64_t shale_tree_count(const struct shale_tree *tree,
 			  enum shale_tree_section section);
 uint64_t shale_tree_next_ino(const struct shale_tree *tree);
 
+/* Let go of what is in memory; for long walks. */
+void shale_tree_relax(const struct shale_tree *tree);
+
 /* Record number `i`; -EUCLEAN when it is damaged or there is none. */
 int shale_tree_inode(const struct shale_tree *tree, uint64_t i,
 		     struct shale_inode *out, struct shale_err *err);

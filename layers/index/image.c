@@ -15,6 +15,14 @@ void shale_image_close(struct shale_image *image)
 	free(image);
 }
 
+void shale_image_relax(const struct shale_image *image)
+{
+	if (image->index)
+		shale_index_relax(image->index);
+	for (size_t i = 0; i < image->n_trees; i++)
+		shale_tree_relax(image->trees[i]);
+}
+
 int shale_image_content(const struct shale_image *image, uint64_t ino,
 			struct shale_content *out, struct shale_err *err)
 {

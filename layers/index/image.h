@@ -20,6 +20,12 @@ struct shale_image {
 /* Close the index and trees and free `image`.  NULL is fine. */
 void shale_image_close(struct shale_image *image);
 
+/*
+ * Let go of the pages of index and trees that are in memory.  Called now and
+ * then, it keeps a walk over all files of an image small.
+ */
+void shale_image_relax(const struct shale_image *image);
+
 /* Content of a regular file, by index if there is one. */
 int shale_image_content(const struct shale_image *image, uint64_t ino,
 			struct shale_content *out, struct shale_err *err);

@@ -70,6 +70,11 @@ void shale_index_close(struct shale_index *ix)
 	free(ix);
 }
 
+void shale_index_relax(const struct shale_index *ix)
+{
+	shale_table_relax(ix->table);
+}
+
 int shale_index_set_spare(struct shale_index *ix,
 			  const struct shale_table_spare *spare,
 			  struct shale_err *err)

@@ -51,6 +51,9 @@ int shale_index_set_spare(struct shale_index *ix,
 			  const struct shale_table_spare *spare,
 			  struct shale_err *err);
 
+/* Let go of what is in memory; for long walks. */
+void shale_index_relax(const struct shale_index *ix);
+
 uint64_t shale_index_inodes(const struct shale_index *ix);  /* how many */
 uint64_t shale_index_entries(const struct shale_index *ix); /* of all dirs */
 uint64_t shale_index_next_ino(const struct shale_index *ix);

@@ -13,6 +13,8 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/export_impl.h \
 	layers/ops/export_job.c \
 	layers/ops/feed.c layers/ops/feed.h \
+	layers/ops/filesums.c layers/ops/filesums.h \
+	layers/ops/imagedoc.c layers/ops/imagedoc.h \
 	layers/ops/import.c layers/ops/import.h \
 	layers/ops/import_emit.c \
 	layers/ops/import_impl.h \
@@ -67,6 +69,12 @@ check_PROGRAMS += tests/unit/import-test
 TESTS += tests/unit/import-test
 tests_unit_import_test_SOURCES = tests/unit/import-test.c
 tests_unit_import_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
+
+check_PROGRAMS += tests/unit/filesums-test
+TESTS += tests/unit/filesums-test
+tests_unit_filesums_test_SOURCES = tests/unit/filesums-test.c \
+	tests/lib/workshop.c tests/lib/workshop.h
+tests_unit_filesums_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 
 check_PROGRAMS += tests/unit/keyset-test
 TESTS += tests/unit/keyset-test

@@ -42,6 +42,19 @@ int shale_metadoc_begin(struct shale_metadoc *doc, int fd,
 	return 0;
 }
 
+int shale_metadoc_begin_image(struct shale_metadoc *doc, int fd,
+			      const struct shale_digest *manifest,
+			      struct shale_err *err)
+{
+	char hex[SHALE_DIGEST_STR];
+	*doc = (struct shale_metadoc){.fd = fd, .in_files = true};
+	if (shale_buf_printf(&doc->buf,
+			     "{\"schema\":1,\n\"image\":\"%s\",\n\"files\":[",
+			     shale_digest_str(manifest, hex)) < 0)
+		return shale_err_set(err, ENOMEM, "metadata");
+	return 0;
+}
+
 void shale_metadoc_release(struct shale_metadoc *doc)
 {
 	shale_buf_release(&doc->buf);
@@ -56,7 +69,8 @@ static int flush(struct shale_metadoc *doc, size_t at_least,
 		return 0;
 	int r = shale_write_full(doc->fd, doc->buf.data, doc->buf.len,
 				 "metadata.json", err);
-	shale_sha256_update(doc->sha, doc->buf.data, doc->buf.len);
+	if (doc->sha)
+		shale_sha256_update(doc->sha, doc->buf.data, doc->buf.len);
 	doc->size += doc->buf.len;
 	doc->buf.len = 0;
 	return r;
@@ -117,8 +131,8 @@ static int begin_file(struct shale_metadoc *doc, const char *path, size_t len)
 	return r;
 }
 
-int shale_metadoc_file(struct shale_metadoc *doc, const char *path, size_t len,
-		       const struct shale_attr *attr, struct shale_err *err)
+static int put_file(struct shale_metadoc *doc, const char *path, size_t len,
+		    const struct shale_attr *attr)
 {
 	int r = begin_file(doc, path, len);
 	if (r == 0)
@@ -129,8 +143,58 @@ int shale_metadoc_file(struct shale_metadoc *doc, const char *path, size_t len,
 	if (r == 0)
 		r = put_time(&doc->buf, &attr->mtime);
 	if (r == 0)
-		r = shale_buf_printf(&doc->buf, ",\"mode\":\"%04o\"}",
+		r = shale_buf_printf(&doc->buf, ",\"mode\":\"%04o\"",
 				     attr->mode & 07777);
+	return r;
+}
+
+static int put_more(struct shale_buf *buf, const struct shale_attr *attr,
+		    const struct shale_metadoc_more *more)
+{
+	char hex[SHALE_DIGEST_STR];
+	int r = shale_buf_printf(buf, ",\"inode\":%llu,\"uid\":%u,\"gid\":%u",
+				 (unsigned long long)attr->ino, attr->uid,
+				 attr->gid);
+	if (r == 0 && (S_ISCHR(attr->mode) || S_ISBLK(attr->mode)))
+		r = shale_buf_printf(buf, ",\"major\":%u,\"minor\":%u",
+				     attr->rdev_major, attr->rdev_minor);
+	if (r == 0 && more->target)
+		r = shale_buf_printf(buf, ",");
+	if (r == 0 && more->target)
+		r = shale_json_put_bytes(buf, "target", more->target,
+					 more->target_len);
+	if (r == 0 && more->digest)
+		r = shale_buf_printf(buf, ",\"digest\":\"%s\"",
+				     shale_digest_str(more->digest, hex));
+	if (r == 0 && more->damage)
+		r = shale_buf_printf(buf, ",");
+	if (r == 0 && more->damage)
+		r = shale_json_put_bytes(buf, "damage", more->damage,
+					 strlen(more->damage));
+	return r;
+}
+
+int shale_metadoc_entry(struct shale_metadoc *doc, const char *path, size_t len,
+			const struct shale_attr *attr,
+			const struct shale_metadoc_more *more,
+			struct shale_err *err)
+{
+	int r = put_file(doc, path, len, attr);
+	if (r == 0)
+		r = put_more(&doc->buf, attr, more);
+	if (r == 0)
+		r = shale_buf_printf(&doc->buf, "}");
+	if (r < 0)
+		return shale_err_set(err, ENOMEM, "metadata");
+	return flush(doc, FLUSH_AT, err);
+}
+
+int shale_metadoc_file(struct shale_metadoc *doc, const char *path, size_t len,
+		       const struct shale_attr *attr, struct shale_err *err)
+{
+	int r = put_file(doc, path, len, attr);
+	if (r == 0)
+		r = shale_buf_printf(&doc->buf, "}");
 	if (r < 0)
 		return shale_err_set(err, ENOMEM, "metadata.json");
 	return flush(doc, FLUSH_AT, err);
@@ -156,7 +220,9 @@ int shale_metadoc_finish(struct shale_metadoc *doc, struct shale_digest *digest,
 	int r = flush(doc, 0, err);
 	if (r < 0)
 		return r;
-	shale_sha256_final(doc->sha, digest);
-	*size = doc->size;
+	if (digest)
+		shale_sha256_final(doc->sha, digest);
+	if (size)
+		*size = doc->size;
 	return 0;
 }
