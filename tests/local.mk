@@ -13,6 +13,7 @@ MOUNT_TESTS = \
 	tests/mount/cow.test \
 	tests/mount/damage.test \
 	tests/mount/discard.test \
+	tests/mount/foreign-layers.test \
 	tests/mount/freeze.test \
 	tests/mount/interrupt.test \
 	tests/mount/layers.test \
@@ -35,6 +36,7 @@ tests_mount_truth_LDADD = $(LIBS_BASE)
 EXTRA_DIST += tests/lib/mount.sh tests/long.sh tests/on-mount \
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py
+EXTRA_DIST += tests/lib/oci_layers.py tests/lib/overlay_ops.py
 
 # What also runs under sanitizers: all that needs no mount, and the two mount
 # tests that go through most of the daemon.

@@ -14,7 +14,7 @@
 /* What the command line says. */
 struct asked {
 	struct shale_version_opts version;
-	const char *onto, *at, *prefix, *xattrs, *threads;
+	const char *onto, *at, *prefix, *xattrs, *threads, *layer;
 	struct shale_strings exclude;
 	bool checksum;
 };
@@ -61,24 +61,51 @@ static void problem(void *arg, const char *path, const char *what)
 /* ------------------------------------------------------------------- options
  */
 
-static int parse_xattrs(struct importing *x, const char *text)
+struct word {
+	const char *word;
+	int value;
+};
+
+static const struct word xattr_words[] = {
+	{"none", SHALE_XATTRS_NONE},
+	{"user", SHALE_XATTRS_USER},
+	{"all", SHALE_XATTRS_ALL},
+	{0},
+};
+static const struct word layer_words[] = {
+	{"overlay", SHALE_LAYER_OVERLAY},
+	{"oci", SHALE_LAYER_OCI},
+	{0},
+};
+
+/* The value of one of `words`; -EINVAL with `usage` and what was given. */
+static int parse_word(struct importing *x, const struct word *words,
+		      const char *text, const char *usage)
 {
-	static const struct {
-		const char *word;
-		enum shale_xattr_policy policy;
-	} words[] = {
-		{"none", SHALE_XATTRS_NONE},
-		{"user", SHALE_XATTRS_USER},
-		{"all", SHALE_XATTRS_ALL},
-	};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(text, words[i].word) == 0) {
-			x->opts.xattrs = words[i].policy;
-			return 0;
-		}
+	for (; words->word; words++) {
+		if (strcmp(text, words->word) == 0)
+			return words->value;
 	}
-	return shale_err_say(&x->ctx->err, EINVAL,
-			     "--xattrs is none, user or all, not '%s'", text);
+	return shale_err_say(&x->ctx->err, EINVAL, "%s, not '%s'", usage, text);
+}
+
+static int parse_words(struct importing *x)
+{
+	const struct asked *asked = x->asked;
+	int r = 0;
+	if (asked->xattrs)
+		r = parse_word(x, xattr_words, asked->xattrs,
+			       "--xattrs is none, user or all");
+	if (r < 0)
+		return r;
+	x->opts.xattrs = (enum shale_xattr_policy)r;
+	r = asked->layer ? parse_word(x, layer_words, asked->layer,
+				      "--as-layer is overlay or oci")
+			 : 0;
+	if (r < 0)
+		return r;
+	x->opts.layer = (enum shale_layer_kind)r;
+	return 0;
 }
 
 static int parse_threads(struct importing *x, const char *text)
@@ -118,8 +145,8 @@ static int parse_options(struct importing *x)
 	if (r == 0)
 		r = shale_version_opts_codec(x->ctx, &asked->version,
 					     &x->opts.codec);
-	if (r == 0 && asked->xattrs)
-		r = parse_xattrs(x, asked->xattrs);
+	if (r == 0)
+		r = parse_words(x);
 	if (r == 0 && asked->threads)
 		r = parse_threads(x, asked->threads);
 	x->opts.exclude =
@@ -303,6 +330,8 @@ static int import_run(struct shale_ctx *ctx, int argc, char **argv)
 		 SHALE_OPT_STRING, &a.onto},
 		{"at", 0, "TIME", "of --onto: the newest at or before TIME",
 		 SHALE_OPT_STRING, &a.at},
+		{"as-layer", 0, "KIND", "sources are layers: overlay or oci",
+		 SHALE_OPT_STRING, &a.layer},
 		{"checksum", 0, NULL, "with --onto: compare all contents",
 		 SHALE_OPT_FLAG, &a.checksum},
 		{"prefix", 0, "DIR", "put the sources below DIR",
@@ -338,10 +367,29 @@ const struct shale_cmd shale_cmd_import = {
 	.detail =
 		"A SOURCE is a directory, an archive (tar, zip, 7z, cpio, ... "
 		"compressed or not) or\n'-', an archive on standard input.  "
-		"Several sources meet at the root, later over\nearlier.  A "
-		"file that could not be read is listed and left out, and the "
-		"exit code\nis 3.\n\nUnchanged for --onto is what has the "
-		"same type, size, mtime, mode, owner and\nxattrs, and was not "
-		"modified within 2 seconds of the previous import.",
+		"Several sources meet at the root, or below\n--prefix, later "
+		"over earlier.  A file that could not be read is listed and "
+		"left\nout, one that kept changing is listed, and the exit "
+		"code is 3.\n\n"
+		"Unchanged for --onto is what has the same type, size, mtime, "
+		"mode, owner and\nxattrs, and was not modified within 2 "
+		"seconds of the previous import; --checksum\nreads everything "
+		"instead.\n\n"
+		"With --as-layer, what the SOURCEs do not speak of stays as "
+		"it is in --onto (without\nit: there is nothing below), and "
+		"what they hide there goes.  'overlay': a SOURCE is\nan upper "
+		"directory of overlayfs, with its whiteouts, opaque and "
+		"renamed directories\n(as root, if root's overlayfs made "
+		"it).  'oci': a SOURCE is an archive or a\ndirectory with "
+		".wh.NAME and .wh..wh..opq entries; a tar may end without its\n"
+		"trailer.\n\n"
+		"--xattrs by default keeps all of a directory's, and of an "
+		"archive's those of\nuser.* and ACLs: its security.* and "
+		"trusted.* were set elsewhere.  'all' keeps\nthem too, but "
+		"for trusted.overlay.*, which no archive and no layer brings "
+		"in.\n\n"
+		"An --exclude with a slash is held against the path in its "
+		"SOURCE, another one\nagainst the last name; '*' matches "
+		"slashes too, and a slash at the end\ndirectories only.",
 	.run = import_run,
 };

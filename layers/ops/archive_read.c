@@ -339,7 +339,7 @@ static int check_end(const struct shale_archive_reader *r, struct archive *a,
 	int format = archive_format(a) & ARCHIVE_FORMAT_BASE_MASK;
 	if (archive_format(a) == ARCHIVE_FORMAT_EMPTY)
 		return shale_err_say(err, EBADMSG, "it is empty");
-	if (format == ARCHIVE_FORMAT_TAR &&
+	if (format == ARCHIVE_FORMAT_TAR && !r->no_trailer &&
 	    archive_filter_bytes(a, 0) <= archive_read_header_position(a))
 		return shale_err_say(err, EBADMSG,
 				     "it is cut short: the end mark is "

@@ -44,6 +44,8 @@ struct shale_archive_reader {
 	const char *name; /* for messages */
 	enum shale_xattr_policy xattrs;
 	const struct shale_exclude *exclude;
+	bool no_trailer; /* a tar may end without one: layers of some tools do
+			  */
 	struct shale_ring *ring;
 	/* Of all bytes that came through a pipe; where fd can seek, nothing. */
 	struct shale_sha256 *sha;

@@ -2,7 +2,7 @@
 #include "layers/ops/import.h"
 
 #include "layers/base/cleanup.h"
-#include "layers/ops/import_impl.h"
+#include "layers/ops/import_layer.h"
 #include "layers/store/compact.h"
 
 #include <stdarg.h>
@@ -83,6 +83,8 @@ int shale_import_new(struct shale_import **out, struct shale_store *store,
 	imp->blobs = shale_store_blobs(store);
 	imp->lease = -1;
 	imp->opts = *opts;
+	if (opts->layer)
+		imp->opts.checksum = true;
 	clock_gettime(CLOCK_REALTIME, &imp->started);
 
 	int r = shale_store_lease(store, &imp->lease, err);
@@ -92,6 +94,7 @@ int shale_import_new(struct shale_import **out, struct shale_store *store,
 		r = shale_plan_init(&imp->plan, err);
 	if (r == 0)
 		r = shale_onto_open(&imp->onto, store, opts->onto, err);
+	imp->onto.partly = opts->layer != SHALE_LAYER_NONE;
 	if (r == 0)
 		r = begin_packing(imp, err);
 	if (r < 0) {
@@ -122,6 +125,7 @@ void shale_import_free(struct shale_import *imp)
 	shale_onto_close(&imp->onto);
 	shale_plan_release(&imp->plan);
 	shale_inodemap_release(&imp->links);
+	shale_inodemap_release(&imp->adopted);
 	const struct shale_read_root *root = (void *)imp->roots.data;
 	for (size_t i = 0; i < count_sources(imp); i++) {
 		free(source_at(imp, i)->name);
@@ -154,8 +158,10 @@ int shale_import_source(struct shale_import *imp, const char *name,
 	};
 	if (source.name && count_sources(imp) < UINT16_MAX &&
 	    shale_buf_reserve(&imp->sources, sizeof(source)) == 0 &&
-	    shale_buf_append(&imp->roots, &root, sizeof(root)) == 0)
+	    shale_buf_append(&imp->roots, &root, sizeof(root)) == 0) {
+		imp->plan.source = (uint16_t)count_sources(imp);
 		return shale_buf_append(&imp->sources, &source, sizeof(source));
+	}
 	free(source.name);
 	if (rootfd >= 0)
 		close(rootfd);
@@ -167,24 +173,33 @@ struct shale_source *shale_import_last_source(const struct shale_import *imp)
 	return source_at(imp, count_sources(imp) - 1);
 }
 
+int shale_import_full_path(const struct shale_import *imp,
+			   struct shale_arrival *arrival, struct shale_buf *buf,
+			   struct shale_err *err)
+{
+	if (!imp->prefix_len)
+		return 0;
+	buf->len = 0;
+	if (shale_buf_printf(buf, "%s%s%s", imp->prefix,
+			     arrival->path_len ? "/" : "", arrival->path) < 0 ||
+	    !shale_buf_str(buf))
+		return shale_err_set(err, ENOMEM, "a path");
+	arrival->path = (const char *)buf->data;
+	arrival->path_len = buf->len;
+	return 0;
+}
+
 int shale_import_arrive(struct shale_import *imp, struct shale_arrival *arrival,
 			struct shale_buf *buf, uint32_t linked, uint32_t *name,
 			struct shale_err *err)
 {
-	if (imp->prefix_len) {
-		buf->len = 0;
-		if (shale_buf_printf(buf, "%s%s%s", imp->prefix,
-				     arrival->path_len ? "/" : "",
-				     arrival->path) < 0 ||
-		    !shale_buf_str(buf))
-			return shale_err_set(err, ENOMEM, "a path");
-		arrival->path = (const char *)buf->data;
-		arrival->path_len = buf->len;
-	}
+	int r = shale_import_full_path(imp, arrival, buf, err);
+	if (r < 0)
+		return r;
 	if (linked != SHALE_PLAN_NONE)
 		return shale_plan_link(&imp->plan, arrival, linked, name, err);
 
-	int r = shale_plan_add(&imp->plan, arrival, name, err);
+	r = shale_plan_add(&imp->plan, arrival, name, err);
 	if (r == 0) {
 		uint32_t inode = shale_plan_name(&imp->plan, *name)->inode;
 		shale_plan_inode(&imp->plan, inode)->source =
@@ -246,8 +261,11 @@ static int make_tree(struct shale_import *imp, struct shale_metadoc *doc,
 {
 	cleanup_free uint32_t *order = NULL;
 	size_t n;
+	int r = imp->opts.layer ? shale_import_settle(imp, err) : 0;
+	if (r < 0)
+		return r;
 	date_root(imp);
-	int r = shale_plan_order(&imp->plan, &order, &n, err);
+	r = shale_plan_order(&imp->plan, &order, &n, err);
 	if (r == 0)
 		r = shale_import_number(imp, order, n, err);
 	if (r == 0)
@@ -256,8 +274,12 @@ static int make_tree(struct shale_import *imp, struct shale_metadoc *doc,
 		r = forget_replaced(imp, err);
 	if (r < 0)
 		return r;
-	shale_plan_count_links(&imp->plan);
 	r = say_sources(imp, doc, err);
+	if (r == 0 && imp->opts.layer && imp->opts.onto)
+		r = shale_import_losses(imp, doc, &imp->inodes, &imp->bytes,
+					err);
+	else if (r == 0)
+		shale_plan_count_links(&imp->plan);
 	if (r == 0)
 		r = shale_import_emit(imp, order, n, doc, err);
 	return r;
@@ -290,8 +312,8 @@ static int describe(struct shale_import *imp, struct shale_version *v,
 	if (parent)
 		d->parent = parent->digest;
 	d->next_ino = imp->onto.next_ino;
-	d->inodes = imp->result.inodes;
-	d->bytes = imp->result.bytes;
+	d->inodes = imp->inodes + imp->result.inodes;
+	d->bytes = imp->bytes + imp->result.bytes;
 	v->has_metadata = true;
 	v->metadata = (struct shale_layer_desc){b->file[METADATA].digest,
 						b->size[METADATA]};

@@ -17,6 +17,7 @@
 
 #include "layers/chunk/codec.h"
 #include "layers/ops/exclude.h"
+#include "layers/ops/whiteout.h"
 #include "layers/ops/xattrs.h"
 #include "layers/store/version.h"
 
@@ -28,6 +29,10 @@ struct shale_import_opts {
 	const char *prefix; /* put sources below this directory; NULL: none */
 	const struct shale_version *onto; /* the version to go on from */
 	bool checksum; /* with onto: believe no size and time */
+	/* Sources are layers of this kind: what they do not speak of stays as
+	 * it is in `onto`, and what they hide of it goes.  Size and time are
+	 * not believed, since a layer has what was changed. */
+	enum shale_layer_kind layer;
 
 	/* All may be NULL.  Called by the importing thread. */
 	bool (*cancelled)(void *arg);
@@ -41,7 +46,8 @@ struct shale_import_opts {
 
 struct shale_import_result {
 	bool nothing_changed;             /* with onto: no version was made */
-	uint64_t names, inodes, files;    /* of the whole image */
+	uint64_t names, inodes, files;    /* of the whole image; of layers: in
+					   * them */
 	uint64_t bytes;                   /* sum of sizes */
 	uint64_t added, changed, deleted; /* names, against the parent */
 	uint64_t stored; /* bytes of the new tree and data blobs */
@@ -59,7 +65,8 @@ int shale_import_new(struct shale_import **out, struct shale_store *store,
 /* Drop everything that was not published.  NULL is fine. */
 void shale_import_free(struct shale_import *import);
 
-/* Add the directory at `path`. -ENOENT, -ENOTDIR, -EACCES, -EINTR. */
+/* Add the directory at `path`. -ENOENT, -ENOTDIR, -EACCES, -EINTR, and -EBADMSG
+ * for a layer that means what cannot be taken over. */
 int shale_import_dir(struct shale_import *import, const char *path,
 		     struct shale_err *err);
 

@@ -253,7 +253,7 @@ int shale_import_emit(struct shale_import *imp, const uint32_t *order, size_t n,
 		    SHALE_PLAN_NONE)
 			r = put_one(&e, order[i], err);
 	}
-	if (r == 0 && imp->onto.image)
+	if (r == 0 && imp->onto.image && !imp->opts.layer)
 		r = delete_gone(&e, err);
 	shale_inodemap_release(&e.kept);
 	shale_buf_release(&e.path);

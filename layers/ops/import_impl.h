@@ -7,9 +7,11 @@
  *
  *  1. sources add arrivals to the plan; contents of archives are packed as
  *     they arrive (source_dir.c, source_archive.c)
+ *     of a layer, it is then settled what shows through (import_layer.c)
  *  2. what has no inode number yet gets one in walk order (import_number.c)
  *  3. contents of directories' files are read and packed (import_read.c)
- *  4. what differs from the parent is said in the tree (import_emit.c)
+ *  4. what differs from the parent is said in the tree (import_emit.c; of a
+ *     layer, what it takes away: import_losses.c)
  *  5. blobs and version are published (import.c)
  */
 
@@ -41,15 +43,18 @@ struct shale_import {
 	struct shale_plan plan;
 	struct shale_onto onto;
 	struct shale_inodemap links;
-	struct shale_buf sources; /* struct shale_source */
-	struct shale_buf roots;   /* struct shale_read_root, as many */
+	struct shale_inodemap adopted; /* the parent's inodes in the plan that
+					* a layer's links name */
+	struct shale_buf sources;      /* struct shale_source */
+	struct shale_buf roots;        /* struct shale_read_root, as many */
 
 	struct shale_tree_build *build;
 	struct shale_pack *pack;
 	struct shale_feed feed;
 	struct shale_import_result result;
-	uint64_t done, total; /* bytes of content, for progress */
-	uint64_t files;       /* begun to read */
+	uint64_t inodes, bytes; /* of the whole image */
+	uint64_t done, total;   /* bytes of content, for progress */
+	uint64_t files;         /* begun to read */
 };
 
 /* -EINTR once the caller wants to stop, else 0. */
@@ -67,6 +72,11 @@ int shale_import_source(struct shale_import *imp, const char *name,
 			const char *kind, const struct stat *st, int rootfd,
 			struct shale_err *err);
 struct shale_source *shale_import_last_source(const struct shale_import *imp);
+
+/* The arrival's path with the prefix, held in `buf`. */
+int shale_import_full_path(const struct shale_import *imp,
+			   struct shale_arrival *arrival, struct shale_buf *buf,
+			   struct shale_err *err);
 
 /*
  * Add an arrival with its path in the source; `buf` is for the path with the

@@ -18,6 +18,8 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/import.c layers/ops/import.h \
 	layers/ops/import_emit.c \
 	layers/ops/import_impl.h \
+	layers/ops/import_layer.c layers/ops/import_layer.h \
+	layers/ops/import_losses.c \
 	layers/ops/import_number.c \
 	layers/ops/import_read.c \
 	layers/ops/inodemap.c layers/ops/inodemap.h \
@@ -26,6 +28,8 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/metadoc.c layers/ops/metadoc.h \
 	layers/ops/onto.c layers/ops/onto.h \
 	layers/ops/plan.c layers/ops/plan.h \
+	layers/ops/plan_hide.c \
+	layers/ops/plan_impl.h \
 	layers/ops/plan_walk.c \
 	layers/ops/reader.c layers/ops/reader.h \
 	layers/ops/restore.c layers/ops/restore.h \
@@ -40,6 +44,7 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/verify_paths.c \
 	layers/ops/verify_versions.c \
 	layers/ops/walk.c layers/ops/walk.h \
+	layers/ops/whiteout.c layers/ops/whiteout.h \
 	layers/ops/xattrs.c layers/ops/xattrs.h
 
 LIBS_OPS = layers/ops/libops.a $(LIBS_STORE)
@@ -65,8 +70,10 @@ tests_unit_diff_test_SOURCES = tests/unit/diff-test.c \
 	tests/unit/layers.c tests/unit/layers.h
 tests_unit_diff_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 
-check_PROGRAMS += tests/unit/import-test
-TESTS += tests/unit/import-test
+check_PROGRAMS += tests/unit/import-test tests/unit/whiteout-test
+TESTS += tests/unit/import-test tests/unit/whiteout-test
+tests_unit_whiteout_test_SOURCES = tests/unit/whiteout-test.c
+tests_unit_whiteout_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 tests_unit_import_test_SOURCES = tests/unit/import-test.c
 tests_unit_import_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 

@@ -82,11 +82,26 @@ static int claim(struct shale_onto *onto, struct shale_plan_inode *in,
 		return r;
 	if ((attr.mode & S_IFMT) != (in->attr.mode & S_IFMT))
 		return 0;
+	if (onto->partly && !S_ISDIR(attr.mode) && attr.nlink > 1)
+		return 0;
 	bool was;
 	if (take(onto, ino, &was) < 0)
 		return shale_err_set(err, ENOMEM, "numbers of an import");
 	if (!was)
 		in->base = in->attr.ino = ino;
+	return 0;
+}
+
+int shale_onto_adopt(struct shale_onto *onto, struct shale_plan_inode *in,
+		     uint64_t ino, struct shale_err *err)
+{
+	bool was;
+	if (take(onto, ino, &was) < 0)
+		return shale_err_set(err, ENOMEM, "numbers of an import");
+	if (was)
+		return shale_err_say(err, EEXIST, "inode %llu is taken",
+				     (unsigned long long)ino);
+	in->base = in->attr.ino = ino;
 	return 0;
 }
 

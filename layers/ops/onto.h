@@ -14,6 +14,8 @@ struct shale_onto {
 	struct shale_image *image; /* NULL: there is no parent */
 	struct timespec trusted;   /* what was modified before this moment
 				    * cannot have changed unseen */
+	bool partly; /* the plan does not speak of all names: an inode with
+		      * names of which it says nothing is not carried on */
 	uint64_t next_ino;
 	uint64_t *taken; /* numbers carried on: a hash set */
 	size_t n_taken, slots;
@@ -35,6 +37,13 @@ int shale_onto_claim(struct shale_onto *onto, struct shale_plan_inode *in,
 /* The same by path. */
 int shale_onto_claim_path(struct shale_onto *onto, struct shale_plan_inode *in,
 			  const char *path, struct shale_err *err);
+
+/*
+ * Give `in` the number `ino`, whatever is called what.  -EEXIST: it is another
+ * one's already.
+ */
+int shale_onto_adopt(struct shale_onto *onto, struct shale_plan_inode *in,
+		     uint64_t ino, struct shale_err *err);
 
 /* Does the inode differ from its base in anything but content and nlink? */
 int shale_onto_compare(const struct shale_onto *onto,

@@ -2,6 +2,7 @@
 #include "layers/ops/plan.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/ops/plan_impl.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -82,11 +83,17 @@ static int grow_table(struct shale_plan *plan, struct shale_err *err)
 	return 0;
 }
 
+uint32_t shale_plan_slot(const struct shale_plan *plan, uint32_t dir,
+			 const char *text, size_t len)
+{
+	uint32_t hash = hash_name(dir, text, len);
+	return plan->table[find_slot(plan, dir, text, len, hash)];
+}
+
 uint32_t shale_plan_child(const struct shale_plan *plan, uint32_t dir,
 			  const char *text, size_t len)
 {
-	uint32_t hash = hash_name(dir, text, len);
-	uint32_t i = plan->table[find_slot(plan, dir, text, len, hash)];
+	uint32_t i = shale_plan_slot(plan, dir, text, len);
 	if (i == SHALE_PLAN_NONE ||
 	    shale_plan_name(plan, i)->inode == SHALE_PLAN_NONE)
 		return SHALE_PLAN_NONE;
@@ -118,9 +125,8 @@ static int keep_string(struct shale_plan *plan, const void *data, size_t len,
 	return 0;
 }
 
-/* The slot of a name below `parent`, taken over from a dead one or new. */
-static int have_name(struct shale_plan *plan, uint32_t parent, const char *text,
-		     size_t len, uint32_t *name, struct shale_err *err)
+int shale_plan_have(struct shale_plan *plan, uint32_t parent, const char *text,
+		    size_t len, uint32_t *name, struct shale_err *err)
 {
 	int r = 0;
 	if (((size_t)count_names(plan) + 1) * 2 > plan->slots)
@@ -141,7 +147,8 @@ static int have_name(struct shale_plan *plan, uint32_t parent, const char *text,
 		.child = SHALE_PLAN_NONE,
 		.sibling = SHALE_PLAN_NONE,
 		.hash = hash,
-		.len = (uint16_t)len,
+		.source = plan->source,
+		.len = (uint8_t)len,
 	};
 	r = keep_string(plan, text, len, &n.text, err);
 	if (r < 0)
@@ -179,15 +186,14 @@ static int keep_xattrs(struct shale_plan *plan,
 	return 0;
 }
 
-static int add_inode(struct shale_plan *plan, const struct shale_arrival *entry,
-		     bool implied, uint32_t name, struct shale_err *err)
+/* An inode without a name. */
+int shale_plan_adopt(struct shale_plan *plan, const struct shale_arrival *entry,
+		     uint32_t *inode, struct shale_err *err)
 {
 	uint32_t i = shale_plan_inodes(plan);
 	struct shale_plan_inode in = {
 		.attr = entry->attr,
-		.names = 1,
-		.name = name,
-		.implied = implied,
+		.name = SHALE_PLAN_NONE,
 	};
 	in.attr.ino = 0;
 	int r = keep_xattrs(plan, entry, &in, err);
@@ -199,14 +205,37 @@ static int add_inode(struct shale_plan *plan, const struct shale_arrival *entry,
 	if (i == SHALE_PLAN_NONE - 1 ||
 	    shale_buf_append(&plan->inodes, &in, sizeof(in)) < 0)
 		return shale_err_set(err, ENOMEM, "inodes of an import");
-	shale_plan_name(plan, name)->inode = i;
+	*inode = i;
 	return 0;
 }
 
-/* The directory `dir` is spoken of again: its attributes are the later's. */
-static int take_attributes(struct shale_plan *plan, uint32_t inode,
-			   const struct shale_arrival *entry,
-			   struct shale_err *err)
+/* `name` is `inode`'s from now on, because the current source says so. */
+static void give_name(struct shale_plan *plan, uint32_t name, uint32_t inode)
+{
+	struct shale_plan_inode *in = shale_plan_inode(plan, inode);
+	struct shale_plan_name *n = shale_plan_name(plan, name);
+	if (!in->names++)
+		in->name = name;
+	n->inode = inode;
+	n->source = plan->source;
+	if (!S_ISDIR(in->attr.mode))
+		n->hidden = true;
+}
+
+static int add_inode(struct shale_plan *plan, const struct shale_arrival *entry,
+		     bool implied, uint32_t name, struct shale_err *err)
+{
+	uint32_t i;
+	int r = shale_plan_adopt(plan, entry, &i, err);
+	if (r < 0)
+		return r;
+	shale_plan_inode(plan, i)->implied = implied;
+	give_name(plan, name, i);
+	return 0;
+}
+
+int shale_plan_restate(struct shale_plan *plan, uint32_t inode,
+		       const struct shale_arrival *entry, struct shale_err *err)
 {
 	struct shale_plan_inode *in = shale_plan_inode(plan, inode);
 	uint64_t ino = in->attr.ino;
@@ -219,42 +248,54 @@ static int take_attributes(struct shale_plan *plan, uint32_t inode,
 static int place(struct shale_plan *plan, uint32_t parent, const char *text,
 		 size_t len, uint32_t *name, struct shale_err *err)
 {
-	int r = have_name(plan, parent, text, len, name, err);
+	int r = shale_plan_have(plan, parent, text, len, name, err);
 	if (r == 0 && shale_plan_name(plan, *name)->inode != SHALE_PLAN_NONE)
 		r = shale_plan_remove(plan, *name, err);
 	return r;
 }
 
-/* The directory above the last name of an entry's path, made if need be. */
-static int have_parent(struct shale_plan *plan,
-		       const struct shale_arrival *entry, uint32_t *parent,
-		       const char **last, struct shale_err *err)
+/* Make the directory `name` that no entry spoke of, if it is not there. */
+static int have_dir(struct shale_plan *plan, uint32_t name,
+		    const struct timespec *mtime, struct shale_err *err)
 {
+	const struct shale_plan_name *n = shale_plan_name(plan, name);
 	struct shale_arrival made = {
-		.attr = {.mode = S_IFDIR | 0755, .mtime = entry->attr.mtime},
+		.attr = {.mode = S_IFDIR | 0755, .mtime = *mtime},
 	};
+	if (n->inode != SHALE_PLAN_NONE) {
+		mode_t mode = shale_plan_inode(plan, n->inode)->attr.mode;
+		if (S_ISDIR(mode))
+			return 0;
+		if (n->source == plan->source)
+			return S_ISLNK(mode) ? -ELOOP : -ENOTDIR;
+		int r = shale_plan_remove(plan, name, err);
+		if (r < 0)
+			return r;
+	}
+	return add_inode(plan, &made, true, name, err);
+}
+
+int shale_plan_parent(struct shale_plan *plan,
+		      const struct shale_arrival *entry, uint32_t *parent,
+		      const char **last, struct shale_err *err)
+{
 	const char *at = entry->path, *end = at + entry->path_len, *slash;
 	uint32_t dir = SHALE_PLAN_ROOT;
 	while ((slash = memchr(at, '/', (size_t)(end - at)))) {
 		size_t len = (size_t)(slash - at);
-		uint32_t next = shale_plan_child(plan, dir, at, len);
-		int r = 0;
-		if (next == SHALE_PLAN_NONE) {
-			r = have_name(plan, dir, at, len, &next, err);
-			if (r == 0)
-				r = add_inode(plan, &made, true, next, err);
-		}
-		if (r < 0)
-			return r;
-		uint32_t i = shale_plan_name(plan, next)->inode;
-		mode_t mode = shale_plan_inode(plan, i)->attr.mode;
-		if (!S_ISDIR(mode))
+		uint32_t next;
+		int r = shale_plan_have(plan, dir, at, len, &next, err);
+		if (r == 0)
+			r = have_dir(plan, next, &entry->attr.mtime, err);
+		if (r == -ELOOP || r == -ENOTDIR)
 			return shale_err_say(
 				err, ENOTDIR,
 				"'%s' cannot be below '%.*s', which is a %s",
 				entry->path, (int)(slash - entry->path),
 				entry->path,
-				S_ISLNK(mode) ? "symbolic link" : "file");
+				r == -ELOOP ? "symbolic link" : "file");
+		if (r < 0)
+			return r;
 		dir = next;
 		at = slash + 1;
 	}
@@ -271,7 +312,7 @@ static int add_root(struct shale_plan *plan, const struct shale_arrival *entry,
 				     "the root cannot be anything but a "
 				     "directory");
 	*name = SHALE_PLAN_ROOT;
-	return take_attributes(plan, 0, entry, err);
+	return shale_plan_restate(plan, 0, entry, err);
 }
 
 int shale_plan_add(struct shale_plan *plan, const struct shale_arrival *entry,
@@ -282,7 +323,7 @@ int shale_plan_add(struct shale_plan *plan, const struct shale_arrival *entry,
 
 	uint32_t parent;
 	const char *last;
-	int r = have_parent(plan, entry, &parent, &last, err);
+	int r = shale_plan_parent(plan, entry, &parent, &last, err);
 	if (r < 0)
 		return r;
 
@@ -292,7 +333,8 @@ int shale_plan_add(struct shale_plan *plan, const struct shale_arrival *entry,
 		uint32_t i = shale_plan_name(plan, old)->inode;
 		if (S_ISDIR(shale_plan_inode(plan, i)->attr.mode)) {
 			*name = old;
-			return take_attributes(plan, i, entry, err);
+			shale_plan_name(plan, old)->source = plan->source;
+			return shale_plan_restate(plan, i, entry, err);
 		}
 	}
 	r = place(plan, parent, last, len, name, err);
@@ -306,7 +348,7 @@ int shale_plan_link(struct shale_plan *plan, const struct shale_arrival *entry,
 {
 	uint32_t parent;
 	const char *last;
-	int r = have_parent(plan, entry, &parent, &last, err);
+	int r = shale_plan_parent(plan, entry, &parent, &last, err);
 	if (r < 0)
 		return r;
 	size_t len = entry->path_len - (size_t)(last - entry->path);
@@ -316,7 +358,8 @@ int shale_plan_link(struct shale_plan *plan, const struct shale_arrival *entry,
 	r = place(plan, parent, last, len, name, err);
 	if (r < 0)
 		return r;
-	shale_plan_name(plan, *name)->inode = inode;
+	shale_plan_inode(plan, inode)->names--;
+	give_name(plan, *name, inode);
 	return 0;
 }
 
@@ -325,7 +368,7 @@ int shale_plan_init(struct shale_plan *plan, struct shale_err *err)
 	*plan = (struct shale_plan){0};
 	struct shale_arrival root = {.attr = {.mode = S_IFDIR | 0755}};
 	uint32_t name;
-	int r = have_name(plan, SHALE_PLAN_NONE, "", 0, &name, err);
+	int r = shale_plan_have(plan, SHALE_PLAN_NONE, "", 0, &name, err);
 	if (r == 0)
 		r = add_inode(plan, &root, true, name, err);
 	return r;

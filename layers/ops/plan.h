@@ -10,6 +10,11 @@
  *
  * A later entry goes over an earlier one: directories merge, anything else is
  * replaced with all that lies below it.
+ *
+ * The plan of a layer (struct shale_import_opts, `layer`) speaks only of what
+ * the layer does to the image below: a name that is not in the plan is as it
+ * was there, unless its directory is opaque; of a name that is hidden, the
+ * image below has nothing to say.
  */
 
 #include "layers/base/buf.h"
@@ -30,16 +35,20 @@ struct shale_plan_inode {
 	struct shale_attr attr; /* ino 0: no number yet */
 	uint64_t base;          /* the parent image's inode that it carries on;
 				 * 0: it is new */
-	uint64_t target;        /* offsets in the plan's strings */
+	uint64_t target;        /* offsets in the plan's strings; a
+				 * directory's: `redirect` bytes */
 	uint64_t xattrs;
 	uint32_t xattr_len;
-	uint32_t names;  /* live names */
-	uint32_t name;   /* the first of them */
-	uint16_t source; /* who is asked for the content */
-	uint8_t content; /* enum shale_plan_content */
-	bool implied;    /* a directory that no entry spoke of */
-	bool said;       /* emitted: with which result */
-	bool differs;    /* … from the parent's inode */
+	uint32_t names;    /* live names */
+	uint32_t name;     /* the first of them */
+	uint16_t source;   /* who is asked for the content */
+	uint16_t redirect; /* a layer's directory: which lower one it carries
+			    * on, if not the one of its own path */
+	uint8_t content;   /* enum shale_plan_content */
+	bool implied;      /* a directory that no entry spoke of */
+	bool opaque;       /* a layer's directory: nothing lower shows in it */
+	bool said;         /* emitted: with which result */
+	bool differs;      /* … from the parent's inode */
 };
 
 struct shale_plan_name {
@@ -48,13 +57,16 @@ struct shale_plan_name {
 	uint32_t inode; /* SHALE_PLAN_NONE: taken away */
 	uint32_t child, sibling;
 	uint32_t hash;
-	uint16_t len;
+	uint16_t source; /* who spoke of it last */
+	uint8_t len;
+	bool hidden; /* what a lower layer has under this name is gone */
 };
 
 struct shale_plan {
 	struct shale_buf inodes, names, strings;
 	uint32_t *table; /* names by parent and text */
 	size_t slots;
+	uint16_t source;      /* the number of the one whose entries come now */
 	uint64_t last_xattrs; /* the list kept last: neighbours often share */
 	uint32_t last_xattr_len;
 };
@@ -76,7 +88,10 @@ const void *shale_plan_string(const struct shale_plan *plan, uint64_t offset);
 /* A live name below a directory's name, or SHALE_PLAN_NONE. */
 uint32_t shale_plan_child(const struct shale_plan *plan, uint32_t dir,
 			  const char *text, size_t len);
-/* The same by path. */
+/* The same, also when it was taken away. */
+uint32_t shale_plan_slot(const struct shale_plan *plan, uint32_t dir,
+			 const char *text, size_t len);
+/* A live name by path. */
 uint32_t shale_plan_find(const struct shale_plan *plan, const char *path,
 			 size_t len);
 
@@ -86,18 +101,48 @@ uint32_t shale_plan_find(const struct shale_plan *plan, const char *path,
  * shale_plan_name(…)->inode the new inode (a directory that was there stays,
  * with the entry's attributes).
  *
- * -ENOTDIR: something above it is a file or a symlink.
+ * A file or symlink of an earlier source gives way to a directory above it.
+ *
+ * -ENOTDIR: something above it is a file or a symlink of the same source.
  */
 int shale_plan_add(struct shale_plan *plan, const struct shale_arrival *entry,
 		   uint32_t *name, struct shale_err *err);
 
-/* Make the entry's path a further name of `inode` (not a directory's). */
+/* Make the entry's path a name of `inode` (not a directory's). */
 int shale_plan_link(struct shale_plan *plan, const struct shale_arrival *entry,
 		    uint32_t inode, uint32_t *name, struct shale_err *err);
+
+/* An inode without a name, for shale_plan_link(): of the image below. */
+int shale_plan_adopt(struct shale_plan *plan, const struct shale_arrival *entry,
+		     uint32_t *inode, struct shale_err *err);
+
+/* A directory's attributes become the entry's. */
+int shale_plan_restate(struct shale_plan *plan, uint32_t inode,
+		       const struct shale_arrival *entry,
+		       struct shale_err *err);
 
 /* Take a name away, and all that lies below it. */
 int shale_plan_remove(struct shale_plan *plan, uint32_t name,
 		      struct shale_err *err);
+
+/*
+ * What the current source hides of earlier ones and of lower layers: `name` in
+ * the directory that holds the entry's path, or all in it.  What the same
+ * source put there stays, whichever came first.  That directory is made if it
+ * is not there.
+ */
+int shale_plan_hide(struct shale_plan *plan, const struct shale_arrival *entry,
+		    const char *name, size_t len, struct shale_err *err);
+int shale_plan_hide_all(struct shale_plan *plan,
+			const struct shale_arrival *entry,
+			struct shale_err *err);
+/* All that earlier sources have in a directory, which is opaque from now on. */
+int shale_plan_hide_below(struct shale_plan *plan, uint32_t dir,
+			  struct shale_err *err);
+
+/* A directory carries on the lower one that `to` names; `len` is not 0. */
+int shale_plan_redirect(struct shale_plan *plan, uint32_t inode, const char *to,
+			uint16_t len, struct shale_err *err);
 
 /*
  * All live names in walk order: a directory before what is in it, names of one

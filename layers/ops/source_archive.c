@@ -3,7 +3,7 @@
 
 #include "layers/base/cleanup.h"
 #include "layers/ops/archive_read.h"
-#include "layers/ops/import_impl.h"
+#include "layers/ops/import_layer.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 struct taking {
 	struct shale_import *imp;
 	struct shale_batch *batch;
-	struct shale_buf full, link;
+	struct shale_buf full, link, kept;
 	uint32_t inode; /* whose content is coming */
 	bool skip;      /* … and is not wanted */
 };
@@ -30,14 +30,22 @@ static int find_linked(struct taking *t, const struct shale_arrival *a,
 	if (shale_buf_printf(&t->link, "%s%s%s", t->imp->prefix,
 			     t->imp->prefix_len ? "/" : "", a->link) < 0)
 		return shale_err_set(err, ENOMEM, "a path");
-	uint32_t name =
-		shale_plan_find(plan, (const char *)t->link.data, t->link.len);
-	if (name == SHALE_PLAN_NONE)
+	const char *path = shale_buf_str(&t->link);
+	if (!path)
+		return shale_err_set(err, ENOMEM, "a path");
+	uint32_t name = shale_plan_find(plan, path, t->link.len);
+	int r = 0;
+	if (name != SHALE_PLAN_NONE)
+		*inode = shale_plan_name(plan, name)->inode;
+	else if (t->imp->opts.layer)
+		r = shale_import_lower(t->imp, path, inode, err);
+	if (r < 0)
+		return r;
+	if (*inode == SHALE_PLAN_NONE)
 		return shale_err_say(err, EBADMSG,
 				     "'%s' is a link to '%s', which is not "
 				     "there",
 				     a->path, a->link);
-	*inode = shale_plan_name(plan, name)->inode;
 	if (S_ISDIR(shale_plan_inode(plan, *inode)->attr.mode))
 		return shale_err_say(err, EBADMSG,
 				     "'%s' is a hard link to the directory "
@@ -92,10 +100,14 @@ static int take_entry(struct taking *t, const struct shale_archive_item *item,
 {
 	struct shale_import *imp = t->imp;
 	struct shale_arrival a;
+	struct shale_whiteout mark;
 	uint32_t linked = SHALE_PLAN_NONE, name;
-	int r = 0;
 
 	shale_archive_arrival(t->batch, item, &a);
+	int r = shale_import_mark(imp, &a, &t->full, &t->kept, &mark, err);
+	t->skip = mark.what != SHALE_WHITEOUT_ENTRY;
+	if (r < 0 || t->skip)
+		return r;
 	if (a.link)
 		r = find_linked(t, &a, &linked, err);
 	if (r == 0)
@@ -199,6 +211,7 @@ static int take_archive(struct shale_import *imp, int fd, const char *name,
 		.name = name,
 		.xattrs = imp->opts.xattrs,
 		.exclude = &imp->opts.exclude,
+		.no_trailer = imp->opts.layer != SHALE_LAYER_NONE,
 	};
 	int r = shale_archive_reader_start(&reader, err);
 	if (r == 0 && lseek(fd, 0, SEEK_CUR) >= 0)
@@ -218,12 +231,20 @@ static int take_archive(struct shale_import *imp, int fd, const char *name,
 	shale_archive_reader_release(&reader);
 	shale_buf_release(&t.full);
 	shale_buf_release(&t.link);
+	shale_buf_release(&t.kept);
 	return r;
 }
 
 int shale_import_archive(struct shale_import *import, const char *path,
 			 struct shale_err *err)
 {
+	if (import->opts.layer == SHALE_LAYER_OVERLAY)
+		return shale_err_say(err, EINVAL,
+				     "'%s' is not a directory: an overlay "
+				     "layer is an overlayfs upper directory; "
+				     "an archive with .wh. entries is an oci "
+				     "layer",
+				     path);
 	bool piped = strcmp(path, "-") == 0;
 	const char *name = piped ? "standard input" : path;
 	cleanup_fd int fd = piped ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)

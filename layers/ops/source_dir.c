@@ -3,11 +3,12 @@
 
 #include "layers/base/cleanup.h"
 #include "layers/ops/beneath.h"
-#include "layers/ops/import_impl.h"
+#include "layers/ops/import_layer.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * Walks the directory and takes names and attributes; contents are read when
@@ -19,7 +20,7 @@ struct walk {
 	int root;
 	struct stat store;
 	struct shale_buf todo; /* names of directories */
-	struct shale_buf path, full, xattrs;
+	struct shale_buf path, full, xattrs, kept;
 	char target[SHALE_TARGET_MAX + 2];
 };
 
@@ -29,6 +30,7 @@ static void release_walk(struct walk *w)
 	shale_buf_release(&w->path);
 	shale_buf_release(&w->full);
 	shale_buf_release(&w->xattrs);
+	shale_buf_release(&w->kept);
 }
 
 /* `dir`/`name` of the source into w->path. */
@@ -60,7 +62,9 @@ static int complete(struct walk *w, int fd, const char *name,
 		a->attr.size = (uint64_t)n;
 	}
 	struct shale_err why = {0};
-	int r = shale_xattrs_read(fd, name, imp->opts.xattrs, &w->xattrs, &why);
+	int r = shale_xattrs_read(fd, name, imp->opts.xattrs,
+				  imp->opts.layer == SHALE_LAYER_OVERLAY,
+				  &w->xattrs, &why);
 	if (r == -ENOMEM)
 		return shale_err_set(err, ENOMEM, "xattrs");
 	if (r < 0)
@@ -77,8 +81,11 @@ static int arrive(struct walk *w, struct shale_arrival *a,
 	struct shale_import *imp = w->imp;
 	struct shale_inodemap_slot *link = NULL;
 	uint32_t linked = SHALE_PLAN_NONE, name;
-	int r = 0;
+	struct shale_whiteout mark;
 
+	int r = shale_import_mark(imp, a, &w->full, &w->kept, &mark, err);
+	if (r < 0 || mark.what != SHALE_WHITEOUT_ENTRY)
+		return r;
 	if (!S_ISDIR(st->st_mode) && st->st_nlink > 1)
 		r = shale_inodemap_find(&imp->links, st->st_dev, st->st_ino,
 					&link, err);
@@ -88,6 +95,8 @@ static int arrive(struct walk *w, struct shale_arrival *a,
 		linked = link->inode - 1;
 	if (r == 0)
 		r = shale_import_arrive(imp, a, &w->full, linked, &name, err);
+	if (r == 0)
+		r = shale_import_marked(imp, &mark, name, err);
 	if (r < 0)
 		return r;
 
@@ -203,6 +212,18 @@ static int walk(struct walk *w, const struct stat *st, struct shale_err *err)
 	return r;
 }
 
+/* The marks of an upper directory that root's overlayfs made are for root. */
+static int check_marks(const struct shale_import *imp, const struct stat *st,
+		       struct shale_err *err)
+{
+	if (imp->opts.layer != SHALE_LAYER_OVERLAY || geteuid() == 0 ||
+	    st->st_uid == geteuid())
+		return 0;
+	return shale_err_say(err, EPERM,
+			     "only root can see what this upper directory "
+			     "hides: trusted.overlay.* xattrs");
+}
+
 int shale_import_dir(struct shale_import *import, const char *path,
 		     struct shale_err *err)
 {
@@ -219,6 +240,8 @@ int shale_import_dir(struct shale_import *import, const char *path,
 	}
 	w.root = fd;
 	int r = shale_import_source(import, path, "directory", &st, fd, err);
+	if (r == 0)
+		r = check_marks(import, &st, err);
 	if (r == 0)
 		r = walk(&w, &st, err);
 	release_walk(&w);

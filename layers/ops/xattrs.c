@@ -3,6 +3,7 @@
 
 #include "layers/base/cleanup.h"
 #include "layers/ops/beneath.h"
+#include "layers/ops/whiteout.h"
 
 #include <string.h>
 #include <sys/xattr.h>
@@ -64,15 +65,15 @@ static int append_one(const char *path, const char *name,
 }
 
 int shale_xattrs_read(int dirfd, const char *name,
-		      enum shale_xattr_policy policy, struct shale_buf *out,
-		      struct shale_err *err)
+		      enum shale_xattr_policy policy, bool marks,
+		      struct shale_buf *out, struct shale_err *err)
 {
 	cleanup_buf struct shale_buf names = {0};
 	cleanup_buf struct shale_buf value = {0};
 	char path[SHALE_BENEATH_PROC];
 
 	out->len = 0;
-	if (policy == SHALE_XATTRS_NONE)
+	if (policy == SHALE_XATTRS_NONE && !marks)
 		return 0;
 	shale_beneath_proc(dirfd, name, path);
 	ssize_t n = read_growing(path, NULL, &names);
@@ -84,7 +85,8 @@ int shale_xattrs_read(int dirfd, const char *name,
 	for (size_t at = 0; at < names.len;) {
 		const char *one = (const char *)names.data + at;
 		int r = 0;
-		if (shale_xattr_wanted(policy, false, one))
+		if (shale_xattr_wanted(policy, false, one) ||
+		    (marks && shale_whiteout_xattr(one)))
 			r = append_one(path, one, &value, out, err);
 		if (r < 0)
 			return r;

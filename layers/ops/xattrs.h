@@ -24,11 +24,12 @@ bool shale_xattr_wanted(enum shale_xattr_policy policy, bool foreign,
 
 /*
  * The xattrs of `name` in `dirfd` (a symlink's own) as an encoded list in
- * `out`, in order.  A file system without any is an empty list.  -ENOENT as is.
+ * `out`, in order.  A file system without any is an empty list.  `marks`:
+ * overlayfs's own too, whatever the policy.  -ENOENT as is.
  */
 int shale_xattrs_read(int dirfd, const char *name,
-		      enum shale_xattr_policy policy, struct shale_buf *out,
-		      struct shale_err *err);
+		      enum shale_xattr_policy policy, bool marks,
+		      struct shale_buf *out, struct shale_err *err);
 
 /*
  * Set a list on what `fd` is (O_PATH will do).  Goes on after an error and

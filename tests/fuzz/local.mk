@@ -23,7 +23,8 @@ FUZZERS = \
 	tests/fuzz/oci_fuzz \
 	tests/fuzz/record_fuzz \
 	tests/fuzz/ref_fuzz \
-	tests/fuzz/tree_fuzz
+	tests/fuzz/tree_fuzz \
+	tests/fuzz/whiteout_fuzz
 check_PROGRAMS += $(FUZZERS)
 fuzzers: $(FUZZERS)
 .PHONY: fuzzers
@@ -55,3 +56,6 @@ tests_fuzz_ref_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_tree_fuzz_SOURCES = tests/fuzz/tree_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_tree_fuzz_LDADD = $(LIBS_BLOB)
 tests_fuzz_tree_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_whiteout_fuzz_SOURCES = tests/fuzz/whiteout_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_whiteout_fuzz_LDADD = $(LIBS_OPS)
+tests_fuzz_whiteout_fuzz_LDFLAGS = $(FUZZ_FLAGS)
