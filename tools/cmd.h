@@ -5,7 +5,7 @@
 /*
  * A verb is one file, cmd_NAME.c, with one `const struct shale_cmd`.  Verbs
  * that need a heavy library (libarchive) are linked into a program of their own
- * under libexec/shale/ (shale-import, …), which `shale` executes: the same
+ * under libexec/shale/ (shale-archive, …), which `shale` executes: the same
  * main(), another table of verbs (tools/verbs_*.c).
  */
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "layers/base/cleanup.h"
-#include "layers/ops/export.h"
-#include "tools/image_arg.h"
+#include "tools/export_to.h"
 #include "tools/output.h"
 #include "tools/verbs.h"
 
-#include <dirent.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 struct exporting {
 	struct shale_ctx *ctx;
 	struct shale_progress *progress;
 	json_t *problems;
+	bool piped; /* standard output is the archive */
 };
 
 static bool cancelled(void *arg)
@@ -34,7 +34,7 @@ static void progress(void *arg, uint64_t done, uint64_t total, uint64_t files,
 static void problem(void *arg, const char *path, const char *what)
 {
 	struct exporting *x = arg;
-	if (!x->ctx->json) {
+	if (!x->ctx->json || x->piped) {
 		shale_warn(x->ctx, "%s: %s", path, what);
 		return;
 	}
@@ -59,94 +59,14 @@ static int parse_overwrite(struct shale_ctx *ctx, const char *text,
 	return -EINVAL;
 }
 
-static bool is_empty(int fd)
-{
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	const struct dirent *e;
-	size_t n = 0;
-	if (!dir)
-		return false;
-	while (n <= 2 && (e = readdir(dir)))
-		n++;
-	closedir(dir);
-	return n <= 2;
-}
-
-/* DEST as a directory to fill. */
-static int open_dest(struct shale_ctx *ctx, const char *dest,
-		     struct shale_export_opts *opts, int *out)
-{
-	bool made = mkdir(dest, 0700) == 0;
-	if (!made && errno != EEXIST)
-		return shale_err_set(&ctx->err, errno, "make '%s'", dest);
-	int fd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return shale_err_set(&ctx->err, errno, "open '%s'", dest);
-	opts->own_root = made || opts->overwrite != SHALE_OVERWRITE_NEVER ||
-			 is_empty(fd);
-	*out = fd;
-	return 0;
-}
-
-/* A single file goes into DEST if that is a directory, else becomes it. */
-static int open_parent(struct shale_ctx *ctx, const char *dest,
-		       const char *path, int *out, char **name)
-{
-	const char *slash = strrchr(path, '/');
-	*out = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*out >= 0) {
-		*name = strdup(slash ? slash + 1 : path);
-	} else {
-		slash = strrchr(dest, '/');
-		cleanup_free char *dir =
-			slash ? strndup(dest, (size_t)(slash - dest) + 1)
-			      : strdup(".");
-		if (dir)
-			*out = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		*name = strdup(slash ? slash + 1 : dest);
-	}
-	if (!*name)
-		return shale_err_set(&ctx->err, ENOMEM, "export");
-	if (*out < 0)
-		return shale_err_set(&ctx->err, errno,
-				     "open the directory of "
-				     "'%s'",
-				     dest);
-	return 0;
-}
-
-static int export_to(struct exporting *x, const struct shale_image_arg *arg,
-		     const char *dest, struct shale_export_opts *opts,
-		     struct shale_export_result *sum)
-{
-	struct shale_ctx *ctx = x->ctx;
-	cleanup_free char *name = NULL;
-	cleanup_fd int fd = -1;
-	struct shale_attr attr;
-	int r = shale_index_attr(arg->image->index, arg->ino, &attr, &ctx->err);
-	if (r == 0 && S_ISDIR(attr.mode))
-		r = open_dest(ctx, dest, opts, &fd);
-	else if (r == 0)
-		r = open_parent(ctx, dest, arg->path, &fd, &name);
-	if (r < 0)
-		return r;
-	opts->cancelled = cancelled;
-	opts->progress = progress;
-	opts->problem = problem;
-	opts->arg = x;
-	x->progress = shale_progress_new(ctx, "export");
-	r = shale_export(arg->image, arg->ino, fd, name, opts, sum, &ctx->err);
-	shale_progress_free(x->progress);
-	return r;
-}
-
 static enum shale_exit report(struct exporting *x, const char *dest,
 			      const struct shale_export_result *sum,
 			      double seconds)
 {
 	char size[32];
-	if (x->ctx->json) {
+	if (x->piped) {
+		/* nothing but the archive goes there */
+	} else if (x->ctx->json) {
 		json_t *doc = json_pack(
 			"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:O}", "dest",
 			dest, "made", (json_int_t)sum->made, "unchanged",
@@ -177,21 +97,77 @@ static enum shale_exit report(struct exporting *x, const char *dest,
 							   : SHALE_EXIT_OK;
 }
 
-static bool names_archive(const char *dest)
+/* --------------------------------------------------------------- arguments */
+
+struct asked {
+	const char *dest, *overwrite, *at, *format;
+	bool no_owner, no_xattrs;
+	bool archive; /* DEST is one */
+	struct shale_archive_form form;
+};
+
+static bool is_directory(const char *path)
 {
-	static const char *const ends[] = {".tar", ".tar.gz", ".tgz",
-					   ".tar.zst", ".zip"};
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Does it look like an archive of a kind that we do not write? */
+static bool names_other_archive(const char *dest)
+{
+	static const char *const ends[] = {".gz", ".xz",  ".bz2", ".zst",
+					   ".7z", ".cpio", ".rar", ".lz4"};
 	size_t len = strlen(dest);
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 		size_t n = strlen(ends[i]);
-		if (len > n && strcmp(dest + len - n, ends[i]) == 0)
+		if (len > n && strcasecmp(dest + len - n, ends[i]) == 0)
 			return true;
 	}
-	return strcmp(dest, "-") == 0;
+	return false;
 }
 
-static int run(struct shale_ctx *ctx, const char *ref, const char *at,
-	       const char *dest, struct shale_export_opts *opts)
+/* Is DEST an archive, and of which form?  -EINVAL: said already. */
+static int parse_dest(struct shale_ctx *ctx, struct asked *a)
+{
+	bool piped = strcmp(a->dest, "-") == 0;
+	if (a->format) {
+		char name[32];
+		snprintf(name, sizeof(name), "x.%s", a->format);
+		a->archive = shale_archive_form_of(name, &a->form);
+		if (!a->archive) {
+			shale_usage(ctx,
+				    "--format is tar, tar.gz, tar.zst or zip, "
+				    "not '%s'",
+				    a->format);
+			return -EINVAL;
+		}
+	} else if (piped) {
+		a->archive = true;
+	} else if (!is_directory(a->dest)) {
+		a->archive = shale_archive_form_of(a->dest, &a->form);
+		if (!a->archive && names_other_archive(a->dest)) {
+			shale_usage(ctx,
+				    "'%s': .tar, .tar.gz, .tar.zst and .zip "
+				    "are what can be written",
+				    a->dest);
+			return -EINVAL;
+		}
+	}
+	if (piped && isatty(STDOUT_FILENO)) {
+		shale_usage(ctx, "an archive is not for a terminal: redirect "
+				 "standard output, or name a file");
+		return -EINVAL;
+	}
+	if (a->archive && a->no_owner) {
+		shale_usage(ctx, "--no-same-owner goes with a directory; an "
+				 "archive's owners are for who extracts it");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int run(struct shale_ctx *ctx, const char *ref, const struct asked *a,
+	       struct shale_export_opts *opts)
 {
 	struct exporting x = {.ctx = ctx, .problems = json_array()};
 	struct shale_export_result sum = {0};
@@ -199,38 +175,47 @@ static int run(struct shale_ctx *ctx, const char *ref, const char *at,
 	struct timespec start, end;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	int r = shale_image_arg_open(ctx, ref, at, &arg);
+	opts->cancelled = cancelled;
+	opts->progress = progress;
+	opts->problem = problem;
+	opts->arg = &x;
+	int r = shale_image_arg_open(ctx, ref, a->at, &arg);
 	if (r == 0) {
-		r = export_to(&x, &arg, dest, opts, &sum);
+		x.piped = strcmp(a->dest, "-") == 0;
+		x.progress = shale_progress_new(ctx, "export");
+		r = a->archive ? shale_export_to_archive(ctx, &arg, a->dest,
+							 &a->form, opts, &sum)
+			       : shale_export_to_dir(ctx, &arg, a->dest, opts,
+						     &sum);
+		shale_progress_free(x.progress);
 		shale_image_arg_close(&arg);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &end);
+	double seconds = (double)(end.tv_sec - start.tv_sec) +
+			 (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 	int code = r < 0 ? shale_fail(ctx, r)
-			 : (int)report(&x, dest, &sum,
-				       (double)(end.tv_sec - start.tv_sec) +
-					       (double)(end.tv_nsec -
-							start.tv_nsec) /
-						       1e9);
+			 : (int)report(&x, a->dest, &sum, seconds);
 	json_decref(x.problems);
 	return code;
 }
 
 static int export_run(struct shale_ctx *ctx, int argc, char **argv)
 {
-	const char *dest = NULL, *overwrite = "never", *at = NULL;
-	bool no_owner = false, no_xattrs = false;
+	struct asked a = {0};
 	const struct shale_opt table[] = {
-		{"output", 'o', "DEST", "the directory to fill",
-		 SHALE_OPT_STRING, &dest},
+		{"output", 'o', "DEST", "a directory, an archive, or '-'",
+		 SHALE_OPT_STRING, &a.dest},
 		{"overwrite", 0, "WHEN", "never, if-changed or always",
-		 SHALE_OPT_STRING, &overwrite},
+		 SHALE_OPT_STRING, &a.overwrite},
+		{"format", 0, "FORM", "tar, tar.gz, tar.zst or zip",
+		 SHALE_OPT_STRING, &a.format},
 		{"no-same-owner", 0, NULL,
 		 "files are the caller's, without setuid bits", SHALE_OPT_FLAG,
-		 &no_owner},
+		 &a.no_owner},
 		{"no-xattrs", 0, NULL, "without extended attributes",
-		 SHALE_OPT_FLAG, &no_xattrs},
+		 SHALE_OPT_FLAG, &a.no_xattrs},
 		{"at", 0, "TIME", "the newest version at or before TIME",
-		 SHALE_OPT_STRING, &at},
+		 SHALE_OPT_STRING, &a.at},
 		{0},
 	};
 	struct shale_export_opts opts = {0};
@@ -241,26 +226,40 @@ static int export_run(struct shale_ctx *ctx, int argc, char **argv)
 	if (n != 1)
 		return shale_usage(ctx, n ? "one image at a time"
 					  : "which image? REF[:/path]");
-	if (!dest || !*dest)
+	if (!a.dest || !*a.dest)
 		return shale_usage(ctx, "where to? -o DEST");
-	if (names_archive(dest))
-		return shale_usage(ctx,
-				   "'%s' names an archive; DEST is a directory",
-				   dest);
-	if (parse_overwrite(ctx, overwrite, &opts.overwrite) < 0)
+	if (parse_dest(ctx, &a) < 0)
 		return SHALE_EXIT_USAGE;
-	opts.same_owner = !no_owner;
-	opts.no_xattrs = no_xattrs;
-	return run(ctx, argv[0], at, dest, &opts);
+	/* An archive is one file, and a new one is what was asked for. */
+	if (!a.overwrite)
+		a.overwrite = a.archive ? "always" : "never";
+	if (parse_overwrite(ctx, a.overwrite, &opts.overwrite) < 0)
+		return SHALE_EXIT_USAGE;
+	opts.same_owner = !a.no_owner;
+	opts.no_xattrs = a.no_xattrs;
+	return run(ctx, argv[0], &a, &opts);
 }
 
 const struct shale_cmd shale_cmd_export = {
 	.name = "export",
 	.args = "REF[:/path] -o DEST",
-	.summary = "write an image, or a part of one, into a directory",
-	.detail = "What is in DEST already stays unless --overwrite says "
-		  "otherwise; what was left is\nlisted, and the exit code is "
-		  "3.  Owners, setuid bits and devices are restored for\n"
-		  "root.",
+	.summary = "write an image, or a part of one, into a directory or an "
+		   "archive",
+	.detail =
+		"DEST is a directory, which is made if need be; an archive, "
+		"by its name: .tar,\n.tar.gz (.tgz), .tar.zst (.tzst) or "
+		".zip; or '-', a tar on standard output.\n--format names the "
+		"form whatever the name is.\n\nInto a directory: what is "
+		"there already stays unless --overwrite says otherwise;\nwhat "
+		"was left is listed, and the exit code is 3.  Owners, setuid "
+		"bits and devices\nare restored for root.\n\nAn archive "
+		"appears when it is whole, in place of a file of that name; "
+		"with\n--overwrite never such a file is left (exit code 3), "
+		"with if-changed one that\nwould be the same is not touched.  "
+		"One version always gives the same bytes.\n\nA tar (pax) "
+		"holds everything but sockets.  A zip holds files, directories "
+		"and\nsymlinks, with modes and times of whole seconds; a file "
+		"with several names is\nseveral files in it.  What an archive "
+		"cannot hold is listed, and the exit code is\n3.",
 	.run = export_run,
 };

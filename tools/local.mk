@@ -29,7 +29,6 @@ tools_shale_SOURCES = \
 	tools/cmd_commit.c \
 	tools/cmd_diff.c \
 	tools/cmd_discard.c \
-	tools/cmd_export.c \
 	tools/cmd_help.c \
 	tools/cmd_images.c \
 	tools/cmd_inspect.c \
@@ -51,11 +50,13 @@ tools_shale_SOURCES = \
 tools_shale_CPPFLAGS = $(AM_CPPFLAGS) -DSHALE_VERSION='"$(VERSION)"'
 tools_shale_LDADD = $(LIBS_TOOLS) $(LIBS_COMMIT) $(LIBS_CONTROL) $(LIBS_OPS)
 
-shalelibexec_PROGRAMS += tools/shale-import
-tools_shale_import_SOURCES = \
+shalelibexec_PROGRAMS += tools/shale-archive
+tools_shale_archive_SOURCES = \
+	tools/cmd_export.c \
 	tools/cmd_import.c \
-	tools/verbs_import.c
-tools_shale_import_LDADD = tools/libtools.a $(LIBS_ARCHIVES) $(LIBS_TOOLS)
+	tools/export_to.c tools/export_to.h \
+	tools/verbs_archive.c
+tools_shale_archive_LDADD = tools/libtools.a $(LIBS_ARCHIVES) $(LIBS_TOOLS)
 
 check_PROGRAMS += tests/unit/tools-test
 TESTS += tests/unit/tools-test

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/verbs.h"
 
-/* In libexec/shale/shale-import, which links libarchive. */
+/* In libexec/shale/shale-archive, which links libarchive. */
 static const struct shale_cmd import_elsewhere = {
 	.name = "import",
 	.summary = "pack directories and archives into an image",
-	.program = "shale-import",
+	.program = "shale-archive",
+};
+static const struct shale_cmd export_elsewhere = {
+	.name = "export",
+	.summary = "write an image, or a part of one, into a directory or an "
+		   "archive",
+	.program = "shale-archive",
 };
 
 const struct shale_cmd *const shale_verbs[] = {
 	/* clang-format off */
 	&import_elsewhere,
-	&shale_cmd_export,
+	&export_elsewhere,
 	&shale_cmd_images,
 	&shale_cmd_log,
 	&shale_cmd_inspect,

@@ -7,6 +7,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <string.h>
 
 /* As in the kernel's include/uapi/linux/posix_acl_xattr.h. */
 struct acl_record {
@@ -94,4 +95,46 @@ int shale_archive_acl(struct archive_entry *entry, struct shale_buf *list,
 		r = append_acl(entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT,
 			       "system.posix_acl_default", list, err);
 	return r;
+}
+
+/* The tag as libarchive has it; 0: none that we know. */
+static int archive_tag(const struct acl_record *rec)
+{
+	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+		if (tags[i].linux_tag == le16_get(rec->tag))
+			return tags[i].has_id && le32_get(rec->id) > INT32_MAX
+				       ? 0
+				       : tags[i].archive;
+	return 0;
+}
+
+int shale_archive_acl_set(struct archive_entry *entry, const char *name,
+			  const void *value, size_t len, struct shale_err *err)
+{
+	const struct le32 *version = value;
+	int type = ARCHIVE_ENTRY_ACL_TYPE_DEFAULT;
+	if (strcmp(name, "system.posix_acl_access") == 0)
+		type = ARCHIVE_ENTRY_ACL_TYPE_ACCESS;
+	else if (strcmp(name, "system.posix_acl_default") != 0)
+		return 0;
+	if (len < sizeof(*version) || le32_get(*version) != ACL_VERSION ||
+	    (len - sizeof(*version)) % sizeof(struct acl_record) != 0)
+		return 0;
+	const struct acl_record *rec = (const void *)(version + 1);
+	size_t n = (len - sizeof(*version)) / sizeof(*rec);
+	for (size_t i = 0; i < n; i++)
+		if (!archive_tag(&rec[i]))
+			return 0;
+	for (size_t i = 0; i < n; i++) {
+		int tag = archive_tag(&rec[i]);
+		int id = tag == ARCHIVE_ENTRY_ACL_USER ||
+					 tag == ARCHIVE_ENTRY_ACL_GROUP
+				 ? (int)le32_get(rec[i].id)
+				 : -1;
+		if (archive_entry_acl_add_entry(entry, type,
+						le16_get(rec[i].perm) & 7, tag,
+						id, NULL) != ARCHIVE_OK)
+			return shale_err_set(err, ENOMEM, "an ACL");
+	}
+	return 1;
 }

@@ -15,4 +15,12 @@ struct archive_entry;
 int shale_archive_acl(struct archive_entry *entry, struct shale_buf *list,
 		      struct shale_err *err);
 
+/*
+ * The other way: if `name` is one of those two xattrs, give the entry that ACL.
+ * Returns 1 if it is; 0: it is another xattr, or its value is no ACL that we
+ * know.
+ */
+int shale_archive_acl_set(struct archive_entry *entry, const char *name,
+			  const void *value, size_t len, struct shale_err *err);
+
 #endif

@@ -46,4 +46,20 @@ int shale_export(const struct shale_image *image, uint64_t ino, int dirfd,
 		 const char *name, const struct shale_export_opts *opts,
 		 struct shale_export_result *result, struct shale_err *err);
 
+/*
+ * The same as an archive, in walk order, to `fd`: the bytes depend on the image
+ * alone.  What its form cannot hold is left out and told.  Of `opts` threads,
+ * no_xattrs and the callbacks count.  An archive is whole or worth nothing: any
+ * error ends it (-EIO, -EUCLEAN: the image is damaged, `err` names where).  (In
+ * a library of its own, so that programs that do not call it do not link
+ * libarchive.)
+ */
+struct shale_archive_form;
+int shale_export_archive(const struct shale_image *image, uint64_t ino,
+			 const char *name, int fd,
+			 const struct shale_archive_form *form,
+			 const struct shale_export_opts *opts,
+			 struct shale_export_result *result,
+			 struct shale_err *err);
+
 #endif

@@ -27,6 +27,7 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/keyset.c layers/ops/keyset.h \
 	layers/ops/metadoc.c layers/ops/metadoc.h \
 	layers/ops/onto.c layers/ops/onto.h \
+	layers/ops/outfile.c layers/ops/outfile.h \
 	layers/ops/plan.c layers/ops/plan.h \
 	layers/ops/plan_hide.c \
 	layers/ops/plan_impl.h \
@@ -53,6 +54,9 @@ LIBS_OPS = layers/ops/libops.a $(LIBS_STORE)
 noinst_LIBRARIES += layers/ops/libarchives.a
 layers_ops_libarchives_a_SOURCES = \
 	layers/ops/archive_acl.c layers/ops/archive_acl.h \
+	layers/ops/archive_ahead.c layers/ops/archive_ahead.h \
+	layers/ops/archive_export.c \
+	layers/ops/archive_out.c layers/ops/archive_out.h \
 	layers/ops/archive_read.c layers/ops/archive_read.h \
 	layers/ops/source_archive.c
 layers_ops_libarchives_a_CPPFLAGS = $(AM_CPPFLAGS) $(ARCHIVE_CFLAGS)
@@ -88,7 +92,11 @@ TESTS += tests/unit/keyset-test
 tests_unit_keyset_test_SOURCES = tests/unit/keyset-test.c
 tests_unit_keyset_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 
-TESTS += tests/ops/roundtrip.test tests/ops/archives.test tests/ops/onto.test
-dist_check_SCRIPTS += tests/ops/roundtrip.test tests/ops/archives.test \
-	tests/ops/onto.test
+OPS_TESTS = \
+	tests/ops/archives.test \
+	tests/ops/export-archives.test \
+	tests/ops/onto.test \
+	tests/ops/roundtrip.test
+TESTS += $(OPS_TESTS)
+dist_check_SCRIPTS += $(OPS_TESTS)
 EXTRA_DIST += tests/lib/everything.py

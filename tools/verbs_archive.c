@@ -2,6 +2,7 @@
 #include "tools/verbs.h"
 
 const struct shale_cmd *const shale_verbs[] = {
+	&shale_cmd_export,
 	&shale_cmd_import,
 	NULL,
 };
