@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "layers/blob/blobs.h"
+#include "layers/blob/blobs_impl.h"
 
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
-#include "layers/blob/fds.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 
 enum { MANY = 8 }; /* files from which one syncfs beats an fsync of each */
-
-struct shale_blobs {
-	int dir; /* blobs/sha256 */
-	int tmp; /* tmp */
-	struct shale_fds *fds;
-	atomic_uint next_tmp;
-};
 
 /* The file name of a blob: the digest in hex. */
 struct name {
@@ -156,26 +148,40 @@ static int sync_files(const struct shale_blob_tmp *files, size_t n,
 	return 0;
 }
 
+int shale_blobs_lock(struct shale_blobs *blobs, int how, int *out,
+		     struct shale_err *err)
+{
+	/* a lock belongs to an open file: this thread's own */
+	cleanup_fd int fd =
+		openat(blobs->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return shale_err_set(err, errno, "open 'blobs/sha256'");
+	while (flock(fd, how) < 0)
+		if (errno != EINTR)
+			return shale_err_set(err, errno, "lock 'blobs/sha256'");
+	*out = steal_fd(&fd);
+	return 0;
+}
+
 int shale_blobs_publish(struct shale_blobs *blobs,
 			const struct shale_blob_tmp *files, size_t n,
 			struct shale_err *err)
 {
+	cleanup_fd int lock = -1;
 	int r = sync_files(files, n, err);
+	if (r == 0)
+		r = shale_blobs_lock(blobs, LOCK_SH, &lock, err);
 	if (r < 0)
 		return r;
 
 	for (size_t i = 0; i < n; i++) {
 		struct name name = name_of(&files[i].digest);
-		if (shale_blobs_has(blobs, &files[i].digest)) {
-			shale_blobs_abandon(blobs, files[i].name);
-			continue;
-		}
 		if (renameat(blobs->tmp, files[i].name, blobs->dir, name.text) <
 		    0)
 			return shale_err_set(err, errno,
 					     "publish blob sha256:%s",
 					     name.text);
-		/* A file of that name that was removed may still be open. */
+		/* Another file of that name may still be open. */
 		shale_fds_forget(blobs->fds, &files[i].digest);
 	}
 	return shale_dir_sync(blobs->dir, "blobs/sha256", err);

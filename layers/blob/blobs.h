@@ -48,7 +48,8 @@ int shale_blobs_create(struct shale_blobs *blobs, int *fd, char *name,
 /*
  * Make temporary files durable together and rename them to their digests:
  * fsync of each (syncfs from eight on), rename, fsync of the directory once.
- * A blob that is there is left; the temporary file goes.  After an error
+ * A blob that is there is replaced by the same bytes, in a file that is young:
+ * the old one may be garbage that gc is about to remove.  After an error
  * nothing is half done: what was renamed is a blob that nobody names yet.
  */
 struct shale_blob_tmp {

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += layers/blob/libblob.a
 layers_blob_libblob_a_SOURCES = \
-	layers/blob/blobs.c layers/blob/blobs.h \
+	layers/blob/blobs.c layers/blob/blobs.h layers/blob/blobs_impl.h \
+	layers/blob/blobs_sweep.c layers/blob/blobs_sweep.h \
 	layers/blob/build_content.c \
 	layers/blob/build_impl.h \
 	layers/blob/build_order.c \
