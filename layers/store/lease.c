@@ -12,7 +12,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-enum { TRIES = 100, LEASE_LIMIT = 1 << 20 };
+enum { TRIES = 100, LEASE_LIMIT = 64 << 20 };
 
 /* Is the file still there?  Between our open and our lock gc may remove it. */
 static bool has_name(int fd)
@@ -48,11 +48,16 @@ int shale_store_lease(struct shale_store *store, int *out,
 int shale_lease_add(int fd, const struct shale_digest *manifest,
 		    struct shale_err *err)
 {
-	off_t end = lseek(fd, 0, SEEK_END);
-	if (end < 0)
+	struct stat st;
+	if (fstat(fd, &st) < 0)
 		return shale_err_set(err, errno, "extend a lease");
-	return shale_pwrite_full(fd, manifest->b, sizeof(manifest->b),
-				 (uint64_t)end, "a lease", err);
+	int r = shale_pwrite_full(fd, manifest->b, sizeof(manifest->b),
+				  (uint64_t)st.st_size, "a lease", err);
+	/* its time says when it was taken, also where files have no other */
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st.st_mtim};
+	if (r == 0 && futimens(fd, times) < 0)
+		r = shale_err_set(err, errno, "extend a lease");
+	return r;
 }
 
 void shale_leases_release(struct shale_leases *leases)
@@ -69,10 +74,10 @@ static bool same_file(int a, const struct stat *b)
 	       st.st_dev == b->st_dev;
 }
 
-/* One lease: a dead one goes, a living one is noted. */
-static int read_lease(int dirfd, const char *name, int own,
+/* One lease: a dead one is counted in `*dead`, a living one noted. */
+static int read_lease(int dirfd, const char *name, int own, bool keep_dead,
 		      struct shale_buf *images, struct shale_leases *out,
-		      struct shale_err *err)
+		      size_t *dead, struct shale_err *err)
 {
 	struct stat st;
 	cleanup_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
@@ -83,13 +88,12 @@ static int read_lease(int dirfd, const char *name, int own,
 	if (same_file(own, &st))
 		return 0;
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-		unlinkat(dirfd, name, 0);
+		++*dead;
+		if (!keep_dead)
+			unlinkat(dirfd, name, 0);
 		return 0;
 	}
-	/*
-	 * A lease is written right after it was made, or not at all: what
-	 * counts as its age is the name's time, not the content's.
-	 */
+	/* What counts as its age is the name's time, not the content's. */
 	struct statx sx;
 	struct timespec taken = st.st_mtim;
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) == 0 &&
@@ -108,8 +112,9 @@ static int read_lease(int dirfd, const char *name, int own,
 	return r == -ENOENT ? 0 : r;
 }
 
-int shale_leases_read(struct shale_store *store, int own,
-		      struct shale_leases *out, struct shale_err *err)
+int shale_leases_look(struct shale_store *store, int own, bool keep_dead,
+		      struct shale_leases *out, size_t *dead,
+		      struct shale_err *err)
 {
 	cleanup_buf struct shale_buf images = {0};
 	struct shale_leases leases = {0};
@@ -123,10 +128,11 @@ int shale_leases_read(struct shale_store *store, int own,
 		return r;
 	}
 	int r = 0;
+	size_t found = 0;
 	for (struct dirent *d; r == 0 && (d = readdir(dir));)
 		if (d->d_name[0] != '.')
-			r = read_lease(fd, d->d_name, own, &images, &leases,
-				       err);
+			r = read_lease(fd, d->d_name, own, keep_dead, &images,
+				       &leases, &found, err);
 	closedir(dir);
 	if (r < 0)
 		return r;
@@ -134,5 +140,13 @@ int shale_leases_read(struct shale_store *store, int own,
 	leases.n = images.len / sizeof(struct shale_digest);
 	images = (struct shale_buf){0};
 	*out = leases;
+	*dead = found;
 	return 0;
+}
+
+int shale_leases_read(struct shale_store *store, int own,
+		      struct shale_leases *out, struct shale_err *err)
+{
+	size_t dead;
+	return shale_leases_look(store, own, false, out, &dead, err);
 }

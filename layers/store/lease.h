@@ -25,7 +25,14 @@ struct shale_leases {
 	size_t n;
 };
 
-/* The living leases but `own` (-1: none); dead ones are removed. */
+/*
+ * The living leases but `own` (-1: none).  With `dead`, files of dead ones are
+ * counted there and, unless `keep_dead`, removed.
+ */
+int shale_leases_look(struct shale_store *store, int own, bool keep_dead,
+		      struct shale_leases *out, size_t *dead,
+		      struct shale_err *err);
+/* The same; dead ones are removed. */
 int shale_leases_read(struct shale_store *store, int own,
 		      struct shale_leases *out, struct shale_err *err);
 void shale_leases_release(struct shale_leases *leases);

@@ -7,6 +7,7 @@ layers_store_libstore_a_SOURCES = \
 	layers/store/data_blobs.c \
 	layers/store/description.c \
 	layers/store/forget.c \
+	layers/store/hold.c layers/store/hold.h \
 	layers/store/index_build.c layers/store/index_build.h \
 	layers/store/index_cache.c layers/store/index_cache.h \
 	layers/store/json.c layers/store/json.h \

@@ -66,16 +66,11 @@ static int busy(int fd, struct shale_err *err)
 			     "the store is locked by another process");
 }
 
-int shale_lock_take(int dirfd, unsigned wait_ms, int *out,
-		    struct shale_err *err)
+static int wait_for(int fd, int how, unsigned wait_ms, struct shale_err *err)
 {
-	cleanup_fd int fd =
-		openat(dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return shale_err_set(err, errno, "open 'lock'");
-
 	unsigned pause = FIRST_PAUSE_MS, waited = 0;
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+
+	while (flock(fd, how | LOCK_NB) < 0) {
 		if (errno == EINTR)
 			continue;
 		if (errno != EWOULDBLOCK)
@@ -88,9 +83,41 @@ int shale_lock_take(int dirfd, unsigned wait_ms, int *out,
 		pause = pause * 2 < LONGEST_PAUSE_MS ? pause * 2
 						     : LONGEST_PAUSE_MS;
 	}
+	return 0;
+}
+
+int shale_lock_take(int dirfd, unsigned wait_ms, int *out,
+		    struct shale_err *err)
+{
+	cleanup_fd int fd =
+		openat(dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return shale_err_set(err, errno, "open 'lock'");
+
+	int r = wait_for(fd, LOCK_EX, wait_ms, err);
+	if (r < 0)
+		return r;
 	write_holder(fd);
 	*out = steal_fd(&fd);
 	return 0;
+}
+
+int shale_lock_share(int dirfd, unsigned wait_ms, int *out,
+		     struct shale_err *err)
+{
+	cleanup_fd int fd =
+		openat(dirfd, "lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 && (errno == EROFS || errno == EACCES || errno == EPERM)) {
+		*out = -1;
+		return 0;
+	}
+	if (fd < 0)
+		return shale_err_set(err, errno, "open 'lock'");
+
+	int r = wait_for(fd, LOCK_SH, wait_ms, err);
+	if (r == 0)
+		*out = steal_fd(&fd);
+	return r;
 }
 
 void shale_lock_release(int *fd)

@@ -23,6 +23,14 @@ int shale_lock_take(int dirfd, unsigned wait_ms, int *fd,
 		    struct shale_err *err);
 void shale_lock_release(int *fd);
 
+/*
+ * The same, together with others that change nothing: what index.json and gc
+ * say stands still.  Released by closing `*fd`.  Where the lock cannot be had
+ * because the store cannot be written, `*fd` is -1.
+ */
+int shale_lock_share(int dirfd, unsigned wait_ms, int *fd,
+		     struct shale_err *err);
+
 #define cleanup_lock __attribute__((cleanup(shale_lock_release)))
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/buf.h"
 #include "layers/store/agree.h"
+#include "layers/store/hold.h"
 #include "layers/store/lock.h"
 #include "layers/store/ref.h"
 #include "layers/store/store_impl.h"
@@ -179,7 +180,12 @@ static int publish(struct shale_store *store, struct shale_version *v,
 	cleanup_oci_index struct shale_oci_index *ix = NULL;
 	struct shale_version *parent = NULL;
 
-	int r = shale_store_read_index(store, &ix, err);
+	int r = shale_version_present(store, v, err);
+	if (r < 0)
+		return shale_err_wrap(err, -EUCLEAN,
+				      "what the version is made of went "
+				      "before it was published");
+	r = shale_store_read_index(store, &ix, err);
 	if (r == 0 && v->description.has_parent) {
 		r = shale_store_version_in(
 			store, ix, NULL, &v->description.parent, &parent, err);
