@@ -349,10 +349,6 @@ int shale_commit_run(const struct shale_commit *commit,
 	int r = shale_store_chunks(commit->store, CHUNK_CACHE, &chunks, err);
 	if (r < 0)
 		return r;
-	cleanup_fd int lease = -1;
-	r = shale_store_lease(commit->store, &lease, err);
-	if (r < 0)
-		return r;
 
 	cleanup_version struct shale_version *version =
 		calloc(1, sizeof(*version));

@@ -45,8 +45,9 @@ struct shale_commit_result {
 };
 
 /*
- * Pack, publish.  -EINTR when stopped; an error leaves the store as it was, but
- * for what gc finds.
+ * Pack, publish.  The caller has a lease, until the workspace knows of the
+ * version.  -EINTR when stopped; an error leaves the store as it was, but for
+ * what gc finds.
  */
 int shale_commit_run(const struct shale_commit *commit,
 		     struct shale_commit_result *out, struct shale_err *err);

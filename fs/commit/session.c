@@ -99,9 +99,12 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 			 struct shale_commit_result *out, struct shale_err *err)
 {
 	cleanup_control struct shale_control *control = NULL;
-	cleanup_fd int dirfd = -1;
+	cleanup_fd int dirfd = -1, lease = -1;
 	int r = shale_control_connect(
 		&control, shale_store_dirfd(commit->store), id, err);
+	/* Until the mount has it, nothing but a tag may name the version. */
+	if (r == 0)
+		r = shale_store_lease(commit->store, &lease, err);
 	if (r < 0)
 		return r;
 	r = open_dir(commit->store, name, &dirfd, err);

@@ -4,6 +4,7 @@
 #include "fs/daemon/history.h"
 #include "fs/daemon/log.h"
 #include "layers/base/cleanup.h"
+#include "layers/store/hold.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,7 +34,8 @@ static int open_base(struct shale_daemon *d, struct shale_err *err)
 {
 	struct shale_version *stack[32] = {0};
 	char name[80];
-	int r = 0;
+	/* The mount's state names it by now, or its workspace does. */
+	int r = shale_store_settle(d->store, d->base.manifest, d->base.n, err);
 
 	for (uint32_t i = 0; r == 0 && i < d->base.n; i++)
 		r = shale_store_manifest(d->store, &d->base.manifest[i],
@@ -83,6 +85,8 @@ static int open_version(void *arg, uint32_t tree, struct shale_image **out,
 	int r = shale_history_tree(d->history, tree, &manifest);
 	if (r == 0)
 		r = shale_daemon_lease(d, &manifest, 1, err);
+	if (r == 0)
+		r = shale_store_settle(d->store, &manifest, 1, err);
 	if (r == 0)
 		r = shale_store_open_manifests(d->store, &manifest, 1, true,
 					       out, err);

@@ -4,6 +4,8 @@
 #include "layers/base/cleanup.h"
 #include "layers/ops/import_layer.h"
 #include "layers/store/compact.h"
+#include "layers/store/hold.h"
+#include "layers/store/lease.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,6 +74,18 @@ static int begin_packing(struct shale_import *imp, struct shale_err *err)
 	return r;
 }
 
+/* What is made, and what it goes on from, stays until it is published. */
+static int take_lease(struct shale_import *imp, struct shale_err *err)
+{
+	const struct shale_version *onto = imp->opts.onto;
+	int r = shale_store_lease(imp->store, &imp->lease, err);
+	if (r < 0 || !onto)
+		return r;
+	r = shale_lease_add(imp->lease, &onto->digest, err);
+	return r < 0 ? r
+		     : shale_store_settle(imp->store, &onto->digest, 1, err);
+}
+
 int shale_import_new(struct shale_import **out, struct shale_store *store,
 		     const struct shale_import_opts *opts,
 		     struct shale_err *err)
@@ -87,7 +101,7 @@ int shale_import_new(struct shale_import **out, struct shale_store *store,
 		imp->opts.checksum = true;
 	clock_gettime(CLOCK_REALTIME, &imp->started);
 
-	int r = shale_store_lease(store, &imp->lease, err);
+	int r = take_lease(imp, err);
 	if (r == 0)
 		r = set_prefix(imp, err);
 	if (r == 0)
