@@ -15,6 +15,7 @@ MOUNT_TESTS = \
 	tests/mount/discard.test \
 	tests/mount/foreign-layers.test \
 	tests/mount/freeze.test \
+	tests/mount/gc.test \
 	tests/mount/interrupt.test \
 	tests/mount/layers.test \
 	tests/mount/powercut.test \

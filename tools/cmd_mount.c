@@ -157,20 +157,6 @@ static int fill_info(struct shale_mount_info *info, const struct asked *a,
 	return 0;
 }
 
-/* Whose daemon died: nobody else takes its ephemeral workspace away. */
-static void remove_ephemeral(void *arg, const struct shale_mount_info *info)
-{
-	if (info->ephemeral && info->workspace)
-		(void)shale_workspace_remove(*(int *)arg, info->workspace,
-					     NULL);
-}
-
-static void sweep(struct shale_store *store)
-{
-	int dirfd = shale_store_dirfd(store);
-	shale_mount_sweep(dirfd, remove_ephemeral, &dirfd);
-}
-
 static int start(struct shale_ctx *ctx, struct shale_store *store,
 		 const struct asked *a, const struct stack *stack,
 		 struct shale_mount_info *info,
@@ -222,7 +208,7 @@ static int mount_it(struct shale_ctx *ctx, struct shale_store *store,
 	}
 	info.mountpoint = dir;
 	info.workspace = name;
-	sweep(store);
+	shale_mounting_sweep(store);
 	r = start(ctx, store, a, &stack, &info, how);
 	if (r == 0 && ctx->json) {
 		json_t *doc = json_object();

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/ops/verify.h"
+#include "layers/store/lease.h"
+#include "layers/store/lock.h"
 #include "tools/describe.h"
 #include "tools/roots.h"
 #include "tools/verbs.h"
@@ -216,7 +218,8 @@ static void report(const struct shale_ctx *ctx,
 					   (json_int_t)sum->chunks, "bytes",
 					   (json_int_t)sum->bytes));
 	} else if (!ctx->quiet && !sum->damaged) {
-		printf("%" PRIu64 " versions, %" PRIu64 " blobs", sum->versions,
+		printf("%" PRIu64 " version%s, %" PRIu64 " blobs",
+		       sum->versions, sum->versions == 1 ? "" : "s",
 		       sum->blobs);
 		if (sum->chunks)
 			printf(", %" PRIu64 " chunks", sum->chunks);
@@ -227,7 +230,7 @@ static void report(const struct shale_ctx *ctx,
 
 /* -------------------------------------------------------------- the verb */
 
-static int choose(struct verify *v, char **refs, size_t n, const char *at)
+static int choose_roots(struct verify *v, char **refs, size_t n, const char *at)
 {
 	int r = shale_store_versions(v->store, NULL, &v->versions,
 				     &v->ctx->err);
@@ -242,6 +245,29 @@ static int choose(struct verify *v, char **refs, size_t n, const char *at)
 	return r;
 }
 
+/* Have all of them stay as long as `*lease` is open: nothing goes meanwhile. */
+static int hold_roots(struct verify *v, int *lease)
+{
+	const struct shale_verify_root *roots = (const void *)v->roots.data;
+	int r = shale_store_lease(v->store, lease, &v->ctx->err);
+	if (r == -EROFS || r == -EACCES || r == -EPERM)
+		return 0; /* who cannot write here has nobody beside him */
+	for (size_t i = 0; i < v->roots.len / sizeof(*roots) && r == 0; i++)
+		r = shale_lease_add(*lease, &roots[i].manifest, &v->ctx->err);
+	return r;
+}
+
+static int choose(struct verify *v, char **refs, size_t n, const char *at,
+		  int *lease)
+{
+	cleanup_fd int lock = -1;
+	int r = shale_lock_share(shale_store_dirfd(v->store),
+				 SHALE_LOCK_WAIT_MS, &lock, &v->ctx->err);
+	if (r == 0)
+		r = choose_roots(v, refs, n, at);
+	return r < 0 ? r : hold_roots(v, lease);
+}
+
 static int verify(struct verify *v, char **refs, size_t n, const char *at,
 		  enum shale_verify_depth depth)
 {
@@ -253,9 +279,10 @@ static int verify(struct verify *v, char **refs, size_t n, const char *at,
 		.going = on_going,
 		.arg = v,
 	};
+	cleanup_fd int lease = -1;
 	int r = shale_ctx_store(v->ctx, false, &v->store);
 	if (r == 0)
-		r = choose(v, refs, n, at);
+		r = choose(v, refs, n, at, &lease);
 	if (r < 0)
 		return r;
 	v->progress = shale_progress_new(v->ctx, "verify");

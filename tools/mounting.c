@@ -2,6 +2,7 @@
 #include "tools/mounting.h"
 
 #include "fs/control/mountinfo.h"
+#include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
 #include "tools/mounting_fd.h"
@@ -333,4 +334,20 @@ int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
 	if (r == 0 && how->foreground)
 		r = wait_for(pid, &ctx->err);
 	return r;
+}
+
+/* ------------------------------------------------------------------ sweep */
+
+/* Whose daemon died: nobody else takes its ephemeral workspace away. */
+static void remove_ephemeral(void *arg, const struct shale_mount_info *info)
+{
+	if (info->ephemeral && info->workspace)
+		(void)shale_workspace_remove(*(int *)arg, info->workspace,
+					     NULL);
+}
+
+void shale_mounting_sweep(struct shale_store *store)
+{
+	int dirfd = shale_store_dirfd(store);
+	shale_mount_sweep(dirfd, remove_ephemeral, &dirfd);
 }

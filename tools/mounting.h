@@ -41,6 +41,9 @@ int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
 			 struct shale_mount_info *info,
 			 const struct shale_mounting *how);
 
+/* Take away what daemons that died have left, ephemeral workspaces too. */
+void shale_mounting_sweep(struct shale_store *store);
+
 /* Undo a mount: umount2(2), or fusermount3 for those who may not.  `lazy` lets
  * those inside finish. */
 int shale_mounting_undo(const char *dir, bool lazy, struct shale_err *err);

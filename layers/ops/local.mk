@@ -22,6 +22,9 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/import_losses.c \
 	layers/ops/import_number.c \
 	layers/ops/import_read.c \
+	layers/ops/gc.c layers/ops/gc.h layers/ops/gc_impl.h \
+	layers/ops/gc_caches.c \
+	layers/ops/gc_mark.c \
 	layers/ops/inodemap.c layers/ops/inodemap.h \
 	layers/ops/json_bytes.c layers/ops/json_bytes.h \
 	layers/ops/keyset.c layers/ops/keyset.h \
@@ -86,6 +89,12 @@ TESTS += tests/unit/filesums-test
 tests_unit_filesums_test_SOURCES = tests/unit/filesums-test.c \
 	tests/lib/workshop.c tests/lib/workshop.h
 tests_unit_filesums_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
+
+check_PROGRAMS += tests/unit/gc-test
+TESTS += tests/unit/gc-test
+tests_unit_gc_test_SOURCES = tests/unit/gc-test.c \
+	tests/unit/stored.c tests/unit/stored.h
+tests_unit_gc_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 
 check_PROGRAMS += tests/unit/keyset-test
 TESTS += tests/unit/keyset-test

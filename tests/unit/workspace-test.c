@@ -209,3 +209,38 @@ TEST(a_damaged_description_is_named_as_such)
 	close(dir);
 	close(store);
 }
+
+TEST(images_that_a_workspace_needs_are_listed_until_they_are_let_go)
+{
+	struct shale_workspace *ws;
+	struct shale_digest *list, three[3] = {{{1}}, {{2}}, {{3}}};
+	int store = new_store();
+	size_t n;
+
+	CHECK_OK(make(store, "w"));
+	CHECK_OK(shale_workspace_images(store, "w", &list, &n, &err));
+	CHECK_INT(n, 0);
+	CHECK_OK(shale_workspace_open(&ws, store, "w", &err));
+	CHECK_OK(shale_workspace_need_images(ws, three, 2, &err));
+	CHECK_OK(shale_workspace_need_images(ws, three, 3, &err));
+	CHECK_OK(shale_workspace_images(store, "w", &list, &n, &err));
+	CHECK_INT(n, 3);
+	CHECK_MEM(list, three, sizeof(three));
+	free(list);
+	CHECK_OK(shale_workspace_keep_images(ws, &three[1], 1, &err));
+	CHECK_OK(shale_workspace_images(store, "w", &list, &n, &err));
+	CHECK_INT(n, 1);
+	CHECK(shale_digest_equal(&list[0], &three[1]));
+	free(list);
+	CHECK_OK(shale_workspace_close(ws, &err));
+
+	int fd = openat(store, "workspaces/w/images", O_WRONLY | O_TRUNC);
+	CHECK(write(fd, "sha256:12\n", 10) == 10);
+	close(fd);
+	CHECK_INT(shale_workspace_images(store, "w", &list, &n, &err),
+		  -EUCLEAN);
+	CHECK(strstr(err.msg, "is no digest"));
+	CHECK_OK(shale_workspace_images(store, "gone", &list, &n, &err));
+	CHECK_INT(n, 0);
+	close(store);
+}
