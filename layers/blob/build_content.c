@@ -317,3 +317,20 @@ int shale_tree_build_forget(struct shale_tree_build *b, uint64_t ino,
 	pthread_mutex_unlock(&b->lock);
 	return r < 0 ? no_memory(err) : 0;
 }
+
+int shale_tree_build_renumber(struct shale_tree_build *b, uint64_t first,
+			      const uint64_t *to, size_t n,
+			      struct shale_err *err)
+{
+	struct shale_disk_extent *all =
+		RECORDS(b->extents, struct shale_disk_extent);
+	uint64_t count = N_RECORDS(b->extents, struct shale_disk_extent);
+	pthread_mutex_lock(&b->lock);
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t ino = le64_get(all[i].ino);
+		if (ino >= first && ino - first < n)
+			all[i].ino = le64_make(to[ino - first]);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return shale_tree_build_forget(b, 0, err);
+}

@@ -73,6 +73,15 @@ int shale_tree_build_extent(struct shale_tree_build *b,
 int shale_tree_build_forget(struct shale_tree_build *b, uint64_t ino,
 			    struct shale_err *err);
 
+/*
+ * Contents that were added under a number of [first, first + n) belong to
+ * to[number - first]; 0: to nobody.  For who knows an inode's number only after
+ * its content.  Call it once, when all contents are added.
+ */
+int shale_tree_build_renumber(struct shale_tree_build *b, uint64_t first,
+			      const uint64_t *to, size_t n,
+			      struct shale_err *err);
+
 /* Records of a section so far. */
 uint64_t shale_tree_build_count(const struct shale_tree_build *b,
 				enum shale_tree_section section);

@@ -113,8 +113,9 @@ static int fill_xattrs(struct shale_archive_reader *r, struct archive_entry *e,
 	return rc == 0 && list->len ? shale_xattr_sort(list, err) : rc;
 }
 
-static int fill_attr(struct archive_entry *e, struct shale_archive_item *item,
-		     struct shale_err *err)
+/* `decimal_times`: -1.25 came as -1 s and 250,000,000 ns. */
+static int fill_attr(struct archive_entry *e, bool decimal_times,
+		     struct shale_archive_item *item, struct shale_err *err)
 {
 	struct shale_attr *attr = &item->attr;
 	int64_t size = archive_entry_size_is_set(e) ? archive_entry_size(e) : 0;
@@ -133,6 +134,12 @@ static int fill_attr(struct archive_entry *e, struct shale_archive_item *item,
 	if (archive_entry_mtime_is_set(e)) {
 		attr->mtime.tv_sec = archive_entry_mtime(e);
 		attr->mtime.tv_nsec = nsec >= 0 && nsec < 1000000000 ? nsec : 0;
+		if (decimal_times && attr->mtime.tv_sec < 0 &&
+		    attr->mtime.tv_nsec) {
+			attr->mtime.tv_sec--;
+			attr->mtime.tv_nsec =
+				1000000000 - attr->mtime.tv_nsec;
+		}
 	}
 	switch (attr->mode & S_IFMT) {
 	case S_IFREG:
@@ -203,7 +210,7 @@ static int fill_item(struct shale_archive_reader *r, struct archive_entry *e,
 	item->kind = SHALE_ARCHIVE_ENTRY;
 	item->at = heap->len;
 	item->is_link = link != NULL;
-	int rc = fill_attr(e, item, err);
+	int rc = fill_attr(e, r->decimal_times, item, err);
 	if (rc == 0)
 		rc = fill_xattrs(r, e, &xattrs, err);
 	if (rc == 0)
@@ -290,6 +297,8 @@ static int read_entry(struct shale_archive_reader *r, struct archive *a,
 		      struct archive_entry *e, struct shale_err *err)
 {
 	struct shale_archive_item item = {0};
+	r->decimal_times =
+		archive_format(a) == ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE;
 	const char *path = text_of(archive_entry_pathname(e),
 				   archive_entry_pathname_utf8(e));
 	int rc = have_room(r);

@@ -55,6 +55,8 @@ struct shale_archive_reader {
 	struct shale_batch *batch;
 	struct shale_buf pipe;
 	bool running;
+	bool decimal_times; /* libarchive gives a pax header's number as it
+			     * stands: the sign is the seconds' alone */
 };
 
 /* The fields above the line are set, but for `ring`; start reading. */

@@ -139,6 +139,7 @@ void shale_import_free(struct shale_import *imp)
 	shale_onto_close(&imp->onto);
 	shale_plan_release(&imp->plan);
 	shale_inodemap_release(&imp->links);
+	shale_buf_release(&imp->unplaced);
 	shale_inodemap_release(&imp->adopted);
 	const struct shale_read_root *root = (void *)imp->roots.data;
 	for (size_t i = 0; i < count_sources(imp); i++) {
@@ -356,6 +357,11 @@ static int publish(struct shale_import *imp, struct shale_version *v,
 	struct shale_pack_stats stats = {0};
 	int r = shale_pack_finish(imp->pack, &b->file[DATA], &b->size[DATA],
 				  &stats, err);
+	if (r == 0)
+		r = shale_tree_build_renumber(
+			imp->build, SHALE_IMPORT_UNPLACED,
+			(const void *)imp->unplaced.data,
+			imp->unplaced.len / sizeof(uint64_t), err);
 	if (r == 0)
 		r = shale_blobs_create(imp->blobs, &b->file[TREE].fd,
 				       b->file[TREE].name, err);

@@ -55,7 +55,13 @@ struct shale_import {
 	uint64_t inodes, bytes; /* of the whole image */
 	uint64_t done, total;   /* bytes of content, for progress */
 	uint64_t files;         /* begun to read */
+
+	/* Numbers of [SHALE_IMPORT_UNPLACED, …), for contents that came before
+	 * it was known where in the walk their inode stands: what each became
+	 * (uint64_t; 0: of no use any more). */
+	struct shale_buf unplaced;
 };
+#define SHALE_IMPORT_UNPLACED (UINT64_C(1) << 39)
 
 /* -EINTR once the caller wants to stop, else 0. */
 int shale_import_check(struct shale_import *imp, struct shale_err *err);
@@ -99,6 +105,9 @@ int shale_import_base(struct shale_import *imp,
 int shale_import_drop(struct shale_import *imp, uint32_t inode,
 		      struct shale_err *err);
 
+/* A number for a new inode whose content is to be packed already. */
+int shale_import_unplaced(struct shale_import *imp, uint64_t *ino,
+			  struct shale_err *err);
 int shale_import_number(struct shale_import *imp, const uint32_t *order,
 			size_t n, struct shale_err *err);
 int shale_import_read(struct shale_import *imp, const uint32_t *order, size_t n,

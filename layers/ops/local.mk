@@ -105,6 +105,7 @@ OPS_TESTS = \
 	tests/ops/archives.test \
 	tests/ops/export-archives.test \
 	tests/ops/onto.test \
+	tests/ops/reproducible.test \
 	tests/ops/roundtrip.test
 TESTS += $(OPS_TESTS)
 dist_check_SCRIPTS += $(OPS_TESTS)

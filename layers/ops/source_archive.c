@@ -67,7 +67,7 @@ static int begin_file(struct taking *t, const char *path,
 
 	int r = shale_onto_claim_path(&imp->onto, in, path, err);
 	if (r == 0 && !in->attr.ino)
-		in->attr.ino = shale_onto_new_ino(&imp->onto);
+		r = shale_import_unplaced(imp, &in->attr.ino, err);
 	if (r == 0 && in->base && !item->no_size && !imp->opts.checksum)
 		r = shale_onto_trusts(&imp->onto, &imp->plan, in, &same, err);
 	t->skip = same;
