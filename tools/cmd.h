@@ -39,6 +39,9 @@ enum shale_progress_mode {
 	SHALE_PROGRESS_NONE
 };
 
+struct shale_cmd;
+struct shale_opt;
+
 /* What the options before the verb said. */
 struct shale_ctx {
 	const char *store_path; /* resolved default included */
@@ -48,6 +51,11 @@ struct shale_ctx {
 	const char *verb; /* for messages */
 	bool wrong_usage; /* -EINVAL is about an argument: exit code 2 */
 	struct shale_err err;
+
+	/* Not NULL: no verb is to run, only to show its options to this
+	 * (tools/complete.h); nothing is said. */
+	void (*complete)(struct shale_ctx *ctx, const struct shale_cmd *cmd,
+			 const struct shale_opt *opts, int argc, char **argv);
 };
 
 /* One option of a verb; a table ends with an entry without a name. */

@@ -115,7 +115,7 @@ static bool is_directory(const char *path)
 /* Does it look like an archive of a kind that we do not write? */
 static bool names_other_archive(const char *dest)
 {
-	static const char *const ends[] = {".gz", ".xz",  ".bz2", ".zst",
+	static const char *const ends[] = {".gz", ".xz",   ".bz2", ".zst",
 					   ".7z", ".cpio", ".rar", ".lz4"};
 	size_t len = strlen(dest);
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
@@ -205,10 +205,12 @@ static int export_run(struct shale_ctx *ctx, int argc, char **argv)
 	const struct shale_opt table[] = {
 		{"output", 'o', "DEST", "a directory, an archive, or '-'",
 		 SHALE_OPT_STRING, &a.dest},
-		{"overwrite", 0, "WHEN", "never, if-changed or always",
+		{"overwrite", 0, "never|if-changed|always",
+		 "what happens to what is there (default: never)",
 		 SHALE_OPT_STRING, &a.overwrite},
-		{"format", 0, "FORM", "tar, tar.gz, tar.zst or zip",
-		 SHALE_OPT_STRING, &a.format},
+		{"format", 0, "tar|tar.gz|tar.zst|zip",
+		 "of an archive (default: as DEST is called)", SHALE_OPT_STRING,
+		 &a.format},
 		{"no-same-owner", 0, NULL,
 		 "files are the caller's, without setuid bits", SHALE_OPT_FLAG,
 		 &a.no_owner},

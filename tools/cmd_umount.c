@@ -92,7 +92,7 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 
 const struct shale_cmd shale_cmd_umount = {
 	.name = "umount",
-	.args = "DIR…",
+	.args = "MOUNTPOINT…",
 	.summary = "unmount, when everything is on disk",
 	.detail = "Says when a workspace holds changes, and how to go on with "
 		  "them.",

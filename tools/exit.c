@@ -39,6 +39,8 @@ static void say(const struct shale_ctx *ctx, const char *kind, const char *text,
 {
 	cleanup_buf struct shale_buf line = {0};
 
+	if (ctx->complete)
+		return;
 	if (ctx->json) {
 		if (!shale_is_utf8(text, strlen(text))) {
 			shale_escape(&line, text, strlen(text));
@@ -83,7 +85,7 @@ int shale_usage(struct shale_ctx *ctx, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	say(ctx, "error", text, SHALE_EXIT_USAGE);
-	if (!ctx->json)
+	if (!ctx->json && !ctx->complete)
 		fprintf(stderr, "Try 'shale %s%s--help'.\n",
 			ctx->verb ? ctx->verb : "", ctx->verb ? " " : "");
 	return SHALE_EXIT_USAGE;

@@ -4,6 +4,18 @@
 #include <errno.h>
 #include <string.h>
 
+/* Where their values go, shale_opt_global_*() decide. */
+const struct shale_opt shale_opt_globals[] = {
+	{"store", 0, "DIR", "the store", SHALE_OPT_STRING, NULL},
+	{"json", 0, NULL, "results and errors as JSON", SHALE_OPT_FLAG, NULL},
+	{"quiet", 'q', NULL, "say only what is asked for, and errors",
+	 SHALE_OPT_FLAG, NULL},
+	{"verbose", 'v', NULL, "say more", SHALE_OPT_FLAG, NULL},
+	{"progress", 0, "auto|plain|none", "how long work shows how far it is",
+	 SHALE_OPT_STRING, NULL},
+	{0},
+};
+
 static int set_progress(struct shale_ctx *ctx, const char *value)
 {
 	static const char *const mode[] = {"auto", "plain", "none"};
@@ -17,49 +29,59 @@ static int set_progress(struct shale_ctx *ctx, const char *value)
 	return -EINVAL;
 }
 
-/* The value of --NAME=VALUE or --NAME VALUE; NULL: another option. */
-static const char *value_of(const char *name, int argc, char **argv, int *at)
+static int set_store(struct shale_ctx *ctx, const char *value)
 {
-	const char *arg = argv[*at] + 2;
-	size_t len = strlen(name);
+	if (!*value) {
+		shale_usage(ctx, "--store needs a directory");
+		return -EINVAL;
+	}
+	ctx->store_path = value;
+	return 0;
+}
 
-	if (strncmp(arg, name, len) != 0)
+/* The option that argv[*at] names, and its value behind '=' or as the next
+ * word.  NULL: wrong usage, said. */
+static const struct shale_opt *find(struct shale_ctx *ctx, int argc,
+				    char **argv, int *at, const char **value)
+{
+	const char *name = argv[*at] + 2, *eq = strchr(name, '=');
+	size_t len = eq ? (size_t)(eq - name) : strlen(name);
+	const struct shale_opt *opt = shale_opt_globals;
+
+	while (opt->name &&
+	       (strlen(opt->name) != len || memcmp(opt->name, name, len) != 0))
+		opt++;
+	if (!opt->name) {
+		shale_usage(ctx, "unknown option '--%s'", name);
 		return NULL;
-	if (arg[len] == '=')
-		return arg + len + 1;
-	if (arg[len] == '\0' && *at + 1 < argc)
-		return argv[++*at];
-	return NULL;
+	}
+	if (!opt->arg && eq) {
+		shale_usage(ctx, "--%s takes no value", opt->name);
+		return NULL;
+	}
+	if (opt->arg && !eq && *at + 1 >= argc) {
+		shale_usage(ctx, "--%s needs a value", opt->name);
+		return NULL;
+	}
+	*value = eq ? eq + 1 : opt->arg ? argv[++*at] : NULL;
+	return opt;
 }
 
 int shale_opt_global_long(struct shale_ctx *ctx, int argc, char **argv, int *at)
 {
-	const char *arg = argv[*at] + 2;
 	const char *value;
+	const struct shale_opt *opt = find(ctx, argc, argv, at, &value);
 
-	if (!strcmp(arg, "json")) {
-		ctx->json = true;
-		return 0;
-	}
-	if (!strcmp(arg, "quiet"))
-		return shale_opt_global_letter(ctx, 'q');
-	if (!strcmp(arg, "verbose"))
-		return shale_opt_global_letter(ctx, 'v');
-	if ((value = value_of("progress", argc, argv, at)))
+	if (!opt)
+		return -EINVAL;
+	if (opt->letter)
+		return shale_opt_global_letter(ctx, opt->letter);
+	if (!strcmp(opt->name, "progress"))
 		return set_progress(ctx, value);
-	if ((value = value_of("store", argc, argv, at))) {
-		if (!*value) {
-			shale_usage(ctx, "--store needs a directory");
-			return -EINVAL;
-		}
-		ctx->store_path = value;
-		return 0;
-	}
-	if (!strcmp(arg, "store") || !strcmp(arg, "progress"))
-		shale_usage(ctx, "--%s needs a value", arg);
-	else
-		shale_usage(ctx, "unknown option '--%s'", arg);
-	return -EINVAL;
+	if (!strcmp(opt->name, "store"))
+		return set_store(ctx, value);
+	ctx->json = true;
+	return 0;
 }
 
 int shale_opt_global_letter(struct shale_ctx *ctx, char letter)

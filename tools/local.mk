@@ -7,6 +7,9 @@ tools_libtools_a_SOURCES = \
 	tools/change_line.c tools/change_line.h \
 	tools/cmd.h \
 	tools/columns.c \
+	tools/complete.c tools/complete.h \
+	tools/complete_noun.c \
+	tools/complete_ref.c \
 	tools/context.c \
 	tools/describe.c tools/describe.h \
 	tools/exit.c \
@@ -27,6 +30,7 @@ tools_shale_SOURCES = \
 	tools/cmd_browse.c \
 	tools/cmd_cat.c \
 	tools/cmd_commit.c \
+	tools/cmd_completion.c \
 	tools/cmd_diff.c \
 	tools/cmd_discard.c \
 	tools/cmd_gc.c \
@@ -41,6 +45,7 @@ tools_shale_SOURCES = \
 	tools/cmd_tag.c \
 	tools/cmd_umount.c \
 	tools/cmd_verify.c \
+	tools/complete_mount.c \
 	tools/ls_line.c tools/ls_line.h \
 	tools/mounting.c tools/mounting.h \
 	tools/mounting_fd.c tools/mounting_fd.h \
@@ -50,6 +55,25 @@ tools_shale_SOURCES = \
 	tools/verbs.c
 tools_shale_CPPFLAGS = $(AM_CPPFLAGS) -DSHALE_VERSION='"$(VERSION)"'
 tools_shale_LDADD = $(LIBS_TOOLS) $(LIBS_COMMIT) $(LIBS_CONTROL) $(LIBS_OPS)
+
+# Completion scripts: installed, and in the program for `shale completion`.
+completion_scripts = tools/completion/shale tools/completion/_shale \
+	tools/completion/shale.fish
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = tools/completion/shale
+zshcompletiondir = $(datadir)/zsh/site-functions
+dist_zshcompletion_DATA = tools/completion/_shale
+fishcompletiondir = $(datadir)/fish/vendor_completions.d
+dist_fishcompletion_DATA = tools/completion/shale.fish
+
+tools/completion.inc: $(completion_scripts)
+	$(AM_V_GEN)for f in $^; do \
+		case $$f in *.fish) n=fish ;; */_*) n=zsh ;; *) n=bash ;; esac; \
+		echo "static const char $${n}_script[] ="; \
+		sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $$f; echo ';'; \
+	done >$@.tmp && mv $@.tmp $@
+tools/shale-cmd_completion.$(OBJEXT): tools/completion.inc
+CLEANFILES += tools/completion.inc tools/completion.inc.tmp
 
 shalelibexec_PROGRAMS += tools/shale-archive
 tools_shale_archive_SOURCES = \
@@ -65,10 +89,11 @@ tests_unit_tools_test_SOURCES = tests/unit/tools-test.c
 tests_unit_tools_test_LDADD = tests/lib/libcheck.a $(LIBS_TOOLS)
 
 TOOL_TESTS = \
+	tests/tools/completion.test \
 	tests/tools/diff.test \
 	tests/tools/metadata.test \
 	tests/tools/verify.test \
 	tests/tools/versions.test
 TESTS += $(TOOL_TESTS)
 dist_check_SCRIPTS += $(TOOL_TESTS)
-EXTRA_DIST += tests/lib/dirdiff.py
+EXTRA_DIST += tests/lib/dirdiff.py tests/lib/keys.py

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/cleanup.h"
+#include "tools/complete.h"
 #include "tools/opt.h"
 #include "tools/verbs.h"
 
@@ -113,6 +114,9 @@ static int global_options(struct shale_ctx *ctx, int argc, char **argv)
 
 static int dispatch(struct shale_ctx *ctx, int argc, char **argv, int at)
 {
+	if (!strcmp(argv[at], "__complete"))
+		return shale_complete(ctx, argc - at, argv + at, argv);
+
 	const struct shale_cmd *cmd = shale_verb_find(argv[at]);
 	if (!cmd) {
 		const char *similar = similar_verb(argv[at]);

@@ -122,6 +122,10 @@ int shale_opt_parse(struct shale_ctx *ctx, const struct shale_cmd *cmd,
 	int left = 0;
 	bool ended = false;
 
+	if (ctx->complete) {
+		ctx->complete(ctx, cmd, opts, argc, argv);
+		return 1;
+	}
 	for (int i = 1; i < argc; i++) {
 		char *arg = argv[i];
 		int r = 0;

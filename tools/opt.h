@@ -3,11 +3,14 @@
 #define SHALE_TOOLS_OPT_H
 
 /*
- * The options that stand before a verb.  They are taken behind it too, where
- * the verb has none of that name.
+ * The options of a verb, and those that stand before it.  The latter are taken
+ * behind it too, where the verb has none of that name.
  */
 
 #include "tools/cmd.h"
+
+/* The options before a verb, for help and completion; `to` is NULL. */
+extern const struct shale_opt shale_opt_globals[];
 
 /*
  * Take argv[*at], a long option, or a letter.  `*at` is left at the last word

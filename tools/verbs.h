@@ -14,6 +14,7 @@ extern const struct shale_cmd *const shale_verbs[];
 extern const struct shale_cmd shale_cmd_browse;
 extern const struct shale_cmd shale_cmd_cat;
 extern const struct shale_cmd shale_cmd_commit;
+extern const struct shale_cmd shale_cmd_completion;
 extern const struct shale_cmd shale_cmd_diff;
 extern const struct shale_cmd shale_cmd_discard;
 extern const struct shale_cmd shale_cmd_export;

@@ -30,7 +30,7 @@ struct shale_version_opts {
 	 SHALE_OPT_STRING, &(o)->data_version},                                \
 	{"label", 0, "K=V", "a label; may be given again", SHALE_OPT_LIST,     \
 	 &(o)->labels},                                                        \
-	{"codec", 0, "CODEC", "lz4, lz4hc, zstd or none, with :LEVEL",         \
+	{"codec", 0, "lz4|lz4hc|zstd|none[:LEVEL]", "how to compress",         \
 	 SHALE_OPT_STRING, &(o)->codec},                                       \
 	{"no-latest", 0, NULL, "do not move the tag 'latest'",                 \
 	 SHALE_OPT_FLAG, &(o)->no_latest}
