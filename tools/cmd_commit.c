@@ -76,7 +76,7 @@ static int commit_target(struct shale_ctx *ctx, struct shale_target *target,
 			 struct shale_commit_result *result)
 {
 	if (!target->workspace)
-		return shale_err_say(&ctx->err, EROFS,
+		return shale_err_say(&ctx->err, EPERM,
 				     "'%s' is mounted read-only: nothing to "
 				     "commit",
 				     target->info.mountpoint);
@@ -178,7 +178,6 @@ static int commit_run(struct shale_ctx *ctx, int argc, char **argv)
 		return shale_usage(ctx, "say what to call it: -t "
 					"REPOSITORY[:TAG]");
 	r = run(ctx, argv[0], &opts);
-	free(opts.version.labels.v);
 	return r;
 }
 
