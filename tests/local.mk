@@ -15,15 +15,18 @@ MOUNT_TESTS = \
 	tests/mount/discard.test \
 	tests/mount/foreign-layers.test \
 	tests/mount/freeze.test \
+	tests/mount/fstab.test \
 	tests/mount/gc.test \
 	tests/mount/interrupt.test \
 	tests/mount/layers.test \
 	tests/mount/powercut.test \
+	tests/mount/quota.test \
 	tests/mount/sharing.test \
 	tests/mount/stack.test \
 	tests/mount/symlinks.test \
 	tests/mount/truth.test \
-	tests/mount/unprivileged.test
+	tests/mount/unprivileged.test \
+	tests/mount/workspaces.test
 TESTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)
 dist_check_SCRIPTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)
 

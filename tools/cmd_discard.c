@@ -47,7 +47,7 @@ static int discard(struct shale_ctx *ctx, const char *arg, char **paths,
 	if (r < 0)
 		return r;
 	if (!t.workspace)
-		return shale_err_say(&ctx->err, EROFS,
+		return shale_err_say(&ctx->err, EPERM,
 				     "'%s' is mounted read-only: nothing to "
 				     "discard",
 				     t.info.mountpoint);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/ops/gc.h"
 #include "tools/describe.h"
-#include "tools/mounting.h"
+#include "tools/sweep.h"
 #include "tools/roots.h"
 #include "tools/verbs.h"
 
@@ -119,7 +119,7 @@ static int run(struct gc *gc)
 	if (r < 0)
 		return r;
 	if (!gc->dry_run)
-		shale_mounting_sweep(gc->store);
+		shale_sweep(gc->store, true);
 	r = shale_gc(gc->store, &opts, &sum, &gc->ctx->err);
 	shale_store_close(gc->store);
 	if (r < 0)

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/control/mountinfo.h"
 #include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
-#include "tools/mounting.h"
+#include "tools/mount_words.h"
+#include "tools/mount_workspace.h"
+#include "tools/quota.h"
+#include "tools/sweep.h"
+#include "tools/target.h"
 #include "tools/verbs.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/random.h>
 
 enum { STACK_MAX = 32 };
 
@@ -16,6 +20,7 @@ struct asked {
 	const char *workspace, *at, *quota;
 	bool rw, ephemeral, foreground;
 	struct shale_strings options;
+	struct shale_mount_words words;
 	char **refs;
 	size_t n;
 	const char *dir;
@@ -50,94 +55,6 @@ static int resolve_stack(struct shale_ctx *ctx, struct shale_store *store,
 	return 0;
 }
 
-/* "10G", "500M,inodes=1000" */
-static int parse_quota(const char *text, struct shale_mounting *how)
-{
-	static const char units[] = "KMGTP";
-	char *end;
-
-	unsigned long long n = strtoull(text, &end, 10);
-	if (end == text)
-		return -EINVAL;
-	const char *unit = *end ? strchr(units, *end) : NULL;
-	if (unit) {
-		int shift = 10 * (int)(unit - units + 1);
-		if (n > UINT64_MAX >> shift)
-			return -EINVAL;
-		n <<= shift;
-		end++;
-		if (!strncmp(end, "iB", 2))
-			end += 2;
-	}
-	how->quota_bytes = n;
-	if (!strncmp(end, ",inodes=", 8)) {
-		const char *digits = end + 8;
-		how->quota_inodes = strtoull(digits, &end, 10);
-		if (end == digits)
-			return -EINVAL;
-	}
-	return *end ? -EINVAL : 0;
-}
-
-/* The workspace's name: given, or after the directory. */
-static char *workspace_name(const struct asked *a, const char *dir)
-{
-	uint8_t random[4];
-	char hex[9], *name;
-
-	if (a->workspace)
-		return strdup(a->workspace);
-	cleanup_free char *plain = shale_workspace_name_of(dir);
-	if (!a->ephemeral || !plain)
-		return steal_ptr(&plain);
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
-		return NULL;
-	shale_hex(hex, random, sizeof(random));
-	return asprintf(&name, "%s.%s", plain, hex) < 0 ? NULL : name;
-}
-
-/*
- * Make the workspace unless it is there.  `*made`: it was not, so it goes again
- * if the mount fails.
- */
-static int need_workspace(struct shale_ctx *ctx, struct shale_store *store,
-			  const struct asked *a, const struct stack *stack,
-			  const char *name, bool *made)
-{
-	struct shale_workspace_info have = {0}, info = {.name = (char *)name};
-	struct shale_digest base[STACK_MAX];
-
-	*made = false;
-	int r = shale_workspace_name_check(name, &ctx->err);
-	if (r < 0)
-		return r;
-	if (stack->n == 0) {
-		r = shale_workspace_read(shale_store_dirfd(store), name, &have,
-					 &ctx->err);
-		shale_workspace_info_release(&have);
-		if (r == -ENOKEY)
-			return shale_err_say(&ctx->err, ENOKEY,
-					     "no workspace '%s'; name the "
-					     "image that it starts from",
-					     name);
-		return r;
-	}
-	for (size_t i = 0; i < stack->n; i++)
-		base[i] = stack->v[i]->digest;
-	info.refs = a->refs;
-	info.base = base;
-	info.n_base = stack->n;
-	clock_gettime(CLOCK_REALTIME, &info.created);
-	r = shale_workspace_make(shale_store_dirfd(store), &info, &ctx->err);
-	if (r == -EEXIST && a->ephemeral)
-		return shale_err_say(&ctx->err, EEXIST,
-				     "workspace '%s' is there already: it "
-				     "cannot become an ephemeral one",
-				     name);
-	*made = r == 0;
-	return r == -EEXIST ? 0 : r;
-}
-
 /* What the mount's state says; strings are borrowed from the caller. */
 static int fill_info(struct shale_mount_info *info, const struct asked *a,
 		     const struct stack *stack, char **manifests)
@@ -170,8 +87,9 @@ static int start(struct shale_ctx *ctx, struct shale_store *store,
 		r = shale_store_need_index(store, stack->v, stack->n, index,
 					   &ctx->err);
 	if (r == 0 && info->workspace)
-		r = need_workspace(ctx, store, a, stack, info->workspace,
-				   &made);
+		r = shale_mount_workspace_need(ctx, store, info->workspace,
+					       stack->v, stack->n, a->refs,
+					       a->ephemeral, &made);
 	if (r == 0) {
 		r = fill_info(info, a, stack, manifests);
 		if (r == 0)
@@ -185,48 +103,179 @@ static int start(struct shale_ctx *ctx, struct shale_store *store,
 	return r;
 }
 
+static void report(const struct shale_ctx *ctx,
+		   const struct shale_mount_info *info)
+{
+	if (!ctx->json)
+		return;
+	json_t *doc = json_object();
+	shale_json_path(doc, info->mountpoint, strlen(info->mountpoint));
+	json_object_set_new(doc, "id", json_string(info->id));
+	if (info->workspace)
+		json_object_set_new(doc, "workspace",
+				    json_string(info->workspace));
+	shale_json_print(doc);
+}
+
+/* A quota that is used up is no error, but surprises. */
+static void warn_of_quota(struct shale_ctx *ctx, const struct asked *a,
+			  const char *dir)
+{
+	SHALE_CLEANUP(shale_target_release) struct shale_target t = {0};
+	json_t *reply = NULL;
+	char used[32];
+
+	if (!a->quota || a->foreground || shale_target_at(ctx, dir, &t) < 0 ||
+	    shale_target_ask(ctx, &t, "status", &reply) < 0)
+		return;
+	json_int_t is[4] = {0};
+	static const char *const names[] = {"used_bytes", "quota_bytes",
+					    "used_inodes", "quota_inodes"};
+	for (int i = 0; i < 4; i++)
+		is[i] = json_integer_value(json_object_get(reply, names[i]));
+	json_decref(reply);
+	if ((is[1] && is[0] >= is[1]) || (is[3] && is[2] >= is[3]))
+		shale_warn(ctx,
+			   "the workspace holds as much as its quota lets it, "
+			   "or more (%s, %lld inodes): until something is "
+			   "deleted or committed nothing can be written",
+			   shale_human_size((uint64_t)is[0], false, used),
+			   (long long)is[2]);
+}
+
+/* Is it there already, as fstab's line asks? */
+static bool is_there(struct shale_ctx *ctx, const char *dir,
+		     const struct stack *stack, const char *workspace)
+{
+	SHALE_CLEANUP(shale_target_release) struct shale_target t = {0};
+	char digest[SHALE_DIGEST_STR];
+
+	if (shale_target_at(ctx, dir, &t) < 0 || !t.info.pid)
+		return false;
+	if (workspace || t.workspace)
+		return workspace && t.workspace &&
+		       !strcmp(workspace, t.workspace);
+	bool same = t.info.n == stack->n && !strcmp(t.info.kind, "image");
+	for (size_t i = 0; same && i < stack->n; i++)
+		same = !strcmp(t.info.manifests[i],
+			       shale_digest_str(&stack->v[i]->digest, digest));
+	return same;
+}
+
 static int mount_it(struct shale_ctx *ctx, struct shale_store *store,
 		    const struct asked *a, struct shale_mounting *how)
 {
 	SHALE_CLEANUP(release_stack) struct stack stack = {0};
 	struct shale_mount_info info = {0};
+	cleanup_free char *name = NULL, *path = NULL, *dir = NULL;
 
 	int r = resolve_stack(ctx, store, a, &stack);
 	if (r < 0)
 		return r;
-	cleanup_free char *dir = NULL;
-	r = shale_mounting_point(ctx, a->dir, &dir);
-	if (r < 0)
-		return r;
-	cleanup_free char *name = NULL;
 	if (a->rw) {
-		name = workspace_name(a, dir);
-		if (!name)
-			return shale_err_set(&ctx->err, ENOMEM, "mount");
+		path = shale_mountinfo_path(a->dir);
+		r = shale_mount_workspace_name(ctx, a->workspace,
+					       path ? path : a->dir,
+					       a->ephemeral, &name);
 	} else {
 		how->flags |= MS_RDONLY;
 	}
+	if (r < 0 || (a->words.fstab && is_there(ctx, a->dir, &stack, name)))
+		return r;
+	shale_sweep(store, false);
+	r = shale_mounting_point(ctx, a->dir, &dir);
+	if (r == 0 && name)
+		r = shale_mount_workspace_free(ctx, store, name);
+	if (r < 0)
+		return r;
 	info.mountpoint = dir;
 	info.workspace = name;
-	shale_mounting_sweep(store);
 	r = start(ctx, store, a, &stack, &info, how);
-	if (r == 0 && ctx->json) {
-		json_t *doc = json_object();
-		shale_json_path(doc, dir, strlen(dir));
-		json_object_set_new(doc, "id", json_string(info.id));
-		if (name)
-			json_object_set_new(doc, "workspace",
-					    json_string(name));
-		shale_json_print(doc);
+	if (r == 0) {
+		report(ctx, &info);
+		warn_of_quota(ctx, a, dir);
 	}
 	return r;
+}
+
+/* Words say what options say; options win. */
+static int merge_words(struct shale_ctx *ctx, struct asked *a,
+		       struct shale_mounting *how)
+{
+	struct shale_mount_words *w = &a->words;
+	uint64_t none;
+
+	if (shale_mount_words_parse(w, how, &a->options, &ctx->err) < 0)
+		return shale_usage(ctx, "%s", ctx->err.msg);
+	if (w->store)
+		ctx->store_path = w->store;
+	a->workspace = a->workspace ? a->workspace : w->workspace;
+	a->at = a->at ? a->at : w->at;
+	a->quota = a->quota ? a->quota : w->quota;
+	a->ephemeral |= w->ephemeral;
+	a->rw = a->rw || w->rw || a->workspace || a->ephemeral;
+	if (!a->quota && w->inodes)
+		a->quota = "none";
+	if (!a->quota)
+		return 0;
+	how->quota = true;
+	if (shale_quota_parse(a->quota, &how->quota_bytes, &how->quota_inodes) <
+	    0)
+		return shale_usage(ctx,
+				   "'%s' is no quota: SIZE[,inodes=N], or none",
+				   a->quota);
+	if (w->inodes) {
+		cleanup_free char *text = NULL;
+		if (asprintf(&text, "inodes=%s", w->inodes) < 0 ||
+		    shale_quota_parse(text, &none, &how->quota_inodes) < 0)
+			return shale_usage(ctx, "'%s' is no number of inodes",
+					   w->inodes);
+	}
+	return 0;
+}
+
+/* What stands on the command line besides options. */
+static int take_arguments(struct shale_ctx *ctx, struct asked *a, char **argv,
+			  int n)
+{
+	if (n < (a->rw && !a->ephemeral ? 1 : 2))
+		return shale_usage(ctx, "an image and a directory are needed");
+	if (a->quota && !a->rw)
+		return shale_usage(ctx, "a quota is of a writable mount: --rw, "
+					"-w NAME or --ephemeral");
+	a->dir = argv[n - 1];
+	a->refs = argv;
+	a->n = (size_t)n - 1;
+	/* fstab's first field cannot be empty. */
+	if (a->n == 1 && a->rw && !a->ephemeral && a->words.fstab &&
+	    !strcmp(argv[0], "none"))
+		a->n = 0;
+	return 0;
+}
+
+static int run_asked(struct shale_ctx *ctx, struct asked *a, char **argv, int n)
+{
+	struct shale_mounting how;
+	struct shale_store *store;
+
+	shale_mounting_default(&how);
+	how.foreground = a->foreground;
+	int r = merge_words(ctx, a, &how);
+	if (r == 0)
+		r = take_arguments(ctx, a, argv, n);
+	if (r != 0)
+		return r;
+	r = shale_ctx_store(ctx, false, &store);
+	if (r < 0)
+		return shale_fail(ctx, r);
+	r = mount_it(ctx, store, a, &how);
+	shale_store_close(store);
+	return r < 0 ? shale_fail(ctx, r) : SHALE_EXIT_OK;
 }
 
 static int run(struct shale_ctx *ctx, int argc, char **argv)
 {
 	struct asked a = {0};
-	struct shale_mounting how;
-	struct shale_store *store;
 	int n;
 	const struct shale_opt opts[] = {
 		{"rw", 0, NULL,
@@ -238,7 +287,8 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 		{"ephemeral", 0, NULL,
 		 "writable, with a workspace that goes at umount",
 		 SHALE_OPT_FLAG, &a.ephemeral},
-		{"quota", 0, "SIZE[,inodes=N]", "limit what may be written",
+		{"quota", 0, "SIZE[,inodes=N]",
+		 "limit what the workspace holds; none lifts it",
 		 SHALE_OPT_STRING, &a.quota},
 		{"at", 0, "TIME", "the newest version made at or before TIME",
 		 SHALE_OPT_STRING, &a.at},
@@ -251,37 +301,36 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 	int r = shale_opt_parse(ctx, &shale_cmd_mount, opts, argc, argv, &n);
 	if (r != 0)
 		return r > 0 ? SHALE_EXIT_OK : SHALE_EXIT_USAGE;
-
-	a.rw = a.rw || a.workspace || a.ephemeral;
-	if (n < (a.rw && !a.ephemeral ? 1 : 2))
-		return shale_usage(ctx, "an image and a directory are needed");
-	a.dir = argv[n - 1];
-	a.refs = argv;
-	a.n = (size_t)n - 1;
-	shale_mounting_default(&how);
-	how.foreground = a.foreground;
-	r = shale_mounting_options(&how, &a.options, &ctx->err);
-	if (r < 0)
-		return shale_usage(ctx, "%s", ctx->err.msg);
-	if (a.quota && parse_quota(a.quota, &how) < 0)
-		return shale_usage(ctx, "'%s' is no quota: SIZE[,inodes=N]",
-				   a.quota);
-
-	r = shale_ctx_store(ctx, false, &store);
-	if (r < 0)
-		return shale_fail(ctx, r);
-	r = mount_it(ctx, store, &a, &how);
-	shale_store_close(store);
-	return r < 0 ? shale_fail(ctx, r) : SHALE_EXIT_OK;
+	r = run_asked(ctx, &a, argv, n);
+	shale_mount_words_release(&a.words);
+	return r;
 }
 
 const struct shale_cmd shale_cmd_mount = {
 	.name = "mount",
 	.args = "[REF…] DIR",
 	.summary = "mount a version, read-only or with a workspace",
-	.detail = "Several REFs stack, the last on top.  Writable mounts "
-		  "keep what changes in a workspace;\n"
-		  "'shale mount -w NAME DIR' goes on with one, 'shale commit' "
-		  "makes a version of it.",
+	.detail =
+		"Several REFs stack, the last on top.  Writable mounts keep "
+		"what changes in a workspace;\n"
+		"'shale mount -w NAME DIR' goes on with one, 'shale commit' "
+		"makes a version of it.\n"
+		"\n"
+		"--quota counts 4 KiB for each block and 512 bytes for each "
+		"inode that has changed since\n"
+		"the last commit; a workspace keeps it until it is given "
+		"another.  What needs more gets\n"
+		"EDQUOT; deleting always works.  SIZE: 500M, 10G, …\n"
+		"\n"
+		"-o takes what mount(8) knows (ro, rw, suid, dev, noexec, "
+		"noatime, …; nosuid and nodev\n"
+		"unless said otherwise) and, as fstab needs it: store=DIR, "
+		"workspace=NAME, ephemeral,\n"
+		"quota=SIZE, inodes=N, at=TIME.  rw is --rw.  A line of "
+		"fstab (allow_suid and allow_dev there, since mount(8) keeps "
+		"suid and dev for itself):\n"
+		"\n"
+		"  sales:v1  /data  fuse.shalefs  workspace=data,quota=10G  0 "
+		"0",
 	.run = run,
 };

@@ -2,6 +2,7 @@
 #include "fs/commit/changes.h"
 #include "layers/base/cleanup.h"
 #include "tools/mounting.h"
+#include "tools/sweep.h"
 #include "tools/target.h"
 #include "tools/verbs.h"
 
@@ -66,7 +67,7 @@ static int unmount(struct shale_ctx *ctx, const char *dir)
 	int dirfd = shale_store_dirfd(t.store);
 	r = shale_mount_wait(dirfd, t.info.id, &ctx->err);
 	if (r == 0 && dead)
-		shale_mount_remove(dirfd, t.info.id);
+		shale_sweep(t.store, false);
 	if (r == 0 && changes)
 		say_how_to_go_on(ctx, dir, t.workspace);
 	return r;

@@ -45,11 +45,16 @@ tools_shale_SOURCES = \
 	tools/cmd_tag.c \
 	tools/cmd_umount.c \
 	tools/cmd_verify.c \
+	tools/cmd_workspaces.c \
 	tools/complete_mount.c \
 	tools/ls_line.c tools/ls_line.h \
+	tools/mount_words.c tools/mount_words.h \
+	tools/mount_workspace.c tools/mount_workspace.h \
 	tools/mounting.c tools/mounting.h \
 	tools/mounting_fd.c tools/mounting_fd.h \
+	tools/quota.c tools/quota.h \
 	tools/roots.c tools/roots.h \
+	tools/sweep.c tools/sweep.h \
 	tools/target.c tools/target.h \
 	tools/tree_digest.c tools/tree_digest.h \
 	tools/verbs.c

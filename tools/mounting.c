@@ -2,7 +2,6 @@
 #include "tools/mounting.h"
 
 #include "fs/control/mountinfo.h"
-#include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
 #include "tools/mounting_fd.h"
@@ -34,18 +33,33 @@ static const struct {
 	const char *name;
 	unsigned long set, clear;
 } words[] = {
-	{"ro", MS_RDONLY, 0},        {"rw", 0, MS_RDONLY},
-	{"suid", 0, MS_NOSUID},      {"nosuid", MS_NOSUID, 0},
-	{"dev", 0, MS_NODEV},        {"nodev", MS_NODEV, 0},
-	{"exec", 0, MS_NOEXEC},      {"noexec", MS_NOEXEC, 0},
-	{"sync", MS_SYNCHRONOUS, 0}, {"async", 0, MS_SYNCHRONOUS},
-	{"dirsync", MS_DIRSYNC, 0},  {"atime", 0, MS_NOATIME},
-	{"noatime", MS_NOATIME, 0},  {"default_permissions", 0, 0}, /* always */
+	{"ro", MS_RDONLY, 0},
+	{"rw", 0, MS_RDONLY},
+	{"suid", 0, MS_NOSUID},
+	{"nosuid", MS_NOSUID, 0},
+	{"dev", 0, MS_NODEV},
+	{"nodev", MS_NODEV, 0},
+	{"exec", 0, MS_NOEXEC},
+	{"noexec", MS_NOEXEC, 0},
+	{"sync", MS_SYNCHRONOUS, 0},
+	{"async", 0, MS_SYNCHRONOUS},
+	{"dirsync", MS_DIRSYNC, 0},
+	{"atime", 0, MS_NOATIME},
+	{"noatime", MS_NOATIME, 0},
+	{"diratime", 0, MS_NODIRATIME},
+	{"nodiratime", MS_NODIRATIME, 0},
+	{"relatime", MS_RELATIME, MS_STRICTATIME | MS_NOATIME},
+	{"norelatime", 0, MS_RELATIME},
+	{"strictatime", MS_STRICTATIME, MS_RELATIME | MS_NOATIME},
+	{"default_permissions", 0, 0}, /* always */
+	/* mount(8) does not pass on suid and dev, which it calls defaults. */
+	{"allow_suid", 0, MS_NOSUID},
+	{"allow_dev", 0, MS_NODEV},
 	{"defaults", 0, 0},
 };
 
-static int apply_word(struct shale_mounting *how, const char *word, size_t len,
-		      struct shale_err *err)
+int shale_mounting_word(struct shale_mounting *how, const char *word,
+			size_t len, struct shale_err *err)
 {
 	if (len == 11 && !strncmp(word, "allow_other", len)) {
 		how->allow_other = true;
@@ -70,7 +84,7 @@ int shale_mounting_options(struct shale_mounting *how,
 		const char *p = options->v[i];
 		while (*p) {
 			size_t len = strcspn(p, ",");
-			int r = len ? apply_word(how, p, len, err) : 0;
+			int r = len ? shale_mounting_word(how, p, len, err) : 0;
 			if (r < 0)
 				return r;
 			p += len + (p[len] == ',');
@@ -81,22 +95,26 @@ int shale_mounting_options(struct shale_mounting *how,
 
 /* ------------------------------------------------------------ mountpoint */
 
-static int check_not_ours(const char *path, struct shale_err *err)
+/* Ours is refused; on somebody else's a mount may go, but not unsaid. */
+static int check_not_mounted(struct shale_ctx *ctx, const char *path)
 {
+	cleanup_free char *store = NULL, *id = NULL;
 	struct shale_mountinfo m;
-	char *store, *id;
 
 	if (shale_mountinfo_here(path, &m, NULL) < 0)
 		return 0;
 	int r = shale_mountinfo_source(m.source, &store, &id);
+	if (r < 0 && strcmp(path, "/") != 0)
+		shale_warn(ctx,
+			   "'%s' has a mount already (%s, '%s'), which is "
+			   "hidden until umount",
+			   path, m.type, m.source);
 	shale_mountinfo_release(&m);
-	if (r < 0)
-		return 0;
-	free(store);
-	free(id);
-	return shale_err_say(err, EEXIST,
-			     "'%s' is mounted already; first: shale umount %s",
-			     path, path);
+	return r < 0 ? 0
+		     : shale_err_say(&ctx->err, EEXIST,
+				     "'%s' is mounted already; first: shale "
+				     "umount %s",
+				     path, path);
 }
 
 static void warn_if_full(struct shale_ctx *ctx, const char *path)
@@ -121,11 +139,20 @@ int shale_mounting_point(struct shale_ctx *ctx, const char *dir, char **out)
 	struct stat st;
 
 	cleanup_free char *path = shale_mountinfo_path(dir);
+	if (!path && errno == ENOENT)
+		return shale_err_say(&ctx->err, ENOENT,
+				     "no mountpoint '%s'; first: mkdir -p %s",
+				     dir, dir);
 	if (!path)
 		return shale_err_set(&ctx->err, errno, "mountpoint '%s'", dir);
-	int r = check_not_ours(path, &ctx->err);
+	int r = check_not_mounted(ctx, path);
 	if (r < 0)
 		return r;
+	if (stat(path, &st) < 0 && errno == ENOTCONN)
+		return shale_err_say(&ctx->err, ENOTCONN,
+				     "'%s' is the mount of a daemon that has "
+				     "died; first: umount %s",
+				     path, path);
 	if (stat(path, &st) < 0)
 		return shale_err_set(&ctx->err, errno, "mountpoint '%s'", path);
 	if (!S_ISDIR(st.st_mode))
@@ -170,10 +197,10 @@ static void fill_arguments(struct start *s, const char *program,
 	add_number(s, &n, 0, "--fd", (uint64_t)s->fuse);
 	add_number(s, &n, 1, "--lock", (uint64_t)s->lock);
 	add_number(s, &n, 2, "--ready", (uint64_t)s->ready);
-	if (how->quota_bytes)
+	if (how->quota) {
 		add_number(s, &n, 3, "--quota-bytes", how->quota_bytes);
-	if (how->quota_inodes)
 		add_number(s, &n, 4, "--quota-inodes", how->quota_inodes);
+	}
 	if (how->foreground)
 		s->argv[n++] = (char *)"--foreground";
 	s->argv[n] = NULL;
@@ -334,20 +361,4 @@ int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
 	if (r == 0 && how->foreground)
 		r = wait_for(pid, &ctx->err);
 	return r;
-}
-
-/* ------------------------------------------------------------------ sweep */
-
-/* Whose daemon died: nobody else takes its ephemeral workspace away. */
-static void remove_ephemeral(void *arg, const struct shale_mount_info *info)
-{
-	if (info->ephemeral && info->workspace)
-		(void)shale_workspace_remove(*(int *)arg, info->workspace,
-					     NULL);
-}
-
-void shale_mounting_sweep(struct shale_store *store)
-{
-	int dirfd = shale_store_dirfd(store);
-	shale_mount_sweep(dirfd, remove_ephemeral, &dirfd);
 }

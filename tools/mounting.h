@@ -15,13 +15,17 @@ struct shale_mounting {
 	unsigned long flags; /* MS_* */
 	bool allow_other;
 	bool foreground;
+	bool quota; /* of the workspace, from now on */
 	uint64_t quota_bytes, quota_inodes;
 };
 
 /* What a mount gets unless options say otherwise: nosuid, nodev. */
 void shale_mounting_default(struct shale_mounting *how);
 
-/* Apply the words of `-o a,b -o c`.  -EINVAL: one is unknown. */
+/* Apply one of the kernel's or FUSE's words of `-o`.  -EINVAL: unknown. */
+int shale_mounting_word(struct shale_mounting *how, const char *word,
+			size_t len, struct shale_err *err);
+/* Apply the words of `-o a,b -o c`, all of which are of these. */
 int shale_mounting_options(struct shale_mounting *how,
 			   const struct shale_strings *options,
 			   struct shale_err *err);
@@ -40,9 +44,6 @@ int shale_mounting_point(struct shale_ctx *ctx, const char *dir, char **out);
 int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
 			 struct shale_mount_info *info,
 			 const struct shale_mounting *how);
-
-/* Take away what daemons that died have left, ephemeral workspaces too. */
-void shale_mounting_sweep(struct shale_store *store);
 
 /* Undo a mount: umount2(2), or fusermount3 for those who may not.  `lazy` lets
  * those inside finish. */

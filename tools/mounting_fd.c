@@ -21,6 +21,12 @@ static int mount_directly(const char *dir, const char *source,
 	char data[160];
 
 	cleanup_fd int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
+		return shale_err_say(
+			err, errno,
+			"there is no /dev/fuse: 'modprobe fuse', or "
+			"give the container the device (--device "
+			"/dev/fuse)");
 	if (fd < 0)
 		return shale_err_set(err, errno, "open /dev/fuse");
 	snprintf(data, sizeof(data),
@@ -42,9 +48,16 @@ static int fusermount_options(struct shale_buf *out, const char *source,
 		unsigned long flag;
 		const char *set, *clear;
 	} words[] = {
-		{MS_RDONLY, "ro,", ""},        {MS_NOSUID, "nosuid,", "suid,"},
-		{MS_NODEV, "nodev,", "dev,"},  {MS_NOEXEC, "noexec,", ""},
-		{MS_SYNCHRONOUS, "sync,", ""}, {MS_NOATIME, "noatime,", ""},
+		{MS_RDONLY, "ro,", ""},
+		{MS_NOSUID, "nosuid,", "suid,"},
+		{MS_NODEV, "nodev,", "dev,"},
+		{MS_NOEXEC, "noexec,", ""},
+		{MS_SYNCHRONOUS, "sync,", ""},
+		{MS_NOATIME, "noatime,", ""},
+		{MS_DIRSYNC, "dirsync,", ""},
+		{MS_NODIRATIME, "nodiratime,", ""},
+		{MS_RELATIME, "relatime,", ""},
+		{MS_STRICTATIME, "strictatime,", ""},
 	};
 	int r = 0;
 
@@ -110,10 +123,13 @@ static int mount_as_user(const char *dir, const char *source,
 	int r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
 	unsetenv("_FUSE_COMMFD");
 	posix_spawn_file_actions_destroy(&actions);
+	if (r == ENOENT)
+		return shale_err_say(err, ENOENT,
+				     "only root may mount without fusermount3, "
+				     "which is not here: install the package "
+				     "fuse3");
 	if (r != 0)
-		return shale_err_set(err, r,
-				     "run fusermount3 (of package "
-				     "fuse3)");
+		return shale_err_set(err, r, "run fusermount3");
 	close(steal_fd(&theirs));
 	*fuse = receive_fd(ours);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -32,6 +32,8 @@ const struct shale_cmd *const shale_verbs[] = {
 	&shale_cmd_status,
 	&shale_cmd_commit,
 	&shale_cmd_discard,
+	&shale_cmd_workspaces,
+	&shale_cmd_workspace,
 	&shale_cmd_browse,
 	&shale_cmd_verify,
 	&shale_cmd_gc,

@@ -33,6 +33,8 @@ extern const struct shale_cmd shale_cmd_umount;
 extern const struct shale_cmd shale_cmd_untag;
 extern const struct shale_cmd shale_cmd_verify;
 extern const struct shale_cmd shale_cmd_version;
+extern const struct shale_cmd shale_cmd_workspace;
+extern const struct shale_cmd shale_cmd_workspaces;
 
 /* The verb of that name in shale_verbs, or NULL. */
 const struct shale_cmd *shale_verb_find(const char *name);

@@ -9,6 +9,7 @@
  * one is locked while it is read.
  */
 
+#include "fs/workspace/workspace.h"
 #include "layers/store/version.h"
 
 #include <stdbool.h>
@@ -35,5 +36,19 @@ int shale_changes_list(struct shale_store *store, const char *workspace,
 /* Is there any record of a change of a *mounted* workspace? */
 int shale_changes_any(int store_dirfd, const char *workspace, bool *any,
 		      struct shale_err *err);
+
+/* What a list of workspaces says of one. */
+struct shale_workspace_facts {
+	struct shale_workspace_info info;
+	bool committed; /* … to this image: */
+	struct shale_digest last;
+	bool changed;   /* since then, or since it was made */
+	uint64_t bytes; /* on disk */
+};
+/* `mounted` as above.  -ENOKEY, -EBUSY, -EUCLEAN. */
+int shale_workspace_facts(struct shale_store *store, const char *workspace,
+			  bool mounted, struct shale_workspace_facts *out,
+			  struct shale_err *err);
+void shale_workspace_facts_release(struct shale_workspace_facts *facts);
 
 #endif

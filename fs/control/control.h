@@ -29,6 +29,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 /* ------------------------------------------------------ a mount's state */
 
@@ -57,6 +58,7 @@ struct shale_mount_info {
 	size_t n_leased;
 	char *index; /* file name under indexes/ or NULL */
 	int pid;     /* 0: not running */
+	time_t since; /* it runs, or was started */
 };
 void shale_mount_info_release(struct shale_mount_info *info);
 

@@ -133,6 +133,9 @@ int shale_mount_read(int store_dirfd, const char *id,
 		return shale_err_wrap(err, r, "mount %s", id);
 	snprintf(out->id, sizeof(out->id), "%s", id);
 	out->pid = running_pid(store_dirfd, id);
+	struct stat st;
+	if (fstatat(store_dirfd, path_of(id, "lock").s, &st, 0) == 0)
+		out->since = st.st_mtim.tv_sec;
 	return 0;
 }
 

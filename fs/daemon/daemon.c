@@ -198,33 +198,50 @@ static int settle_info(struct shale_daemon *d, struct shale_err *err)
 	return 0;
 }
 
+/* Who asks for the workspace meanwhile is told where it is. */
+static int note_holder(struct shale_daemon *d, struct shale_err *err)
+{
+	cleanup_free char *text = NULL;
+
+	if (asprintf(&text, "mounted on '%s'", d->info.mountpoint) < 0)
+		return shale_err_set(err, ENOMEM, "open the workspace");
+	/* On a full disk the message is poorer, that is all. */
+	(void)shale_workspace_note(d->ws, text, NULL);
+	return 0;
+}
+
 static int open_writable(struct shale_daemon *d, struct shale_err *err)
 {
-	const struct shale_live_opts opts = {
+	struct shale_live_opts opts = {
 		.open_image = open_content,
 		.open_indexed = open_indexed,
 		.arg = d,
-		.quota_bytes = d->opts.quota_bytes,
-		.quota_inodes = d->opts.quota_inodes,
 	};
 
 	if (!d->info.workspace)
 		return shale_err_say(err, EINVAL, "which workspace?");
 	int r = shale_workspace_open(&d->ws, d->dirfd, d->info.workspace, err);
 	if (r == 0)
+		r = note_holder(d, err);
+	if (r == 0)
 		r = shale_live_base_of(d->ws, &d->base, err);
 	if (r == 0)
 		r = check_base(d, err);
+	if (r == 0 && d->opts.quota)
+		r = shale_workspace_set_quota(d->ws, d->opts.quota_bytes,
+					      d->opts.quota_inodes, err);
 	if (r == 0)
 		r = settle_info(d, err);
 	if (r == 0)
 		r = open_base(d, err);
 	if (r == 0)
 		r = shale_handles_open(&d->handles, d->ws->dirfd, true, err);
-	if (r == 0)
-		r = shale_live_open(&d->live, d->ws, d->handles, d->image,
-				    &d->base, &opts, err);
-	return r;
+	if (r < 0)
+		return r;
+	opts.quota_bytes = d->ws->info.quota_bytes;
+	opts.quota_inodes = d->ws->info.quota_inodes;
+	return shale_live_open(&d->live, d->ws, d->handles, d->image, &d->base,
+			       &opts, err);
 }
 
 static void log_line(void *arg, const char *message)

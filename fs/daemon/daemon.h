@@ -22,6 +22,7 @@ struct shale_daemon_opts {
 	int ready; /* where to say that it serves, or why not; -1 */
 	int lock;  /* of the state directory, held */
 	bool foreground;
+	bool quota; /* both were given; else the workspace's own count */
 	uint64_t quota_bytes, quota_inodes;
 };
 

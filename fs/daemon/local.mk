@@ -2,6 +2,7 @@
 bin_PROGRAMS += fs/shalefs
 fs_shalefs_SOURCES = \
 	fs/daemon/daemon.c fs/daemon/daemon.h \
+	fs/daemon/helper.c fs/daemon/helper.h \
 	fs/daemon/history.c fs/daemon/history.h \
 	fs/daemon/log.c fs/daemon/log.h \
 	fs/daemon/main.c \

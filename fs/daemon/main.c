@@ -2,9 +2,11 @@
 /*
  * shalefs: the daemon of one mount.  `shale mount` (tools/mounting.c) mounts,
  * starts it with the descriptor of the connection, and waits for "ok" or
- * "ERRNO MESSAGE" on the pipe `--ready`.
+ * "ERRNO MESSAGE" on the pipe `--ready`.  Called as mount(8) calls helpers, it
+ * is one (helper.h).
  */
 #include "fs/daemon/daemon.h"
+#include "fs/daemon/helper.h"
 #include "fs/daemon/log.h"
 #include "layers/base/cleanup.h"
 
@@ -64,6 +66,7 @@ static int parse(struct shale_daemon_opts *o, int argc, char **argv)
 			o->lock = inherited(optarg);
 			break;
 		case 'b':
+			o->quota = true;
 			o->quota_bytes = strtoull(optarg, NULL, 10);
 			break;
 		case 'n':
@@ -199,8 +202,12 @@ int main(int argc, char **argv)
 	struct shale_daemon daemon;
 	struct shale_err err = {0};
 
+	if (shale_helper_asked(argc, argv))
+		return shale_helper_run(argc, argv);
 	if (parse(&opts, argc, argv) < 0) {
-		fprintf(stderr, "shalefs is started by `shale mount`\n");
+		fprintf(stderr,
+			"shalefs is started by `shale mount`, and by mount(8) "
+			"as shalefs REF DIR [-o OPTIONS]\n");
 		return 2;
 	}
 	set_limits();

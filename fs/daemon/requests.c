@@ -278,7 +278,7 @@ static json_t *on_request(void *arg, void **session, const char *what,
 	if (!strcmp(what, "sync"))
 		return do_sync(d, r, err);
 	if (!d->live) {
-		*r = shale_err_say(err, EROFS, "the mount is read-only");
+		*r = shale_err_say(err, EPERM, "the mount is read-only");
 		return NULL;
 	}
 	if (!strcmp(what, "freeze"))

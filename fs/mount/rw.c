@@ -174,6 +174,32 @@ static void rw_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 		ino);
 }
 
+static uint64_t left_of(uint64_t quota, uint64_t used)
+{
+	return quota > used ? quota - used : 0;
+}
+
+/*
+ * With a quota that is what there is, and what counts against it is what is
+ * used; what is available is no more than the disk has.
+ */
+static void show_quota(const struct shale_live_counts *c, struct statvfs *st)
+{
+	uint64_t bytes = left_of(c->quota_bytes, c->used_bytes);
+
+	if (c->quota_bytes) {
+		st->f_blocks = c->quota_bytes / 4096;
+		st->f_bfree = bytes / 4096;
+		if (st->f_bavail > st->f_bfree)
+			st->f_bavail = st->f_bfree;
+	}
+	if (c->quota_inodes) {
+		st->f_files = c->quota_inodes;
+		st->f_ffree = left_of(c->quota_inodes, c->used_inodes);
+		st->f_favail = st->f_ffree;
+	}
+}
+
 static void rw_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct shale_live_counts counts;
@@ -191,6 +217,7 @@ static void rw_statfs(fuse_req_t req, fuse_ino_t ino)
 	st.f_blocks = (counts.bytes + 4095) / 4096 + st.f_bfree;
 	st.f_ffree = st.f_favail = UINT32_MAX;
 	st.f_files = counts.inodes + st.f_ffree;
+	show_quota(&counts, &st);
 	fuse_reply_statfs(req, &st);
 }
 

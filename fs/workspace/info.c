@@ -42,6 +42,14 @@ int shale_workspace_info_write(int dirfd,
 		"name", info->name, "images", images, "created", "seconds",
 		(json_int_t)info->created.tv_sec, "nanoseconds",
 		(json_int_t)info->created.tv_nsec);
+	if (root && (info->quota_bytes || info->quota_inodes))
+		json_object_set_new(root, "quota",
+				    json_pack("{s:I, s:I}", "bytes",
+					      (json_int_t)info->quota_bytes,
+					      "inodes",
+					      (json_int_t)info->quota_inodes));
+	if (root && info->ephemeral)
+		json_object_set_new(root, "ephemeral", json_true());
 	if (!root || json_array_size(images) != info->n_base)
 		return shale_err_say(err, EINVAL,
 				     "a name or reference is not UTF-8");
@@ -86,6 +94,24 @@ static int decode_created(const json_t *root, struct timespec *out,
 	return 0;
 }
 
+/* A workspace without one has no limit. */
+static int decode_quota(const json_t *root, struct shale_workspace_info *info,
+			struct shale_err *err)
+{
+	const json_t *quota = json_object_get(root, "quota");
+	const json_t *bytes = json_object_get(quota, "bytes");
+	const json_t *inodes = json_object_get(quota, "inodes");
+
+	if (!quota)
+		return 0;
+	if (!json_is_integer(bytes) || !json_is_integer(inodes) ||
+	    json_integer_value(bytes) < 0 || json_integer_value(inodes) < 0)
+		return damaged(err, "the quota is not two numbers");
+	info->quota_bytes = (uint64_t)json_integer_value(bytes);
+	info->quota_inodes = (uint64_t)json_integer_value(inodes);
+	return 0;
+}
+
 static int decode(const json_t *root, struct shale_workspace_info *info,
 		  struct shale_err *err)
 {
@@ -115,7 +141,9 @@ static int decode(const json_t *root, struct shale_workspace_info *info,
 		if (r < 0)
 			return r;
 	}
-	return decode_created(root, &info->created, err);
+	info->ephemeral = json_is_true(json_object_get(root, "ephemeral"));
+	int r = decode_quota(root, info, err);
+	return r < 0 ? r : decode_created(root, &info->created, err);
 }
 
 int shale_workspace_info_read(int dirfd, struct shale_workspace_info *out,

@@ -7,7 +7,9 @@
  *
  *     {"version": 1, "name": NAME,
  *      "images": [{"ref": REF, "manifest": "sha256:…"}, …],   bottom first
- *      "created": {"seconds": S, "nanoseconds": N}}           since 1970, UTC
+ *      "created": {"seconds": S, "nanoseconds": N},           since 1970, UTC
+ *      "quota": {"bytes": N, "inodes": N},                    if it has one
+ *      "ephemeral": true}                                     if it is
  */
 
 #include "fs/workspace/workspace.h"

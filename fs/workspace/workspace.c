@@ -2,6 +2,7 @@
 #include "fs/workspace/workspace.h"
 
 #include "fs/workspace/info.h"
+#include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
 
@@ -13,7 +14,7 @@
 
 /* ---------------------------------------------------------------- names */
 
-enum { NAME_MAX_LEN = 100, NAME_READABLE = 60 };
+enum { NAME_MAX_LEN = 100, NAME_READABLE = 60, NAMES_SHOWN = 10 };
 
 static bool name_char(char c)
 {
@@ -68,6 +69,28 @@ int shale_workspace_name_check(const char *name, struct shale_err *err)
 
 /* ----------------------------------------------------------- directories */
 
+/* Say what there is instead. */
+static int there_is_none(int store_dirfd, const char *name,
+			 struct shale_err *err)
+{
+	cleanup_buf struct shale_buf list = {0};
+	char **names = NULL;
+	size_t n = 0;
+
+	if (shale_workspace_list(store_dirfd, &names, &n, NULL) < 0)
+		n = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (i < NAMES_SHOWN)
+			(void)shale_buf_printf(&list, " %s", names[i]);
+		free(names[i]);
+	}
+	free(names);
+	const char *text = n ? shale_buf_str(&list) : NULL;
+	return shale_err_say(err, ENOKEY, "no workspace '%s'%s%s%s", name,
+			     text ? "; there are:" : "", text ? text : "",
+			     n > NAMES_SHOWN ? " …" : "");
+}
+
 static int open_dir(int store_dirfd, const char *name, int *out,
 		    struct shale_err *err)
 {
@@ -81,7 +104,7 @@ static int open_dir(int store_dirfd, const char *name, int *out,
 				  O_RDONLY | O_DIRECTORY | O_CLOEXEC |
 					  O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT)
-		return shale_err_say(err, ENOKEY, "no workspace '%s'", name);
+		return there_is_none(store_dirfd, name, err);
 	if (fd < 0)
 		return shale_err_set(err, errno, "open workspace '%s'", name);
 	*out = fd;
@@ -232,6 +255,19 @@ int shale_workspace_note(struct shale_workspace *ws, const char *text,
 			 struct shale_err *err)
 {
 	return write_owner(ws->lock, text, err);
+}
+
+int shale_workspace_set_quota(struct shale_workspace *ws, uint64_t bytes,
+			      uint64_t inodes, struct shale_err *err)
+{
+	struct shale_workspace_info info = ws->info;
+
+	info.quota_bytes = bytes;
+	info.quota_inodes = inodes;
+	int r = shale_workspace_info_write(ws->dirfd, &info, err);
+	if (r == 0)
+		ws->info = info;
+	return r < 0 ? shale_err_wrap(err, r, "set the quota") : 0;
 }
 
 int shale_workspace_close(struct shale_workspace *ws, struct shale_err *err)

@@ -21,13 +21,15 @@
 
 #include <time.h>
 
-/* What workspace.json says.  Fixed when the workspace is made. */
+/* What workspace.json says.  All but the quota is fixed when it is made. */
 struct shale_workspace_info {
 	char *name;
 	char **refs;               /* as given, bottom first */
 	struct shale_digest *base; /* manifests, bottom first; n of both */
 	size_t n_base;
 	struct timespec created;
+	uint64_t quota_bytes, quota_inodes; /* 0: no limit */
+	bool ephemeral; /* goes with its mount; without one it is garbage */
 };
 void shale_workspace_info_release(struct shale_workspace_info *info);
 
@@ -64,6 +66,9 @@ int shale_workspace_open(struct shale_workspace **out, int store_dirfd,
 /* What the message to others says after the process: "mounted on DIR". */
 int shale_workspace_note(struct shale_workspace *ws, const char *text,
 			 struct shale_err *err);
+/* Change the quota, durably. */
+int shale_workspace_set_quota(struct shale_workspace *ws, uint64_t bytes,
+			      uint64_t inodes, struct shale_err *err);
 /* The database's error; all memory goes anyway. */
 int shale_workspace_close(struct shale_workspace *ws, struct shale_err *err);
 
@@ -89,6 +94,9 @@ int shale_workspace_keep_images(struct shale_workspace *ws,
 /* Remove a workspace that nobody has open.  -EBUSY, -ENOKEY. */
 int shale_workspace_remove(int store_dirfd, const char *name,
 			   struct shale_err *err);
+
+/* Bytes that its files take on disk. */
+uint64_t shale_workspace_bytes(int store_dirfd, const char *name);
 
 /* Names of all workspaces, sorted. */
 int shale_workspace_list(int store_dirfd, char ***names, size_t *n,

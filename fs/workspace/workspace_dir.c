@@ -159,6 +159,37 @@ int shale_workspace_remove(int store_dirfd, const char *name,
 		     : 0;
 }
 
+/* ------------------------------------------------------------------ size */
+
+static uint64_t tree_bytes(int parent, const char *name, int depth)
+{
+	SHALE_CLEANUP(shale_cleanup_dir) DIR *dir = open_list(parent, name);
+	const struct dirent *entry;
+	uint64_t sum = 0;
+	struct stat st;
+
+	while (dir && depth <= DEPTH_MAX && (entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		if (fstatat(dirfd(dir), entry->d_name, &st,
+			    AT_SYMLINK_NOFOLLOW) < 0)
+			continue; /* it has gone since */
+		sum += (uint64_t)st.st_blocks * 512;
+		if (S_ISDIR(st.st_mode))
+			sum += tree_bytes(dirfd(dir), entry->d_name, depth + 1);
+	}
+	return sum;
+}
+
+uint64_t shale_workspace_bytes(int store_dirfd, const char *name)
+{
+	cleanup_fd int all = -1;
+
+	if (open_all(store_dirfd, &all, NULL) < 0)
+		return 0;
+	return tree_bytes(all, name, 0);
+}
+
 /* --------------------------------------------------------------- listing */
 
 static int by_name(const void *a, const void *b)
