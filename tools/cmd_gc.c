@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/ops/gc.h"
 #include "tools/describe.h"
-#include "tools/sweep.h"
 #include "tools/roots.h"
+#include "tools/sweep.h"
 #include "tools/verbs.h"
 
 #include <inttypes.h>

@@ -20,6 +20,7 @@ tools_libtools_a_SOURCES = \
 	tools/output.c tools/output.h \
 	tools/program.c \
 	tools/progress.c \
+	tools/quota.c tools/quota.h \
 	tools/verbs.h \
 	tools/version_opts.c tools/version_opts.h
 
@@ -52,7 +53,6 @@ tools_shale_SOURCES = \
 	tools/mount_workspace.c tools/mount_workspace.h \
 	tools/mounting.c tools/mounting.h \
 	tools/mounting_fd.c tools/mounting_fd.h \
-	tools/quota.c tools/quota.h \
 	tools/roots.c tools/roots.h \
 	tools/sweep.c tools/sweep.h \
 	tools/target.c tools/target.h \

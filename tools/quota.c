@@ -34,23 +34,34 @@ static int size(const char **at, uint64_t *out)
 	return 0;
 }
 
-int shale_quota_parse(const char *text, uint64_t *bytes, uint64_t *inodes)
+/* "inodes=N", all of the text. */
+static int inode_count(const char *text, uint64_t *out)
 {
 	static const char word[] = "inodes=";
+
+	if (strncmp(text, word, strlen(word)) != 0)
+		return -EINVAL;
+	text += strlen(word);
+	int r = number(&text, out);
+	return r == 0 && *text ? -EINVAL : r;
+}
+
+int shale_quota_parse(const char *text, uint64_t *bytes, uint64_t *inodes)
+{
 	uint64_t b = 0, n = 0;
 	int r = 0;
 
-	if (!strcmp(text, "none"))
-		text += strlen(text);
-	else if (strncmp(text, word, strlen(word)) != 0)
+	if (*text == 'i') {
+		r = inode_count(text, &n);
+	} else if (strcmp(text, "none") != 0) {
 		r = size(&text, &b);
-	text += r == 0 && *text == ',' && b;
-	if (r == 0 && !strncmp(text, word, strlen(word))) {
-		text += strlen(word);
-		r = number(&text, &n);
+		if (r == 0 && *text == ',')
+			r = inode_count(text + 1, &n);
+		else if (r == 0 && *text)
+			r = -EINVAL;
 	}
-	if (r < 0 || *text)
-		return -EINVAL;
+	if (r < 0)
+		return r;
 	*bytes = b;
 	*inodes = n;
 	return 0;

@@ -4,6 +4,7 @@
 #include "tests/lib/check.h"
 #include "tools/opt.h"
 #include "tools/output.h"
+#include "tools/quota.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -207,4 +208,42 @@ TEST(every_kind_of_failure_has_its_exit_code)
 	CHECK_INT(code_of(-EINVAL, true), 2);
 	CHECK_INT(code_of(-EACCES, false), 1);
 	CHECK_INT(code_of(-ENOENT, true), 1);
+}
+
+TEST(a_quota_is_a_size_or_a_number_of_inodes_or_both)
+{
+	static const struct {
+		const char *text;
+		int r;
+		uint64_t bytes, inodes;
+	} t[] = {
+		{"10", 0, 10, 0},
+		{"4K", 0, 4096, 0},
+		{"4KiB", 0, 4096, 0},
+		{"2M,inodes=7", 0, 2 << 20, 7},
+		{"inodes=7", 0, 0, 7},
+		{"none", 0, 0, 0},
+		{"0", 0, 0, 0},
+		{"", -EINVAL, 1, 1},
+		{"-1", -EINVAL, 1, 1},
+		{" 1", -EINVAL, 1, 1},
+		{"1x", -EINVAL, 1, 1},
+		{"1Mi", -EINVAL, 1, 1},
+		{"1M,", -EINVAL, 1, 1},
+		{"1M,inodes", -EINVAL, 1, 1},
+		{"1M,inodes=", -EINVAL, 1, 1},
+		{"1M,inodes=-1", -EINVAL, 1, 1},
+		{"1Minodes=1", -EINVAL, 1, 1},
+		{"8191P", 0, UINT64_C(8191) << 50, 0},
+		{"8192P", -EINVAL, 1, 1},
+		{"99999999999999999999", -EINVAL, 1, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(*t); i++) {
+		uint64_t bytes = 1, inodes = 1;
+		CHECK_INT(shale_quota_parse(t[i].text, &bytes, &inodes),
+			  t[i].r);
+		CHECK_INT(bytes, t[i].bytes);
+		CHECK_INT(inodes, t[i].inodes);
+	}
 }

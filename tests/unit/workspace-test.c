@@ -244,3 +244,30 @@ TEST(images_that_a_workspace_needs_are_listed_until_they_are_let_go)
 	CHECK_INT(n, 0);
 	close(store);
 }
+
+TEST(a_quota_is_kept_and_may_change)
+{
+	struct shale_workspace_info info = {
+		.name = (char *)(uintptr_t)"work",
+		.refs = refs,
+		.base = base,
+		.n_base = 2,
+		.ephemeral = true,
+	};
+	struct shale_workspace *ws;
+	int store = new_store();
+
+	CHECK_OK(shale_workspace_make(store, &info, &err));
+	CHECK_OK(shale_workspace_open(&ws, store, "work", &err));
+	CHECK_INT(ws->info.quota_bytes, 0);
+	CHECK_OK(shale_workspace_set_quota(ws, 1 << 20, 5, &err));
+	CHECK_OK(shale_workspace_close(ws, &err));
+	CHECK_OK(shale_workspace_read(store, "work", &info, &err));
+	CHECK_INT(info.quota_bytes, 1 << 20);
+	CHECK_INT(info.quota_inodes, 5);
+	CHECK(info.ephemeral);
+	CHECK_STR(info.refs[0], refs[0]);
+	shale_workspace_info_release(&info);
+	CHECK(shale_workspace_bytes(store, "work") > 0);
+	close(store);
+}
