@@ -17,6 +17,8 @@ struct shale_export_opts {
 	bool no_xattrs;
 	unsigned threads; /* 0: one a processor */
 	bool own_root;    /* give the directory itself its attributes */
+	bool staged;      /* as struct shale_restore has it */
+	int staging;
 
 	/* All may be NULL; called by one thread at a time. */
 	bool (*cancelled)(void *arg);

@@ -263,18 +263,18 @@ static bool unchanged(const struct shale_restore *rs, int dirfd,
 }
 
 /* Rename, over what is there if that is wanted. */
-static int place(const struct shale_restore *rs, int dirfd, const char *tmp,
-		 const char *name, enum shale_restored *outcome,
+static int place(const struct shale_restore *rs, int tmpdir, const char *tmp,
+		 int dirfd, const char *name, enum shale_restored *outcome,
 		 struct shale_err *err)
 {
 	unsigned flags =
 		rs->overwrite == SHALE_OVERWRITE_NEVER ? RENAME_NOREPLACE : 0;
-	int r = renameat2(dirfd, tmp, dirfd, name, flags);
+	int r = renameat2(tmpdir, tmp, dirfd, name, flags);
 	if (r < 0 && flags && errno == EINVAL) /* a file system without it */
-		r = renameat(dirfd, tmp, dirfd, name);
+		r = renameat(tmpdir, tmp, dirfd, name);
 	if (r < 0 && flags && errno == EEXIST) {
 		*outcome = SHALE_EXISTS;
-		unlinkat(dirfd, tmp, 0);
+		unlinkat(tmpdir, tmp, 0);
 		return 0;
 	}
 	if (r < 0)
@@ -308,13 +308,15 @@ static int look_first(const struct shale_restore *rs, int dirfd,
 	return 0;
 }
 
-static int make_and_place(const struct shale_restore *rs, int dirfd,
-			  const char *tmp, const char *name,
-			  const struct shale_attr *attr,
+static int make_and_place(const struct shale_restore *rs, int tmpdir, int dirfd,
+			  const char *name, const struct shale_attr *attr,
 			  enum shale_restored *outcome, struct shale_err *err)
 {
+	char tmp[TMP_NAME];
 	int fd = -1, xattrs = 0;
-	int r = make(rs, dirfd, tmp, attr, &fd, err);
+
+	temporary_name(tmp);
+	int r = make(rs, tmpdir, tmp, attr, &fd, err);
 	if (r == -EPERM && (S_ISCHR(attr->mode) || S_ISBLK(attr->mode))) {
 		*outcome = SHALE_REFUSED;
 		return 0;
@@ -325,9 +327,10 @@ static int make_and_place(const struct shale_restore *rs, int dirfd,
 	if (fd >= 0 && close(fd) < 0 && r >= 0)
 		r = shale_err_set(err, errno, "write it");
 	if (r >= 0)
-		r = place(rs, dirfd, tmp, name, outcome, xattrs ? NULL : err);
+		r = place(rs, tmpdir, tmp, dirfd, name, outcome,
+			  xattrs ? NULL : err);
 	if (r < 0 && r != -EEXIST)
-		unlinkat(dirfd, tmp, 0);
+		unlinkat(tmpdir, tmp, 0);
 	return r < 0 ? r : xattrs;
 }
 
@@ -335,13 +338,15 @@ int shale_restore_inode(const struct shale_restore *rs, int dirfd,
 			const char *name, const struct shale_attr *attr,
 			enum shale_restored *outcome, struct shale_err *err)
 {
-	char tmp[TMP_NAME];
 	int r = look_first(rs, dirfd, name, attr, outcome, err);
 	if (r)
 		return r < 0 ? r : 0;
 
-	temporary_name(tmp);
-	return make_and_place(rs, dirfd, tmp, name, attr, outcome, err);
+	r = make_and_place(rs, rs->staged ? rs->staging : dirfd, dirfd, name,
+			   attr, outcome, err);
+	if (r == -EXDEV && rs->staged) /* something is mounted there */
+		r = make_and_place(rs, dirfd, dirfd, name, attr, outcome, err);
+	return r;
 }
 
 int shale_restore_dir(const struct shale_restore *rs, int dirfd,
@@ -388,11 +393,12 @@ int shale_restore_link(const struct shale_restore *rs, int fromfd,
 		if (S_ISDIR(b.st_mode))
 			return shale_err_set(err, EISDIR, "replace it");
 	}
+	int tmpdir = rs->staged ? rs->staging : dirfd;
 	temporary_name(tmp);
-	if (linkat(fromfd, from, dirfd, tmp, 0) < 0)
+	if (linkat(fromfd, from, tmpdir, tmp, 0) < 0)
 		return shale_err_set(err, errno, "link it");
-	int r = place(rs, dirfd, tmp, name, outcome, err);
+	int r = place(rs, tmpdir, tmp, dirfd, name, outcome, err);
 	if (r < 0)
-		unlinkat(dirfd, tmp, 0);
+		unlinkat(tmpdir, tmp, 0);
 	return r;
 }

@@ -25,6 +25,10 @@ struct shale_restore {
 			  * it files are the caller's */
 	bool privileged; /* may we set them at all? */
 	bool no_xattrs;
+	/* Where temporary names are made: in this directory of the same file
+	 * system; without `staged`, beside the name that is meant. */
+	bool staged;
+	int staging;
 };
 
 /* What came of it. */
