@@ -42,6 +42,7 @@ tools_shale_SOURCES = \
 	tools/cmd_ls.c \
 	tools/cmd_metadata.c \
 	tools/cmd_mount.c \
+	tools/cmd_replay.c \
 	tools/cmd_status.c \
 	tools/cmd_tag.c \
 	tools/cmd_umount.c \

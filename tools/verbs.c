@@ -35,6 +35,7 @@ const struct shale_cmd *const shale_verbs[] = {
 	&shale_cmd_workspaces,
 	&shale_cmd_workspace,
 	&shale_cmd_browse,
+	&shale_cmd_replay,
 	&shale_cmd_verify,
 	&shale_cmd_gc,
 	&shale_cmd_completion,

@@ -27,6 +27,7 @@ extern const struct shale_cmd shale_cmd_log;
 extern const struct shale_cmd shale_cmd_ls;
 extern const struct shale_cmd shale_cmd_metadata;
 extern const struct shale_cmd shale_cmd_mount;
+extern const struct shale_cmd shale_cmd_replay;
 extern const struct shale_cmd shale_cmd_status;
 extern const struct shale_cmd shale_cmd_tag;
 extern const struct shale_cmd shale_cmd_umount;

@@ -329,11 +329,14 @@ static int walk_all(struct walk *w)
 static int find_start(const struct walk *w, const struct shale_image *image,
 		      uint64_t *ino, uint64_t *dir)
 {
+	const char *path = w->opts->path ? w->opts->path : "/";
 	struct shale_attr attr;
-	int r = shale_index_find(
-		image->index, w->opts->path ? w->opts->path : "/", ino, w->err);
+
+	*ino = *dir = 0;
+	int r = image ? shale_index_find(image->index, path, ino, w->err)
+		      : -ENOENT;
 	if (r == -ENOENT) {
-		*ino = *dir = 0;
+		*ino = 0;
 		return 0;
 	}
 	if (r == 0)

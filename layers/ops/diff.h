@@ -59,7 +59,7 @@ struct shale_diff_opts {
  * Call `fn` for each difference, sorted by path as strcmp() sorts.  A directory
  * that moved is D of all its old paths and A of the new ones.  Directories'
  * times, and with one name more or less of a file the others' link counts, are
- * no difference.
+ * no difference.  `old` may be NULL: nothing at all.
  *
  * -ENOENT: neither has opts->path.  -EUCLEAN, -EIO: damage, named.
  */

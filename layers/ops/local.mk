@@ -36,6 +36,13 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/plan_impl.h \
 	layers/ops/plan_walk.c \
 	layers/ops/reader.c layers/ops/reader.h \
+	layers/ops/replay.c layers/ops/replay.h \
+	layers/ops/replay_apply.c \
+	layers/ops/replay_dirs.c \
+	layers/ops/replay_impl.h \
+	layers/ops/replay_links.c \
+	layers/ops/replay_local.c \
+	layers/ops/replay_stage.c \
 	layers/ops/restore.c layers/ops/restore.h \
 	layers/ops/ring.c layers/ops/ring.h \
 	layers/ops/source_dir.c \
@@ -105,6 +112,7 @@ OPS_TESTS = \
 	tests/ops/archives.test \
 	tests/ops/export-archives.test \
 	tests/ops/onto.test \
+	tests/ops/replay.test \
 	tests/ops/reproducible.test \
 	tests/ops/roundtrip.test
 TESTS += $(OPS_TESTS)

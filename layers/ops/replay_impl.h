@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_OPS_REPLAY_IMPL_H
+#define SHALE_OPS_REPLAY_IMPL_H
+
+/*
+ * What the parts of a replay share: the steps (replay.c), what stands in the
+ * directory (replay_local.c), names of one file (replay_links.c), doing a step
+ * (replay_apply.c), directories' ends (replay_dirs.c), and the place where
+ * things are made (replay_stage.c).
+ */
+
+#include "layers/base/buf.h"
+#include "layers/ops/inodemap.h"
+#include "layers/ops/replay.h"
+#include "layers/ops/restore.h"
+
+#include <sys/stat.h>
+
+/* A path at which the two versions differ. */
+struct shale_replay_step {
+	struct shale_difference d; /* its path is the step's own */
+	bool failed;               /* told already: nothing more to do */
+	bool later; /* attributes of a file with several names: when each name
+		     * that is to be another file's has become that */
+};
+
+/* What stands at a path of the directory. */
+enum shale_local {
+	SHALE_LOCAL_NONE,  /* nothing */
+	SHALE_LOCAL_OLD,   /* what the old version has; attributes may be the
+			    * new one's already */
+	SHALE_LOCAL_NEW,   /* what the new version has */
+	SHALE_LOCAL_OTHER, /* something else: it is in the way */
+};
+
+/* Which names of the directory are to be one file. */
+struct shale_replay_links {
+	struct shale_inodemap claims;  /* (0, inode of `from`) -> group */
+	struct shale_inodemap members; /* (0, inode of `to`) -> group */
+	struct shale_buf groups;       /* struct shale_replay_group */
+};
+
+/* The names of one inode of `to`. */
+struct shale_replay_group {
+	uint64_t from_ino; /* the file in the directory that it goes on with;
+			    * 0: none */
+	char *path;        /* a name of it, once there is one */
+};
+
+struct shale_replaying {
+	const struct shale_image *from, *to;
+	const struct shale_replay_opts *opts;
+	struct shale_replay_result *sum;
+	struct shale_err *err;
+	struct shale_restore restore; /* of `to` */
+	int root;
+	int failed;             /* -errno that ends it */
+	struct shale_buf steps; /* struct shale_replay_step, by path */
+	struct shale_buf dirs;  /* char *: directories to finish */
+	struct shale_replay_links links;
+};
+
+/* -------------------------------------------------------- telling, counting */
+
+/* `path` is left as it is, or lacks something. */
+void shale_replay_say(struct shale_replaying *rp, const char *path,
+		      const char *what);
+/* It is in the way. */
+void shale_replay_in_way(struct shale_replaying *rp,
+			 struct shale_replay_step *step, const char *what);
+/* What came of a step: 1: some xattrs lack, `why` says which.  Returns -errno
+ * if that ends everything. */
+int shale_replay_outcome(struct shale_replaying *rp,
+			 struct shale_replay_step *step, int r,
+			 const struct shale_err *why);
+/* It is done, or would be. */
+int shale_replay_told(struct shale_replaying *rp,
+		      const struct shale_replay_step *step);
+
+/* ------------------------------------------------------------ the directory */
+
+/*
+ * Open the directory of `path` ("/a/b": that of "/a"), and point `*name` at
+ * the name in it.  -ENOENT, -ENOTDIR, -ELOOP: no such directory here.
+ */
+int shale_replay_parent(const struct shale_replaying *rp, const char *path,
+			const char **name);
+
+/*
+ * What stands at a step's path; sets `st` unless it is SHALE_LOCAL_NONE, and
+ * `*what` says what is otherwise for SHALE_LOCAL_OTHER.
+ */
+int shale_replay_look(const struct shale_replaying *rp, int parent,
+		      const char *name, const struct shale_difference *d,
+		      struct stat *st, enum shale_local *out, const char **what,
+		      struct shale_err *err);
+
+/* Owner, mode, xattrs and time of what has that name, which is of `from`. */
+int shale_replay_attributes(const struct shale_replaying *rp, int parent,
+			    const char *name, const struct shale_difference *d,
+			    struct shale_err *err);
+
+/* -------------------------------------------------------------------- steps */
+
+/* Remove what only the old version has at this path. */
+int shale_replay_remove(struct shale_replaying *rp,
+			struct shale_replay_step *step);
+/* Bring a path to the new version, or find that it comes `later`.  Sets
+ * `*whole` for a directory that was made with all below it, `*shut` for one
+ * that is none here. */
+int shale_replay_apply(struct shale_replaying *rp,
+		       struct shale_replay_step *step, bool covered,
+		       bool *whole, bool *shut);
+
+/* The group of an inode of `to`, whose name in the directory is sought. */
+int shale_replay_group(struct shale_replaying *rp, uint64_t ino,
+		       struct shale_replay_group **out);
+void shale_replay_links_release(struct shale_replay_links *links);
+
+/* Something changes in the directory of `path`, or at the directory itself. */
+int shale_replay_touch(struct shale_replaying *rp, const char *path,
+		       bool itself);
+/* The directory of `path`, opened for changes in it. */
+int shale_replay_open(struct shale_replaying *rp, const char *path,
+		      const char **name, struct shale_err *err);
+/* Modes and times of all that were touched, the deepest first. */
+int shale_replay_finish(struct shale_replaying *rp);
+
+/* ----------------------------------------------------------------- the stage
+ */
+
+/*
+ * Open the directory in which things are made, emptied.  `what` is kept there;
+ * `*again`: it had been already.  -EEXIST: the name is not a directory of ours.
+ */
+int shale_replay_stage_open(int root, const char *what, int *stage, bool *again,
+			    struct shale_err *err);
+/* Is there one, and what does it say?  -ENOENT. */
+int shale_replay_stage_read(int root, struct shale_buf *what,
+			    struct shale_err *err);
+/* Remove what was made there. */
+int shale_replay_stage_clear(int stage, struct shale_err *err);
+int shale_replay_stage_remove(int root, int stage, struct shale_err *err);
+
+#endif
