@@ -255,8 +255,9 @@ static int changes(struct shale_replaying *rp)
 	int r = shale_diff(rp->from, rp->to, &opts, add_step, rp, rp->err);
 	if (r < 0)
 		return r;
-	bool begun = shale_replay_stage_read(rp->root, &(struct shale_buf){0},
-					     NULL) != -ENOENT;
+	/* One that was interrupted at its very end is still to be tidied. */
+	cleanup_buf struct shale_buf what = {0};
+	bool begun = shale_replay_stage_read(rp->root, &what, NULL) == 0;
 	return rp->steps.len || begun ? step_by_step(rp) : 0;
 }
 
