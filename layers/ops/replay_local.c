@@ -223,8 +223,8 @@ static int same_xattrs(const struct shale_replaying *rp, const struct side *a,
 
 	if (rp->opts->no_xattrs)
 		return 1;
-	int r = shale_xattrs_read(parent, name, SHALE_XATTRS_DEFAULT, &here,
-				  err);
+	int r = shale_xattrs_read(parent, name, SHALE_XATTRS_DEFAULT, false,
+				  &here, err);
 	if (r == 0)
 		r = get_list(a, &x, &x_len, err);
 	if (r == 0)
