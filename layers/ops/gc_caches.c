@@ -124,19 +124,26 @@ int shale_gc_indexes(struct shale_gc *gc, struct shale_err *err)
 
 /* -------------------------------------------------------- temporary files */
 
+static bool is_like(const char *name, const char *prefix, const char *suffix)
+{
+	size_t len = strlen(name), tail = strlen(suffix);
+	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+	       !strncmp(name, prefix, strlen(prefix)) && len >= tail &&
+	       !strcmp(name + len - tail, suffix);
+}
+
 /*
  * What a process that died has left.  All that make such files have leases, so
  * what is older than any living lease, and than this run, is nobody's.
  */
 static void sweep_directory(struct shale_gc *gc, DIR *dir, const char *name,
-			    const char *prefix)
+			    const char *prefix, const char *suffix)
 {
 	const struct dirent *d;
 	while ((d = readdir(dir))) {
 		char path[300];
 		struct stat st;
-		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") ||
-		    strncmp(d->d_name, prefix, strlen(prefix)) != 0 ||
+		if (!is_like(d->d_name, prefix, suffix) ||
 		    fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) <
 			    0 ||
 		    !S_ISREG(st.st_mode))
@@ -157,18 +164,19 @@ int shale_gc_tmp(struct shale_gc *gc, struct shale_err *err)
 {
 	/* The last two: what shale_file_replace() has left there. */
 	static const struct {
-		const char *dir, *name, *prefix;
+		const char *dir, *name, *prefix, *suffix;
 	} places[] = {
-		{"tmp", "tmp", ""},
-		{"compact", "compact", "."},
-		{".", "", ".index.json."},
+		{"tmp", "tmp", "", ""},
+		{"compact", "compact", ".", ".tmp"},
+		{".", "", ".index.json.", ".tmp"},
 	};
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		SHALE_CLEANUP(shale_cleanup_dir) DIR *dir = NULL;
 		int r = open_list(gc, places[i].dir, &dir, err);
 		if (r < 0)
 			return r;
-		sweep_directory(gc, dir, places[i].name, places[i].prefix);
+		sweep_directory(gc, dir, places[i].name, places[i].prefix,
+				places[i].suffix);
 	}
 	return 0;
 }

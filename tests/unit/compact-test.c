@@ -344,3 +344,29 @@ TEST(a_merge_that_dropped_tombstones_stays_at_the_bottom)
 	free(trees);
 	shale_store_close(s);
 }
+
+TEST(a_merge_that_gives_its_blob_another_size_is_not_used)
+{
+	struct shale_store *s = stored_new();
+	struct shale_err err;
+	struct model m = {.next_ino = 2};
+	struct shale_layer_desc t[4], *trees;
+	char name[SHALE_COMPACT_NAME];
+
+	for (int i = 0; i < 4; i++)
+		t[i] = change(s, &m, i == 0);
+	struct shale_digest run[2] = {t[0].digest, t[1].digest};
+	struct shale_compact_file f = {
+		.merged = t[3], .bottom = true, .trees = run, .n_trees = 2};
+	struct shale_version v = {.trees = t, .n_trees = 3};
+	CHECK_INT(shale_compact_file_name(t, 2, name), 0);
+	for (int wrong = 0; wrong < 2; wrong++) {
+		size_t n;
+		f.merged.size += (uint64_t)wrong;
+		CHECK_OK(shale_compact_file_write(s, name, &f, &err));
+		CHECK_OK(shale_compact_use(s, &v, &trees, &n, &err));
+		CHECK_INT(n, wrong ? 3 : 2);
+		free(trees);
+	}
+	shale_store_close(s);
+}
