@@ -124,10 +124,11 @@ void shale_lock_release(int *fd)
 {
 	if (*fd < 0)
 		return;
-	/* A child that inherited the descriptor must not keep the lock. */
-	if (ftruncate(*fd, 0) < 0 || flock(*fd, LOCK_UN) < 0) {
-		/* closing it is what counts */
+	if (ftruncate(*fd, 0) < 0) {
+		/* it is for people only */
 	}
+	/* A child that inherited the descriptor must not keep the lock. */
+	flock(*fd, LOCK_UN);
 	close(*fd);
 	*fd = -1;
 }

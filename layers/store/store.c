@@ -25,12 +25,33 @@ SHALE_DEFINE_CLEANUP(store, struct shale_store *, shale_store_close);
 
 /* ---------------------------------------------------------------- making */
 
-/* Make a directory with exactly this mode, whatever the umask says. */
-static int make_directory(int dirfd, const char *name)
+/*
+ * Make a directory with exactly this mode, whatever the umask says.  Returns 1
+ * when it is new, 0 when it was there.
+ */
+static int make_directory(int dirfd, const char *name, mode_t mode)
 {
-	if (mkdirat(dirfd, name, 0700) < 0)
+	if (mkdirat(dirfd, name, mode) < 0)
 		return errno == EEXIST ? 0 : -errno;
-	return fchmodat(dirfd, name, 0700, 0) < 0 ? -errno : 0;
+	return fchmodat(dirfd, name, mode, 0) < 0 ? -errno : 1;
+}
+
+/* Make the name of `path` durable, in the directory above it. */
+static int sync_above(const char *path, struct shale_err *err)
+{
+	cleanup_free char *above = strdup(path);
+	if (!above)
+		return shale_err_set(err, ENOMEM, "make '%s'", path);
+	char *slash = strrchr(above, '/');
+	if (slash)
+		slash[slash == above] = '\0';
+	cleanup_fd int fd = open(slash ? above : ".",
+				 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES) /* one that may be entered, not read */
+		return 0;
+	if (fd < 0)
+		return shale_err_set(err, errno, "open '%s'", above);
+	return shale_dir_sync(fd, above, err);
 }
 
 /* The directories above `path`, as mkdir -p makes them, and `path` itself. */
@@ -42,12 +63,40 @@ static int make_path(const char *path, struct shale_err *err)
 
 	for (char *at = copy + 1; (at = strchr(at, '/')); at++) {
 		*at = '\0';
-		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+		int made = mkdir(copy, 0755) == 0;
+		if (!made && errno != EEXIST)
 			return shale_err_set(err, errno, "make '%s'", copy);
+		int r = made ? sync_above(copy, err) : 0;
+		if (r < 0)
+			return r;
 		*at = '/';
 	}
-	int r = make_directory(AT_FDCWD, path);
+	int r = make_directory(AT_FDCWD, path, 0700);
 	return r < 0 ? shale_err_set(err, -r, "make '%s'", path) : 0;
+}
+
+/*
+ * Directories may be missing where another tool made the layout.  A store that
+ * cannot be written is good for reading as it is.
+ */
+static int make_directories(int dirfd, bool sync, struct shale_err *err)
+{
+	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories);
+	     i++) {
+		int r = make_directory(dirfd, directories[i], 0700);
+		if (r < 0 && r != -EROFS && r != -EACCES && r != -EPERM)
+			return shale_err_set(err, -r, "make directory '%s'",
+					     directories[i]);
+		sync = sync || r > 0;
+	}
+	if (!sync)
+		return 0;
+	cleanup_fd int blobs =
+		openat(dirfd, "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (blobs < 0)
+		return shale_err_set(err, errno, "open 'blobs'");
+	int r = shale_dir_sync(blobs, "blobs", err);
+	return r < 0 ? r : shale_dir_sync(dirfd, "of the store", err);
 }
 
 static bool is_ours(const char *name)
@@ -90,7 +139,10 @@ static bool exists(int dirfd, const char *name)
 	return faccessat(dirfd, name, F_OK, 0) == 0;
 }
 
-/* oci-layout is written last: with it, the store is whole. */
+/*
+ * oci-layout is written last: with it, the store is whole and durable.  `path`
+ * is absolute.
+ */
 static int make_store(int dirfd, const char *path, struct shale_err *err)
 {
 	int r = check_vacant(dirfd, path, err);
@@ -102,7 +154,10 @@ static int make_store(int dirfd, const char *path, struct shale_err *err)
 	if (r < 0 || exists(dirfd, "oci-layout"))
 		return r;
 
-	if (!exists(dirfd, "index.json")) {
+	r = make_directories(dirfd, true, err);
+	if (r == 0)
+		r = sync_above(path, err);
+	if (r == 0 && !exists(dirfd, "index.json")) {
 		cleanup_oci_index struct shale_oci_index *ix =
 			shale_oci_index_new();
 		cleanup_buf struct shale_buf text = {0};
@@ -117,22 +172,6 @@ static int make_store(int dirfd, const char *path, struct shale_err *err)
 		r = shale_file_replace(dirfd, "oci-layout", LAYOUT,
 				       strlen(LAYOUT), err);
 	return r;
-}
-
-/*
- * Directories may be missing where another tool made the layout.  A store that
- * cannot be written is good for reading as it is.
- */
-static int make_directories(int dirfd, struct shale_err *err)
-{
-	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories);
-	     i++) {
-		int r = make_directory(dirfd, directories[i]);
-		if (r < 0 && r != -EROFS && r != -EACCES && r != -EPERM)
-			return shale_err_set(err, -r, "make directory '%s'",
-					     directories[i]);
-	}
-	return 0;
 }
 
 /* --------------------------------------------------------------- opening */
@@ -185,12 +224,12 @@ static int open_parts(struct shale_store *store, const char *path, bool create,
 		if (!create)
 			return shale_err_say(err, ENODATA,
 					     "'%s' is not a store", path);
-		r = make_store(store->dirfd, path, err);
+		r = make_store(store->dirfd, store->path, err);
 	}
 	if (r == 0)
 		r = check_layout(store->dirfd, err);
 	if (r == 0)
-		r = make_directories(store->dirfd, err);
+		r = make_directories(store->dirfd, false, err);
 	if (r == 0)
 		r = shale_blobs_open(&store->blobs, store->dirfd, err);
 	return r < 0 ? shale_err_wrap(err, r, "store '%s'", path) : 0;
