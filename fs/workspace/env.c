@@ -29,9 +29,11 @@ struct shale_env {
 	pthread_mutex_t lock; /* of the views that wait to be used again */
 	struct shale_view *idle[VIEWS];
 	size_t n_idle;
+	int ended; /* by this error of a commit it takes no change any more */
 };
 
 struct shale_txn {
+	struct shale_env *env;
 	MDB_txn *txn;
 	MDB_dbi dbi;
 	const struct shale_map *map;
@@ -347,12 +349,15 @@ int shale_txn_begin(struct shale_env *env, struct shale_txn **out,
 	struct shale_txn *txn = calloc(1, sizeof(*txn));
 	if (!txn)
 		return shale_err_set(err, ENOMEM, "database: change");
+	txn->env = env;
 	txn->dbi = env->dbi;
 	txn->map = &env->map;
 	r = mdb_txn_begin(env->env, NULL, 0, &txn->txn);
 	if (r) {
 		free(txn);
-		return fail(err, r, "change");
+		/* LMDB does not say a second time why. */
+		return fail(err, r == MDB_PANIC && env->ended ? env->ended : r,
+			    "change");
 	}
 	*out = txn;
 	return 0;
@@ -400,6 +405,8 @@ int shale_txn_commit(struct shale_txn *txn, struct shale_err *err)
 		return r;
 	}
 	r = mdb_txn_commit(txn->txn);
+	if (r > 0)
+		txn->env->ended = r;
 	txn_free(txn);
 	return r ? fail(err, r, "commit") : 0;
 }

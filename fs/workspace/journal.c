@@ -162,16 +162,17 @@ static int write_scratch(struct shale_journal *j, struct shale_err *err)
 		return 0;
 	j->allocated = j->end;
 	if (ftruncate(last(j)->fd, (off_t)off) < 0)
-		j->poisoned = true;
+		j->failed = r;
 	return r;
 }
 
 static int append_locked(struct shale_journal *j, struct shale_record *record,
 			 bool reserve, struct shale_err *err)
 {
-	if (j->poisoned)
-		return shale_err_say(
-			err, EIO, "the journal has failed and takes no change");
+	if (j->failed)
+		return shale_err_set(
+			err, -j->failed,
+			"the journal has failed and takes no change");
 	record->start = j->end;
 	record->durable = j->durable;
 	j->scratch.len = 0;
@@ -232,7 +233,7 @@ static int sync_step(struct shale_journal *j)
 	if (r == 0)
 		j->durable = end;
 	else /* the kernel may call the pages clean now: never ask again */
-		j->poisoned = true;
+		j->failed = r;
 	pthread_cond_broadcast(&j->synced);
 	return r;
 }
@@ -245,8 +246,8 @@ int shale_journal_sync(struct shale_journal *j, uint64_t pos,
 	pthread_mutex_lock(&j->lock);
 	assert(pos <= j->end);
 	while (r == 0 && j->durable < pos) {
-		if (j->poisoned)
-			r = -EIO;
+		if (j->failed)
+			r = j->failed;
 		else if (j->syncing)
 			pthread_cond_wait(&j->synced, &j->lock);
 		else
@@ -302,7 +303,7 @@ void shale_journal_drop(struct shale_journal *j, uint64_t pos)
 	if (j->dropped < pos)
 		j->dropped = pos;
 	/* Go on in a new one, so that this one can go after the next mark. */
-	if (pos > last(j)->start + AHEAD && !j->poisoned)
+	if (pos > last(j)->start + AHEAD && !j->failed)
 		rotate(j);
 	pthread_mutex_unlock(&j->lock);
 }

@@ -5,9 +5,9 @@
 /*
  * The journal of a workspace: records appended to segment files (bytes in
  * journal_disk.h).  Thread-safe.  An append is one write; a write that fails is
- * taken back, and if that fails too, or a flush fails, the journal is
- * *poisoned*: it refuses appends with -EIO, because nobody knows any more what
- * is on disk.
+ * taken back, and if that fails too, or a flush fails, the journal has *failed*:
+ * it refuses appends with that error, because nobody knows any more what is on
+ * disk.
  *
  * Space is allocated ahead, so a full disk shows before anything is written.  A
  * file `reserve` holds space back: appends that may use it (deletions, marks)

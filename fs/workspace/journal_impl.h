@@ -27,7 +27,7 @@ struct shale_journal {
 	uint64_t dropped;   /* what lies below is not needed any more */
 	bool syncing;       /* some thread is in fdatasync */
 	bool new_names;     /* segments were made since the directory's fsync */
-	bool poisoned;
+	int failed; /* -errno of what ended it: it takes no change any more */
 	struct shale_buf scratch; /* the record being written */
 };
 
