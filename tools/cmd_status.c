@@ -24,18 +24,13 @@ static int print_change(void *arg, const struct shale_change *change)
 
 static int print_changes(struct shale_ctx *ctx, const struct shale_target *s)
 {
-	int r = 0;
-
 	if (!s->workspace) {
 		if (!ctx->quiet)
 			fprintf(stderr, "a read-only mount changes nothing\n");
 		return 0;
 	}
-	if (s->mounted)
-		r = shale_target_ask(ctx, s, "sync", NULL);
-	return r < 0 ? r
-		     : shale_changes_list(s->store, s->workspace, s->mounted,
-					  print_change, ctx, &ctx->err);
+	return shale_changes_list(s->store, s->workspace, s->mounted,
+				  print_change, ctx, &ctx->err);
 }
 
 static void print_mount(const struct shale_ctx *ctx,
@@ -67,25 +62,40 @@ static void print_mount(const struct shale_ctx *ctx,
 	}
 }
 
+/* Nothing is printed before the daemon, if there is one, has answered. */
+static int find_and_ask(struct shale_ctx *ctx, const char *arg, bool mount,
+			struct shale_target *out, json_t **reply)
+{
+	unsigned tries = 0;
+	int r;
+	do {
+		r = mount ? shale_target_at(ctx, arg, out)
+			  : shale_target_find(ctx, arg, out);
+		if (r < 0)
+			continue;
+		if (out->mounted && out->info.pid == 0)
+			return shale_target_dead(ctx, out);
+		if (mount)
+			r = shale_target_ask(ctx, out, "status", reply);
+		else if (out->mounted && out->workspace)
+			r = shale_target_ask(ctx, out, "sync", NULL);
+	} while (r < 0 && shale_target_again(ctx, out, r, &tries));
+	return r;
+}
+
 static int status(struct shale_ctx *ctx, const char *arg, bool mount)
 {
 	SHALE_CLEANUP(shale_target_release) struct shale_target s = {0};
-	json_t *reply;
+	json_t *reply = NULL;
 
-	int r = mount ? shale_target_at(ctx, arg, &s)
-		      : shale_target_find(ctx, arg, &s);
+	int r = find_and_ask(ctx, arg, mount, &s, &reply);
 	if (r < 0)
 		return r;
-	if (s.mounted && s.info.pid == 0)
-		return shale_target_dead(ctx, &s);
 	if (!mount)
 		return print_changes(ctx, &s);
-	r = shale_target_ask(ctx, &s, "status", &reply);
-	if (r == 0) {
-		print_mount(ctx, &s, reply);
-		json_decref(reply);
-	}
-	return r;
+	print_mount(ctx, &s, reply);
+	json_decref(reply);
+	return 0;
 }
 
 static int run(struct shale_ctx *ctx, int argc, char **argv)

@@ -62,6 +62,8 @@ static int unmount(struct shale_ctx *ctx, const char *dir)
 	/* Nobody inside a dead mount can finish anything. */
 	bool dead = t.store && t.info.pid == 0;
 	r = shale_mounting_undo(dir, dead, &ctx->err);
+	if (r == -EINVAL) /* somebody else was faster */
+		r = 0;
 	if (r < 0 || !t.store)
 		return r;
 	int dirfd = shale_store_dirfd(t.store);

@@ -46,7 +46,7 @@ int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
 			 const struct shale_mounting *how);
 
 /* Undo a mount: umount2(2), or fusermount3 for those who may not.  `lazy` lets
- * those inside finish. */
+ * those inside finish.  -EINVAL: nothing is mounted there. */
 int shale_mounting_undo(const char *dir, bool lazy, struct shale_err *err);
 
 #endif

@@ -187,5 +187,7 @@ int shale_mounting_undo(const char *dir, bool lazy, struct shale_err *err)
 				     "'%s' is in use; `fuser -vm %s` lists by "
 				     "what",
 				     dir, dir);
+	if (errno == EINVAL)
+		return shale_err_say(err, EINVAL, "'%s' is not mounted", dir);
 	return shale_err_set(err, errno, "unmount '%s'", dir);
 }

@@ -7,6 +7,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+enum { TRIES = 100, PAUSE_MS = 20 }; /* two seconds */
 
 void shale_target_release(struct shale_target *target)
 {
@@ -95,6 +98,23 @@ int shale_target_find(struct shale_ctx *ctx, const char *arg,
 				       "workspace of one",
 				       arg)
 		       : r;
+}
+
+bool shale_target_again(struct shale_ctx *ctx, struct shale_target *target,
+			int r, unsigned *tries)
+{
+	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+	bool gone = r == -ESTALE || r == -ECONNREFUSED || r == -ECONNRESET ||
+		    r == -EPIPE || r == -ENOENT;
+
+	if (!gone || !target->mounted || *tries == TRIES ||
+	    shale_interrupted())
+		return false;
+	++*tries;
+	ctx->err.msg[0] = '\0';
+	shale_target_release(target);
+	nanosleep(&pause, NULL);
+	return true;
 }
 
 int shale_target_dead(struct shale_ctx *ctx, const struct shale_target *target)

@@ -32,6 +32,14 @@ int shale_target_at(struct shale_ctx *ctx, const char *dir,
 		    struct shale_target *out);
 void shale_target_release(struct shale_target *target);
 
+/*
+ * A mount may come or go between being found and being asked.  Is that what
+ * `r` means, of finding or asking it?  Then `target` is released, a moment has
+ * passed, and it is worth finding again; `*tries`, 0 at first, limits how often.
+ */
+bool shale_target_again(struct shale_ctx *ctx, struct shale_target *target,
+			int r, unsigned *tries);
+
 /* Say that the daemon of a mount has died, and what to do: -ENOTCONN. */
 int shale_target_dead(struct shale_ctx *ctx, const struct shale_target *target);
 

@@ -51,6 +51,14 @@ static int call(struct shale_control *control, json_t *request,
 	return r;
 }
 
+/* Nobody answers, or not any more. */
+static int gone(int r)
+{
+	bool gone = r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET ||
+		    r == -EPIPE;
+	return gone ? -ESTALE : r;
+}
+
 /*
  * A committer that was killed may still be on the daemon's mind, and one that
  * runs may be about to end: wait a little for either.
@@ -67,7 +75,7 @@ static int freeze(const struct shale_commit *commit,
 					   json_pack("{s:s}", "do", "freeze"),
 					   reply, err);
 		if (r != -EBUSY || tries == BUSY_MS / RETRY_MS)
-			return r;
+			return gone(r);
 		if (commit->going && commit->going(commit->arg, &none))
 			return shale_err_say(err, EINTR, "interrupted");
 		nanosleep(&pause, NULL);
@@ -94,6 +102,49 @@ static int take_snapshot(const struct shale_commit *commit,
 		     : call(control, json_pack("{s:s}", "do", "opened"), err);
 }
 
+/*
+ * The mount has gone while its changes were packed: its workspace is told
+ * directly, once the daemon has let go of it.
+ */
+static int tell_resting(struct shale_commit *commit, const char *name,
+			uint32_t epoch, const struct shale_rec_image *which,
+			struct shale_err *err)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
+	int r;
+	for (int tries = 0;; tries++) {
+		struct shale_resting rest = {0};
+		r = shale_resting_open(&rest, commit->store, name, err);
+		if (r == 0)
+			r = shale_live_committed(rest.live, epoch, which, err);
+		r = shale_resting_close(&rest, r, err);
+		if (r != -EBUSY || tries == BUSY_MS / RETRY_MS)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return r == -ENOKEY ? 0 : r; /* it went with its mount */
+}
+
+/* Have the workspace know what its changes up to `epoch` have become. */
+static int tell(struct shale_commit *commit, struct shale_control *control,
+		const char *name, json_int_t epoch,
+		const struct shale_version *version, struct shale_err *err)
+{
+	struct shale_rec_image which = {.n = 1, .manifest = {version->digest}};
+	char digest[SHALE_DIGEST_STR];
+	shale_digest_str(&version->digest, digest);
+	int r = call(control,
+		     json_pack("{s:s, s:I, s:[s]}", "do", "committed", "epoch",
+			       epoch, "manifests", digest),
+		     err);
+	if (gone(r) == -ESTALE)
+		r = tell_resting(commit, name, (uint32_t)epoch, &which, err);
+	return r < 0 ? shale_err_wrap(err, r,
+				      "the version is there, but the workspace "
+				      "does not know of it")
+		     : 0;
+}
+
 int shale_commit_mounted(struct shale_commit *commit, const char *id,
 			 const char *mountpoint, const char *name,
 			 struct shale_commit_result *out, struct shale_err *err)
@@ -106,7 +157,7 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 	if (r == 0)
 		r = shale_store_lease(commit->store, &lease, err);
 	if (r < 0)
-		return r;
+		return gone(r);
 	r = open_dir(commit->store, name, &dirfd, err);
 	if (r < 0)
 		return r;
@@ -130,24 +181,20 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 	if (r < 0)
 		return r;
 	out->frozen_us = frozen_us;
-	if (!out->version)
-		return 0;
-
-	char digest[SHALE_DIGEST_STR];
-	shale_digest_str(&out->version->digest, digest);
-	r = call(control,
-		 json_pack("{s:s, s:I, s:[s]}", "do", "committed", "epoch",
-			   epoch, "manifests", digest),
-		 err);
-	return r < 0 ? shale_err_wrap(err, r,
-				      "the version is there, but its mount "
-				      "does not know of it")
-		     : 0;
+	/* The workspace's database is open once in a process, at most. */
+	commit->snapshot = NULL;
+	commit->files = NULL;
+	shale_snapshot_close(steal_ptr(&snapshot));
+	shale_files_close(steal_ptr(&files));
+	return out->version
+		       ? tell(commit, control, name, epoch, out->version, err)
+		       : 0;
 }
 
 /* --------------------------------------------------------------- resting */
 
-static int commit_resting(struct shale_resting *rest, struct shale_commit *commit,
+static int commit_resting(struct shale_resting *rest,
+			  struct shale_commit *commit,
 			  struct shale_commit_result *out,
 			  struct shale_err *err)
 {

@@ -13,7 +13,8 @@
 /*
  * Commit the workspace `name` that mount `id` of the store has open at
  * `mountpoint`.  Everything in `commit` but snapshot and files is given.
- * -EBUSY: another commit is under way, for seconds.
+ * -EBUSY: another commit is under way, for seconds.  -ESTALE: its daemon has
+ * gone before anything was done.
  */
 int shale_commit_mounted(struct shale_commit *commit, const char *id,
 			 const char *mountpoint, const char *name,

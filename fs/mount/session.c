@@ -265,6 +265,9 @@ int shale_session_start(struct shale_session *s, struct shale_err *err)
 		s->greeted = true;
 	}
 	release_receiver(&r);
+	if (n == -ENODEV)
+		return shale_err_say(err, ENODEV,
+				     "it was unmounted before it was ready");
 	if (n < 0)
 		return shale_err_set(err, -n, "read the kernel's greeting");
 	if (!s->greeted || fuse_session_exited(s->fuse))
