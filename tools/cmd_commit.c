@@ -3,6 +3,7 @@
 #include "layers/base/cleanup.h"
 #include "layers/store/compact.h"
 #include "tools/output.h"
+#include "tools/space.h"
 #include "tools/target.h"
 #include "tools/verbs.h"
 #include "tools/version_opts.h"
@@ -112,12 +113,17 @@ static int find_and_commit(struct shale_ctx *ctx, const char *arg,
 			   struct shale_commit *commit,
 			   struct shale_commit_result *result)
 {
-	int r = shale_target_find(ctx, arg, target);
-	if (r < 0)
-		return r;
-	commit->arg = shale_progress_new(ctx, "commit");
-	r = commit_target(ctx, target, commit, result);
-	shale_progress_free(commit->arg);
+	unsigned tries = 0;
+	int r;
+	do {
+		r = shale_target_find(ctx, arg, target);
+		if (r < 0)
+			continue;
+		commit->arg = shale_progress_new(ctx, "commit");
+		r = commit_target(ctx, target, commit, result);
+		shale_progress_free(commit->arg);
+	} while (r < 0 && !result->version &&
+		 shale_target_again(ctx, target, r, &tries));
 	return r;
 }
 
@@ -147,6 +153,8 @@ static int run(struct shale_ctx *ctx, const char *arg,
 		commit.tag = ref.tag[0] ? ref.tag : NULL;
 		r = find_and_commit(ctx, arg, &target, &commit, &result);
 	}
+	if (r == -ENOSPC && target.store && !result.version)
+		shale_space_explain(ctx, target.store, target.workspace);
 	int code = r < 0 ? shale_fail(ctx, r) : SHALE_EXIT_OK;
 	if (r == 0)
 		report(ctx, &ref, &result);

@@ -3,6 +3,7 @@
 #include "layers/ops/import.h"
 #include "layers/store/ref.h"
 #include "tools/output.h"
+#include "tools/space.h"
 #include "tools/verbs.h"
 #include "tools/version_opts.h"
 
@@ -313,6 +314,8 @@ static int run(struct importing *x, char *const *source, int n)
 				      &x->parent);
 	if (r == 0)
 		r = import_all(x, source, n);
+	if (r == -ENOSPC && x->store)
+		shale_space_explain(x->ctx, x->store, NULL);
 	int code = r < 0 ? shale_fail(x->ctx, r) : (int)report(x);
 	shale_version_free(x->parent);
 	shale_version_free(x->version);

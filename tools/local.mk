@@ -21,6 +21,7 @@ tools_libtools_a_SOURCES = \
 	tools/program.c \
 	tools/progress.c \
 	tools/quota.c tools/quota.h \
+	tools/space.c tools/space.h \
 	tools/verbs.h \
 	tools/version_opts.c tools/version_opts.h
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SHALE_TOOLS_SPACE_H
+#define SHALE_TOOLS_SPACE_H
+
+/* What to say when a new version finds no space in the store. */
+
+#include "tools/cmd.h"
+
+/*
+ * Put behind the message how much space there is, and, for a workspace (NULL:
+ * an import), how much its version may need: what its data files hold.
+ */
+void shale_space_explain(struct shale_ctx *ctx, struct shale_store *store,
+			 const char *workspace);
+
+#endif
