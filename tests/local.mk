@@ -50,4 +50,5 @@ print-sanitized-tests:
 .PHONY: print-sanitized-tests
 
 include tests/bench/local.mk
+include tests/crash/local.mk
 include tests/fuzz/local.mk

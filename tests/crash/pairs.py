@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two commands at once, again and again: every pair of them.
+
+    pairs.py DIRECTORY PAIRS ROUNDS SEED
+
+PAIRS are drawn with the SEED, 0 takes all.  No command may fail but by saying
+that something is locked (11), or that a tag is not there which another takes
+away (13); afterwards every version is whole, and the mounts show their trees.
+"""
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+from store import Damage, Store
+from world import World, run
+
+LOCKED, NO_REF = 11, 13
+
+
+def a_mount_may_go(beside):
+    """Then what is written to its directory is not written to it."""
+    return beside == "remount"
+
+
+class Pairs:
+    def __init__(self, world):
+        self.world = world
+        self.mounts = [world.tree("pair1"), world.tree("pair2")]
+        self.spare = [world.tree("spare1"), world.tree("spare2")]
+        for path in self.mounts + self.spare:
+            os.makedirs(path, exist_ok=True)
+        self.n = 0
+
+    # ------------------------------------------------------------ commands
+
+    def verbs(self, beside=""):
+        """Name: (shell command with $1 = 1 or 2 and $2 = round, codes)."""
+        at, spare = self.world.tree("pair"), self.world.tree("spare")
+        tree, out = self.world.tree("v"), self.world.tree("pout")
+        verbs = {
+            "import": (f"shale import {tree}8 -t i:same", ()),
+            "import-other": (f"shale import {tree}1 -t other$1:r$2", ()),
+            "onto": (f"shale import {tree}8 --onto i:v6 -t i:onto", ()),
+            "commit-live": (f"echo $2 >{at}$1/made-$2-$1; "
+                            f"shale commit {at}$1 -t i:live$1", ()),
+            "commit-one": (f"echo $2 >{at}1/one-$2-$1; "
+                           f"shale commit {at}1 -t i:live1", ()),
+            "commit-resting": ("shale commit w -t i:rested --allow-empty",
+                               (LOCKED,)),
+            "tag": ("shale tag i:v2 i:moving", ()),
+            "untag": ("shale untag i:moving", (NO_REF,)),
+            "purge": ("shale untag alone:x --purge", (NO_REF,)),
+            "export": (f"rm -rf {out}$1; shale export i:v4 -o {out}$1", ()),
+            "ls": ("shale ls -lR i:v5", ()),
+            "cat": ("shale cat i:v3:/big", ()),
+            "log": ("shale log i", ()),
+            "images": ("shale images", ()),
+            "inspect": ("shale inspect --tree-digest i:v6", ()),
+            "mount": (f"shale mount i:v6 {spare}$1 && ls -lR {spare}$1 && "
+                      f"shale umount {spare}$1", ()),
+            "mount-w": (f"shale mount -w w {spare}$1 && echo $2 "
+                        f">{spare}$1/w-$2-$1 && shale umount {spare}$1",
+                        (LOCKED,)),
+            "browse": (f"shale browse i {spare}$1 && ls -l "
+                       f"{spare}$1/by-tag/v3/ && shale umount {spare}$1", ()),
+            "status": (f"shale status {at}1", ()),
+            "remount": (f"shale umount {at}1 && shale mount -w pair1 {at}1",
+                        (LOCKED,)),
+            "commit-name": ("shale commit pair1 -t i:live1", (LOCKED,)),
+            "status-name": ("shale status pair1", (LOCKED,)),
+            "verify": ("shale verify --all --read-data", ()),
+            "diff": ("shale diff --stat i:v2 i:v6", ()),
+        }
+        if a_mount_may_go(beside):
+            for verb in "commit-live", "commit-one", "status":
+                verbs[verb] = ("true", ())
+        return verbs
+
+    def start(self, verb, side, beside):
+        command, codes = self.verbs(beside)[verb]
+        child = subprocess.Popen(
+            ["sh", "-c", command, "sh", str(side), str(self.n)], text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, errors="replace")
+        return verb, child, codes
+
+    def finish(self, started):
+        verb, child, codes = started
+        said = child.communicate(timeout=120)[1]
+        return (child.returncode not in (0, *codes) and
+                f"{verb}: exit {child.returncode}: {said}")
+
+    def round(self, a, b):
+        self.n += 1
+        pair = [self.start(a, 1, b), self.start(b, 2, a)]
+        said = [self.finish(one) for one in pair]
+        if any(said):
+            raise AssertionError("; ".join(filter(None, said)))
+
+    # -------------------------------------------------------------- around
+
+    def begin(self):
+        self.world.fresh()
+        run("shale", "tag", "i:v2", "i:moving")
+        for n, at in enumerate(self.mounts, 1):
+            run("shale", "mount", "i:v6", at, "-w", f"pair{n}")
+
+    def end(self):
+        for at in self.mounts + self.spare:
+            while os.path.ismount(at):
+                run("umount", "-l", at)
+
+    def check(self):
+        now, before = Store(self.world.store), self.world.before
+        gone = set(before.versions) - set(now.versions)
+        if gone - {before.tags["alone:x"]}:
+            raise Damage(f"lost: {gone}")
+        for n, at in enumerate(self.mounts, 1):
+            run("shale", "-q", "commit", at, "-t", f"i:end{n}", "--allow-empty")
+            self.same(f"i:end{n}", at)
+        run("shale", "verify", "--all", "--read-data")
+        Store(self.world.store)
+
+    def same(self, ref, mount):
+        out = self.world.tree("exported")
+        shutil.rmtree(out, ignore_errors=True)
+        run("shale", "export", ref, "-o", out)
+        run("treecmp", "--no-holes", "--dir-nlink", mount, out)
+
+    def pair(self, a, b, rounds):
+        self.begin()
+        try:
+            for _ in range(rounds):
+                self.round(a, b)
+            self.check()
+        finally:
+            self.end()
+
+
+def main():
+    top, count, rounds, seed = sys.argv[1:5]
+    pairs = Pairs(World(top))
+    names = sorted(pairs.verbs())
+    todo = [(a, b) for i, a in enumerate(names) for b in names[i:]]
+    if int(count):
+        todo = random.Random(seed).sample(todo, int(count))
+    failed, start = 0, time.monotonic()
+    for a, b in todo:
+        try:
+            pairs.pair(a, b, int(rounds))
+        except (AssertionError, Damage, subprocess.TimeoutExpired) as e:
+            failed += 1
+            print(f"{a} beside {b}, round {pairs.n}: {e}", flush=True)
+    print(f"{len(todo)} pairs, {rounds} rounds each, {failed} failed, "
+          f"{time.monotonic() - start:.0f} s")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
