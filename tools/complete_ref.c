@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/complete.h"
 
-#include "layers/base/cleanup.h"
 #include "layers/index/image.h"
 #include "layers/store/index_cache.h"
-#include "layers/store/ref.h"
-#include "tools/output.h"
+#include "tools/describe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,13 +14,6 @@ enum {
 	 * built its index: that takes longer than a key may. */
 	INODES_AT_ONCE = 50000,
 };
-
-SHALE_DEFINE_CLEANUP(store, struct shale_store *, shale_store_close);
-#define cleanup_store SHALE_CLEANUP(shale_cleanup_store)
-SHALE_DEFINE_CLEANUP(version, struct shale_version *, shale_version_free);
-#define cleanup_version SHALE_CLEANUP(shale_cleanup_version)
-SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
-#define cleanup_image SHALE_CLEANUP(shale_cleanup_image)
 
 /* ------------------------------------------------------------- references */
 
