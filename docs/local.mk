@@ -24,7 +24,9 @@ dist_man1_MANS = \
 	docs/man/shale-umount.1 \
 	docs/man/shale-untag.1 \
 	docs/man/shale-verify.1 \
-	docs/man/shale-version.1
+	docs/man/shale-version.1 \
+	docs/man/shale-workspace.1 \
+	docs/man/shale-workspaces.1
 dist_man8_MANS = docs/man/shalefs.8
 
 TESTS += tests/tools/man.test

@@ -327,8 +327,8 @@ const struct shale_cmd shale_cmd_mount = {
 		"unless said otherwise) and, as fstab needs it: store=DIR, "
 		"workspace=NAME, ephemeral,\n"
 		"quota=SIZE, inodes=N, at=TIME.  rw is --rw.  A line of "
-		"fstab (allow_suid and allow_dev there, since mount(8) keeps "
-		"suid and dev for itself):\n"
+		"fstab (with allow_suid and\n"
+		"allow_dev, since mount(8) keeps suid and dev for itself):\n"
 		"\n"
 		"  sales:v1  /data  fuse.shalefs  workspace=data,quota=10G  0 "
 		"0",
