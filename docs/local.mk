@@ -19,6 +19,7 @@ dist_man1_MANS = \
 	docs/man/shale-ls.1 \
 	docs/man/shale-metadata.1 \
 	docs/man/shale-mount.1 \
+	docs/man/shale-replay.1 \
 	docs/man/shale-status.1 \
 	docs/man/shale-tag.1 \
 	docs/man/shale-umount.1 \
