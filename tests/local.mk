@@ -23,6 +23,7 @@ MOUNT_TESTS = \
 	tests/mount/quota.test \
 	tests/mount/sharing.test \
 	tests/mount/stack.test \
+	tests/mount/status.test \
 	tests/mount/symlinks.test \
 	tests/mount/truth.test \
 	tests/mount/unprivileged.test \

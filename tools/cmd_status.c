@@ -122,6 +122,8 @@ const struct shale_cmd shale_cmd_status = {
 	.summary = "what a workspace changes",
 	.detail = SHALE_CHANGE_LETTERS
 	"\n"
+	"Here M is a file that was written, also if what it holds is what it "
+	"held;\n'shale diff' compares contents.\n"
 	"--mount tells instead how a mount's daemon is doing.",
 	.run = run,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/commit/changes.h"
 
+#include "fs/commit/dirs.h"
 #include "fs/commit/places.h"
 #include "layers/base/cleanup.h"
 
@@ -343,8 +344,22 @@ static int compare_events(const void *a, const void *b)
 	return c ? c : (int)x->seen - (int)y->seen;
 }
 
+/* A directory made again in the place of another may be as that was. */
+static int judge_dirs(const struct comparison *c, const struct event *old,
+		      const struct event *fresh, char *letter,
+		      struct shale_err *err)
+{
+	bool same;
+	int r = shale_dirs_same(&c->delta, c->base_ix, fresh->ino, c->old,
+				old->ino, &same, err);
+	if (r == 0)
+		*letter = same ? 0 : 'm';
+	return r;
+}
+
 /* The letter for all that was seen at one path; 0: nothing changed. */
-static char judge(const struct event *e, size_t n)
+static int judge(const struct comparison *c, const struct event *e, size_t n,
+		 char *letter, struct shale_err *err)
 {
 	const struct event *old = NULL, *fresh = NULL;
 	char changed = 0;
@@ -357,18 +372,22 @@ static char judge(const struct event *e, size_t n)
 		else if (changed != 'M')
 			changed = e[i].letter;
 	}
+	if (old && fresh && old->ino != fresh->ino &&
+	    old->type == S_IFDIR >> 12 && old->type == fresh->type)
+		return judge_dirs(c, old, fresh, letter, err);
 	if (old && !fresh)
-		return 'D';
-	if (fresh && !old)
-		return 'A';
-	if (!old || old->ino == fresh->ino)
-		return changed;
-	if (old->type != fresh->type)
-		return 'T';
-	return old->type == S_IFDIR >> 12 ? 'm' : 'M';
+		*letter = 'D';
+	else if (fresh && !old)
+		*letter = 'A';
+	else if (!old || old->ino == fresh->ino)
+		*letter = changed;
+	else
+		*letter = old->type != fresh->type ? 'T' : 'M';
+	return 0;
 }
 
-static int report(struct comparison *c, shale_change_fn *fn, void *arg)
+static int report(struct comparison *c, shale_change_fn *fn, void *arg,
+		  struct shale_err *err)
 {
 	struct event *events = (void *)c->events.data;
 	size_t n = c->events.len / sizeof(*events);
@@ -381,11 +400,12 @@ static int report(struct comparison *c, shale_change_fn *fn, void *arg)
 		     run++)
 			;
 		struct shale_change change = {
-			.letter = judge(&events[i], run),
 			.path = events[i].path,
 			.len = strlen(events[i].path),
 		};
-		int r = change.letter ? fn(arg, &change) : 0;
+		int r = judge(c, &events[i], run, &change.letter, err);
+		if (r == 0 && change.letter)
+			r = fn(arg, &change);
 		if (r != 0)
 			return r;
 	}
@@ -428,56 +448,5 @@ int shale_changes_list(struct shale_store *store, const char *workspace,
 		(struct shale_places){.records = &c.delta, .base = c.base_ix};
 	c.old = c.old_image ? c.old_image->index : c.base->index;
 	r = find_changes(&c, err);
-	return r < 0 ? r : report(&c, fn, arg);
-}
-
-/* ------------------------------------------------------------------- any */
-
-struct any {
-	uint32_t committed;
-	bool found;
-};
-
-static int any_name(void *arg, const struct shale_buf *key,
-		    const struct shale_buf *value, struct shale_err *err)
-{
-	struct any *any = arg;
-	struct shale_rec_name rec;
-
-	(void)key;
-	int r = shale_rec_name_decode(value, &rec, err);
-	any->found = r == 0 && rec.epoch > any->committed;
-	return r < 0 ? r : any->found;
-}
-
-static int any_attr(void *arg, const struct shale_buf *key,
-		    const struct shale_buf *value, struct shale_err *err)
-{
-	struct any *any = arg;
-	struct shale_rec_attr rec;
-
-	(void)key;
-	int r = shale_rec_attr_decode(value, &rec, err);
-	any->found = r == 0 && rec.epoch > any->committed;
-	return r < 0 ? r : any->found;
-}
-
-int shale_changes_any(int store_dirfd, const char *workspace, bool *any,
-		      struct shale_err *err)
-{
-	SHALE_CLEANUP(shale_records_close) struct shale_records delta = {0};
-
-	int r = shale_records_open(&delta, store_dirfd, workspace, true, err);
-	if (r < 0)
-		return r;
-	struct any look = {.committed = delta.state.committed};
-	if (!delta.untouched)
-		r = shale_records_each(&delta, 'N', any_name, &look, err);
-	/* A change of content changes times, so attributes tell of it. */
-	if (r == 0 && !delta.untouched)
-		r = shale_records_each(&delta, 'I', any_attr, &look, err);
-	if (r < 0)
-		return r;
-	*any = look.found;
-	return 0;
+	return r < 0 ? r : report(&c, fn, arg, err);
 }

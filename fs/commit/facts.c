@@ -6,6 +6,59 @@
 
 #include <string.h>
 
+/* ------------------------------------------------------------------- any */
+
+struct any {
+	uint32_t committed;
+	bool found;
+};
+
+static int any_name(void *arg, const struct shale_buf *key,
+		    const struct shale_buf *value, struct shale_err *err)
+{
+	struct any *any = arg;
+	struct shale_rec_name rec;
+
+	(void)key;
+	int r = shale_rec_name_decode(value, &rec, err);
+	any->found = r == 0 && rec.epoch > any->committed;
+	return r < 0 ? r : any->found;
+}
+
+static int any_attr(void *arg, const struct shale_buf *key,
+		    const struct shale_buf *value, struct shale_err *err)
+{
+	struct any *any = arg;
+	struct shale_rec_attr rec;
+
+	(void)key;
+	int r = shale_rec_attr_decode(value, &rec, err);
+	any->found = r == 0 && rec.epoch > any->committed;
+	return r < 0 ? r : any->found;
+}
+
+int shale_changes_any(int store_dirfd, const char *workspace, bool *any,
+		      struct shale_err *err)
+{
+	SHALE_CLEANUP(shale_records_close) struct shale_records delta = {0};
+
+	int r = shale_records_open(&delta, store_dirfd, workspace, true, err);
+	if (r < 0)
+		return r;
+	struct any look = {.committed = delta.state.committed};
+	if (!delta.untouched)
+		r = shale_records_each(&delta, 'N', any_name, &look, err);
+	/* A change of content changes times, so attributes tell of it. */
+	if (r == 0 && !delta.untouched)
+		r = shale_records_each(&delta, 'I', any_attr, &look, err);
+	if (r < 0)
+		return r;
+	*any = look.found;
+	return 0;
+}
+
+/* ----------------------------------------------------------------- facts */
+
 static int stop(void *arg, const struct shale_change *change)
 {
 	(void)change;

@@ -5,6 +5,7 @@ fs_commit_libcommit_a_SOURCES = \
 	fs/commit/commit.c fs/commit/commit.h \
 	fs/commit/delta.c fs/commit/delta.h \
 	fs/commit/delta_content.c \
+	fs/commit/dirs.c fs/commit/dirs.h \
 	fs/commit/facts.c \
 	fs/commit/levels.c fs/commit/levels.h \
 	fs/commit/places.c fs/commit/places.h \
