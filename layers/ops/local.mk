@@ -38,7 +38,9 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/reader.c layers/ops/reader.h \
 	layers/ops/replay.c layers/ops/replay.h \
 	layers/ops/replay_apply.c \
-	layers/ops/replay_dirs.c \
+	layers/ops/replay_dir.c \
+	layers/ops/replay_file.c \
+	layers/ops/replay_finish.c \
 	layers/ops/replay_impl.h \
 	layers/ops/replay_links.c \
 	layers/ops/replay_local.c \
@@ -112,9 +114,10 @@ OPS_TESTS = \
 	tests/ops/archives.test \
 	tests/ops/export-archives.test \
 	tests/ops/onto.test \
+	tests/ops/replay-random.test \
 	tests/ops/replay.test \
 	tests/ops/reproducible.test \
 	tests/ops/roundtrip.test
 TESTS += $(OPS_TESTS)
 dist_check_SCRIPTS += $(OPS_TESTS)
-EXTRA_DIST += tests/lib/everything.py
+EXTRA_DIST += tests/lib/everything.py tests/lib/randomtree.py

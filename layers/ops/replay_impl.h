@@ -5,8 +5,8 @@
 /*
  * What the parts of a replay share: the steps (replay.c), what stands in the
  * directory (replay_local.c), names of one file (replay_links.c), doing a step
- * (replay_apply.c), directories' ends (replay_dirs.c), and the place where
- * things are made (replay_stage.c).
+ * (replay_apply.c, replay_dir.c, replay_file.c), directories' ends
+ * (replay_finish.c), and the place where things are made (replay_stage.c).
  */
 
 #include "layers/base/buf.h"
@@ -31,6 +31,18 @@ enum shale_local {
 			    * new one's already */
 	SHALE_LOCAL_NEW,   /* what the new version has */
 	SHALE_LOCAL_OTHER, /* something else: it is in the way */
+};
+
+/* A step, and what stands at its path. */
+struct shale_replay_place {
+	struct shale_replaying *rp;
+	struct shale_replay_step *step;
+	const struct shale_difference *d; /* the step's */
+	int parent; /* its directory, and the name there */
+	const char *name;
+	enum shale_local local;
+	struct stat st;   /* unless there is nothing */
+	const char *what; /* why it is in the way, if it is */
 };
 
 /* Which names of the directory are to be one file. */
@@ -111,6 +123,14 @@ int shale_replay_remove(struct shale_replaying *rp,
 int shale_replay_apply(struct shale_replaying *rp,
 		       struct shale_replay_step *step, bool covered,
 		       bool *whole, bool *shut);
+
+/* The same for a place that was looked at: a directory; anything else. */
+int shale_replay_dir(struct shale_replay_place *p, bool *whole, bool *shut);
+int shale_replay_file(struct shale_replay_place *p);
+/* One of several names of a file, now or before. */
+int shale_replay_link(struct shale_replay_place *p, bool covered);
+/* Attributes alone. */
+int shale_replay_set(struct shale_replay_place *p);
 
 /* The group of an inode of `to`, whose name in the directory is sought. */
 int shale_replay_group(struct shale_replaying *rp, uint64_t ino,

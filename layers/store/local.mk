@@ -52,6 +52,12 @@ tests_unit_open_test_SOURCES = tests/unit/open-test.c \
 	tests/unit/stored.c tests/unit/stored.h
 tests_unit_open_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
 
+check_PROGRAMS += tests/unit/shared-test
+TESTS += tests/unit/shared-test
+tests_unit_shared_test_SOURCES = tests/unit/shared-test.c \
+	tests/unit/stored.c tests/unit/stored.h
+tests_unit_shared_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
+
 check_PROGRAMS += tests/unit/compact-test
 TESTS += tests/unit/compact-test
 tests_unit_compact_test_SOURCES = tests/unit/compact-test.c \

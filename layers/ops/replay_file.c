@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/ops/replay_impl.h"
+
+#include "layers/base/cleanup.h"
+
+#include <string.h>
+
+static enum shale_overwrite over(const struct shale_replay_place *p)
+{
+	return p->local == SHALE_LOCAL_NONE ? SHALE_OVERWRITE_NEVER
+					    : SHALE_OVERWRITE_ALWAYS;
+}
+
+/* What restoring a file came to. */
+static int made(struct shale_replay_place *p, int r,
+		enum shale_restored outcome, uint64_t bytes,
+		const struct shale_err *why)
+{
+	if (r >= 0 && outcome == SHALE_EXISTS) {
+		shale_replay_in_way(p->rp, p->step, "was made meanwhile");
+		return 0;
+	}
+	if (r >= 0 && outcome == SHALE_REFUSED) {
+		p->rp->sum->left_out++;
+		p->step->failed = true;
+		shale_replay_say(p->rp, p->d->path,
+				 "left out: only root can make devices");
+		return 0;
+	}
+	p->rp->sum->made += r >= 0;
+	p->rp->sum->bytes += r >= 0 ? bytes : 0;
+	return shale_replay_outcome(p->rp, p->step, r, why);
+}
+
+static int make(struct shale_replay_place *p)
+{
+	struct shale_restore restore = p->rp->restore;
+	enum shale_restored outcome = SHALE_RESTORED;
+	struct shale_err why = {0};
+	const char *name;
+
+	if (p->rp->opts->dry_run) {
+		p->rp->sum->made++;
+		return 0;
+	}
+	restore.overwrite = over(p);
+	cleanup_fd int fd = shale_replay_open(p->rp, p->d->path, &name, &why);
+	int r = fd < 0 ? fd
+		       : shale_restore_inode(&restore, fd, name, &p->d->is,
+					     &outcome, &why);
+	return made(p, r, outcome, S_ISREG(p->d->is.mode) ? p->d->is.size : 0,
+		    &why);
+}
+
+static int link_to(struct shale_replay_place *p, int fromfd, const char *from)
+{
+	struct shale_restore restore = p->rp->restore;
+	enum shale_restored outcome = SHALE_RESTORED;
+	struct shale_err why = {0};
+	const char *name;
+
+	if (p->rp->opts->dry_run) {
+		p->rp->sum->made++;
+		return 0;
+	}
+	restore.overwrite = over(p);
+	cleanup_fd int fd = shale_replay_open(p->rp, p->d->path, &name, &why);
+	int r = fd < 0 ? fd
+		       : shale_restore_link(&restore, fromfd, from, fd, name,
+					    &outcome, &why);
+	return made(p, r, outcome, 0, &why);
+}
+
+/* 1: the group's file is there, as one of the versions has it: open its
+ * directory. */
+static int find_file(struct shale_replay_place *p,
+		     struct shale_replay_group *group, int *fd,
+		     const char **name, struct stat *st)
+{
+	struct shale_replaying *rp = p->rp;
+	struct shale_difference d = {
+		.old_ino = group->from_ino,
+		.new_ino = p->d->new_ino,
+		.is = p->d->is,
+	};
+	enum shale_local local;
+	const char *what;
+	int r = 0;
+
+	if (!group->path)
+		return 0;
+	if (d.old_ino)
+		r = shale_index_attr(rp->from->index, d.old_ino, &d.was,
+				     rp->err);
+	*fd = shale_replay_parent(rp, group->path, name);
+	if (r == 0 && *fd >= 0)
+		r = shale_replay_look(rp, *fd, *name, &d, st, &local, &what,
+				      rp->err);
+	if (r < 0)
+		return r;
+	if (*fd >= 0 && (local == SHALE_LOCAL_OLD || local == SHALE_LOCAL_NEW))
+		return 1;
+	/* Somebody changed it: the group begins anew. */
+	free(group->path);
+	*group = (struct shale_replay_group){0};
+	return 0;
+}
+
+int shale_replay_link(struct shale_replay_place *p, bool covered)
+{
+	struct shale_replay_group *group;
+	cleanup_fd int fd = -1;
+	const char *name;
+	struct stat st;
+
+	int r = shale_replay_group(p->rp, p->d->new_ino, &group);
+	if (r < 0)
+		return r;
+	bool goes_on = group->from_ino && group->from_ino == p->d->old_ino &&
+		       p->local != SHALE_LOCAL_NONE;
+	if (p->local == SHALE_LOCAL_OTHER) {
+		if (p->d->letter || !goes_on)
+			shale_replay_in_way(p->rp, p->step, p->what);
+		return 0;
+	}
+	if (goes_on) {
+		if (p->local == SHALE_LOCAL_NEW || !p->d->letter)
+			return 0;
+		if (!p->step->later) {
+			p->step->later = true;
+			return 0;
+		}
+		p->rp->sum->changed += p->rp->opts->dry_run;
+		r = p->rp->opts->dry_run ? 0 : shale_replay_set(p);
+		return r < 0 ? r : shale_replay_told(p->rp, p->step);
+	}
+	r = find_file(p, group, &fd, &name, &st);
+	if (r < 0)
+		return r;
+	if (r > 0 && p->local != SHALE_LOCAL_NONE &&
+	    st.st_dev == p->st.st_dev && st.st_ino == p->st.st_ino)
+		return 0;
+	if (r > 0) {
+		r = link_to(p, fd, name);
+		return r < 0 ? r : shale_replay_told(p->rp, p->step);
+	}
+	/* The first of its names.  A file that is as it must be will do, if no
+	 * name that the old version gave it can share it. */
+	bool own = p->local == SHALE_LOCAL_NEW &&
+		   (covered || !p->d->old_ino || p->st.st_nlink == 1 ||
+		    p->d->what & (SHALE_DIFF_TYPE | SHALE_DIFF_CONTENT));
+	r = own ? 0 : make(p);
+	if (r < 0 || p->step->failed)
+		return r;
+	group->path = strdup(p->d->path);
+	if (!group->path)
+		return shale_err_set(p->rp->err, ENOMEM, "replay");
+	return own ? 0 : shale_replay_told(p->rp, p->step);
+}
+
+int shale_replay_file(struct shale_replay_place *p)
+{
+	struct shale_replaying *rp = p->rp;
+	int r;
+
+	if (p->local == SHALE_LOCAL_OTHER) {
+		shale_replay_in_way(rp, p->step, p->what);
+		return 0;
+	}
+	if (p->local == SHALE_LOCAL_NEW)
+		return 0;
+	/* Where somebody else has a link to it, that is not ours to change. */
+	if (p->local == SHALE_LOCAL_OLD && p->d->letter == 'm' &&
+	    p->st.st_nlink == 1) {
+		rp->sum->changed += rp->opts->dry_run;
+		r = rp->opts->dry_run ? 0 : shale_replay_set(p);
+	} else {
+		r = make(p);
+	}
+	return r < 0 ? r : shale_replay_told(rp, p->step);
+}
