@@ -17,7 +17,11 @@ static int flush(struct shale_ctx *ctx, const struct shale_target *t)
 	if (t->info.pid == 0)
 		return 0;
 	int r = shale_target_ask(ctx, t, "sync", NULL);
-	return r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE ? 0 : r;
+	/* It may be dying just now. */
+	return r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE ||
+			       r == -ECONNRESET
+		       ? 0
+		       : r;
 }
 
 /* Does its workspace hold what no version has? */
@@ -68,7 +72,7 @@ static int unmount(struct shale_ctx *ctx, const char *dir)
 		return r;
 	int dirfd = shale_store_dirfd(t.store);
 	r = shale_mount_wait(dirfd, t.info.id, &ctx->err);
-	if (r == 0 && dead)
+	if (r == 0) /* what a daemon that died could not clear itself */
 		shale_sweep(t.store, false);
 	if (r == 0 && changes)
 		say_how_to_go_on(ctx, dir, t.workspace);
