@@ -2,6 +2,7 @@
 #include "layers/blob/blobs_sweep.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/io.h"
 #include "layers/blob/blobs_impl.h"
 
 #include <dirent.h>
@@ -97,5 +98,5 @@ int shale_blobs_remove(struct shale_blobs *blobs,
 		removed[i] = true;
 		shale_fds_forget(blobs->fds, &seen[i].digest);
 	}
-	return 0;
+	return shale_dir_sync(blobs->dir, "blobs/sha256", err);
 }

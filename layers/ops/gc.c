@@ -8,7 +8,9 @@
 #include "layers/store/oci.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /*
  * Blobs that are removed in one go, with the lock held: others wait for that
@@ -176,6 +178,27 @@ static int run(struct shale_gc *gc, struct shale_err *err)
 	return r < 0 ? r : remove_rest(gc, err);
 }
 
+/*
+ * Now, as a file's times tell it: files that come later are not older, which
+ * the clock cannot promise (it runs in finer steps than their times, or in
+ * coarser ones).  Where no file can be had, a second ago does.
+ */
+static struct timespec time_of_files(struct shale_gc *gc)
+{
+	struct stat st;
+	struct timespec now;
+	cleanup_fd int fd =
+		gc->opts->dry_run
+			? -1
+			: openat(shale_store_dirfd(gc->store), "tmp",
+				 O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		return shale_blob_time(&st);
+	clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec -= !gc->opts->dry_run;
+	return now;
+}
+
 int shale_gc(struct shale_store *store, const struct shale_gc_opts *opts,
 	     struct shale_gc_result *result, struct shale_err *err)
 {
@@ -184,8 +207,7 @@ int shale_gc(struct shale_store *store, const struct shale_gc_opts *opts,
 		.opts = opts,
 		.marks = {.store = store, .keep_dead = opts->dry_run},
 	};
-	/* as files' times are taken: a tick of the clock is no matter */
-	clock_gettime(CLOCK_REALTIME_COARSE, &gc.started);
+	gc.started = time_of_files(&gc);
 	int r = run(&gc, err);
 	gc.result.leases = gc.marks.dead_leases;
 	shale_gc_marks_release(&gc.marks);

@@ -71,6 +71,7 @@ class Pairs:
                         (LOCKED,)),
             "commit-name": ("shale commit pair1 -t i:live1", (LOCKED,)),
             "status-name": ("shale status pair1", (LOCKED,)),
+            "gc": ("shale gc", ()),
             "verify": ("shale verify --all --read-data", ()),
             "diff": ("shale diff --stat i:v2 i:v6", ()),
         }

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 
+from store import Store
 from world import change_tree, run
 
 
@@ -186,9 +187,36 @@ class Export(Scenario):
             self.world.tree("out"))
 
 
+class Gc(Scenario):
+    """With a version that was forgotten, and what a dead import has left."""
+    tags = {}
+
+    def prepare(self):
+        before = Store(self.world.store)
+        self.forgotten = before.versions[before.tags["alone:x"]]
+        run("shale", "untag", "alone:x", "--purge")
+        with open(f"{self.world.store}/tmp/blob-1-1-dead", "w",
+                  encoding="ascii") as file:
+            file.write("half a blob")
+        self.world.before = Store(self.world.store)
+
+    def command(self):
+        return ["shale", "gc"]
+
+    def finished(self):
+        """The garbage is gone, and nothing else."""
+        now = Store(self.world.store)
+        garbage = self.forgotten - now.needed()
+        if not garbage or garbage & now.present():
+            raise AssertionError("gc has left garbage")
+        if os.listdir(f"{self.world.store}/tmp"):
+            raise AssertionError("gc has left a temporary file")
+        run("shale", "verify", "--all", "--read-data")
+
+
 SCENARIOS = {
     "import": Import, "first-import": First, "import-archive": Archive,
     "import-onto": Onto, "commit": Commit, "commit-mounted": CommitMounted,
     "commit-unmounted": CommitUnmounted, "session": Session, "tag": Tag, "move-tag": MoveTag, "untag": Untag,
-    "purge": Purge, "look": Look, "export": Export,
+    "purge": Purge, "gc": Gc, "look": Look, "export": Export,
 }
