@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hold what reader.py (or stack.py) lists against somebody else's list.
 
-    compare.py shale FILE < LIST    FILE: lines of `shale ls -R --json`
+    compare.py shale FILE < LIST    FILE: lines of `shale ls -R --json`, or what
+                                    `shale metadata` says
     compare.py mount DIR < LIST     DIR: a mount
 
 LIST comes from the reader.  One line a difference; exit 1 if there is any.
@@ -24,8 +25,10 @@ def decoded(d, key):
 
 
 def from_shale(name):
-    for line in open(name):
-        d = json.loads(line)
+    text = open(name).read()
+    docs = json.loads(text)["files"] if text.startswith('{"schema":1,') else \
+        map(json.loads, text.splitlines())
+    for d in docs:
         path, target = decoded(d, "path"), decoded(d, "target")
         for key in ("path", "path_b64", "target", "target_b64"):
             d.pop(key, None)
