@@ -15,6 +15,7 @@ layers_store_libstore_a_SOURCES = \
 	layers/store/lock.c layers/store/lock.h \
 	layers/store/manifest.c \
 	layers/store/oci.h \
+	layers/store/oci_adopt.c layers/store/oci_adopt.h \
 	layers/store/oci_index.c \
 	layers/store/oci_item.c layers/store/oci_item.h \
 	layers/store/oci_scan.c layers/store/oci_scan.h \

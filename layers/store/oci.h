@@ -81,6 +81,12 @@ uint64_t shale_oci_index_manifest_size(const struct shale_oci_index *ix,
 int shale_oci_index_foreign(const struct shale_oci_index *ix, size_t i,
 			    struct shale_digest *out);
 
+/* The name (org.opencontainers.image.ref.name) of such a descriptor, or NULL. */
+const char *shale_oci_index_foreign_name(const struct shale_oci_index *ix,
+					 size_t i);
+/* Remove such a descriptor; those behind it move up. */
+void shale_oci_index_drop_foreign(struct shale_oci_index *ix, size_t i);
+
 /* Append an entry (copied). */
 int shale_oci_index_add(struct shale_oci_index *ix,
 			const struct shale_version_entry *entry,

@@ -215,6 +215,19 @@ int shale_oci_index_foreign(const struct shale_oci_index *ix, size_t i,
 	return r;
 }
 
+const char *shale_oci_index_foreign_name(const struct shale_oci_index *ix,
+					 size_t i)
+{
+	const json_t *doc = json_array_get(ix->foreign, i);
+	return json_string_value(json_object_get(
+		json_object_get(doc, "annotations"), SHALE_ANN_NAME));
+}
+
+void shale_oci_index_drop_foreign(struct shale_oci_index *ix, size_t i)
+{
+	json_array_remove(ix->foreign, i);
+}
+
 int shale_oci_index_add(struct shale_oci_index *ix,
 			const struct shale_version_entry *entry,
 			uint64_t manifest_size, struct shale_err *err)

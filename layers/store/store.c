@@ -5,6 +5,7 @@
 #include "layers/base/io.h"
 #include "layers/store/json.h"
 #include "layers/store/lock.h"
+#include "layers/store/oci_adopt.h"
 #include "layers/store/oci_scan.h"
 #include "layers/store/store_impl.h"
 
@@ -309,13 +310,26 @@ static int read_text(struct shale_store *store, struct shale_buf *text,
 	return r == -ENOENT || r == -EFBIG ? -EUCLEAN : r;
 }
 
+static int read_blob(void *arg, const struct shale_digest *digest, size_t limit,
+		     struct shale_buf *out, struct shale_err *err)
+{
+	struct shale_store *store = arg;
+	return shale_blobs_read(store->blobs, digest, limit, out, err);
+}
+
+/* With what other tools have put beside our entries. */
 static int decode_text(struct shale_store *store, const struct shale_buf *text,
 		       struct shale_oci_index **out, struct shale_err *err)
 {
-	int r = shale_oci_index_decode(out, text->data, text->len, err);
+	cleanup_oci_index struct shale_oci_index *ix = NULL;
+	int r = shale_oci_index_decode(&ix, text->data, text->len, err);
 	if (r == -EUCLEAN)
 		shale_err_wrap(err, r, "store '%s' (nothing was changed)",
 			       store->path);
+	if (r == 0)
+		r = shale_oci_adopt(ix, read_blob, store, err);
+	if (r == 0)
+		*out = steal_ptr(&ix);
 	return r;
 }
 
