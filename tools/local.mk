@@ -86,6 +86,8 @@ shalelibexec_PROGRAMS += tools/shale-archive
 tools_shale_archive_SOURCES = \
 	tools/cmd_export.c \
 	tools/cmd_import.c \
+	tools/cmd_load.c \
+	tools/cmd_save.c \
 	tools/export_to.c tools/export_to.h \
 	tools/verbs_archive.c
 tools_shale_archive_LDADD = tools/libtools.a $(LIBS_ARCHIVES) $(LIBS_TOOLS)

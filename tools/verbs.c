@@ -13,6 +13,16 @@ static const struct shale_cmd export_elsewhere = {
 		   "archive",
 	.program = "shale-archive",
 };
+static const struct shale_cmd save_elsewhere = {
+	.name = "save",
+	.summary = "write whole images into one portable file",
+	.program = "shale-archive",
+};
+static const struct shale_cmd load_elsewhere = {
+	.name = "load",
+	.summary = "read images from a file that 'shale save' wrote",
+	.program = "shale-archive",
+};
 
 const struct shale_cmd *const shale_verbs[] = {
 	/* clang-format off */
@@ -36,6 +46,8 @@ const struct shale_cmd *const shale_verbs[] = {
 	&shale_cmd_workspace,
 	&shale_cmd_browse,
 	&shale_cmd_replay,
+	&save_elsewhere,
+	&load_elsewhere,
 	&shale_cmd_verify,
 	&shale_cmd_gc,
 	&shale_cmd_completion,

@@ -53,7 +53,8 @@ int shale_blobs_create(struct shale_blobs *blobs, int *fd, char *name,
  * nothing is half done: what was renamed is a blob that nobody names yet.
  */
 struct shale_blob_tmp {
-	int fd; /* stays the caller's */
+	int fd; /* stays the caller's; of eight or more, the first one's does
+		 * for all */
 	char name[64];
 	struct shale_digest digest;
 };

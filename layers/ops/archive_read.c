@@ -337,10 +337,14 @@ static bool has_zip_end(int fd)
 	return n > 0 && memmem(tail, (size_t)n, "PK\5\6", 4);
 }
 
+bool shale_archive_tar_cut(struct archive *a)
+{
+	return archive_filter_bytes(a, 0) <= archive_read_header_position(a);
+}
+
 /*
- * A tar ends with blocks of zeros.  One that just stops was cut between two
- * entries: libarchive takes that for the end.  It also reads a zip from its
- * start when the directory at its end has been cut off.
+ * libarchive takes a tar that was cut between two entries for a whole one, and
+ * reads a zip from its start when the directory at its end has been cut off.
  */
 static int check_end(const struct shale_archive_reader *r, struct archive *a,
 		     struct shale_err *err)
@@ -349,7 +353,7 @@ static int check_end(const struct shale_archive_reader *r, struct archive *a,
 	if (archive_format(a) == ARCHIVE_FORMAT_EMPTY)
 		return shale_err_say(err, EBADMSG, "it is empty");
 	if (format == ARCHIVE_FORMAT_TAR && !r->no_trailer &&
-	    archive_filter_bytes(a, 0) <= archive_read_header_position(a))
+	    shale_archive_tar_cut(a))
 		return shale_err_say(err, EBADMSG,
 				     "it is cut short: the end mark is "
 				     "missing");

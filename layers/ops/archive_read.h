@@ -68,6 +68,13 @@ void shale_archive_reader_join(struct shale_archive_reader *reader);
 /* Free everything, after the join. */
 void shale_archive_reader_release(struct shale_archive_reader *reader);
 
+/*
+ * At the end of a tar: does it just stop, without the blocks of zeros that end
+ * one?  It was cut between two entries; libarchive takes that for the end.
+ */
+struct archive;
+bool shale_archive_tar_cut(struct archive *a);
+
 /* What an entry item says; points into the batch. */
 void shale_archive_arrival(const struct shale_batch *batch,
 			   const struct shale_archive_item *item,

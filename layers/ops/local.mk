@@ -28,6 +28,8 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/inodemap.c layers/ops/inodemap.h \
 	layers/ops/json_bytes.c layers/ops/json_bytes.h \
 	layers/ops/keyset.c layers/ops/keyset.h \
+	layers/ops/load.c layers/ops/load.h \
+	layers/ops/load_blobs.c layers/ops/load_blobs.h \
 	layers/ops/metadoc.c layers/ops/metadoc.h \
 	layers/ops/onto.c layers/ops/onto.h \
 	layers/ops/outfile.c layers/ops/outfile.h \
@@ -47,6 +49,9 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/replay_stage.c \
 	layers/ops/restore.c layers/ops/restore.h \
 	layers/ops/ring.c layers/ops/ring.h \
+	layers/ops/save.h \
+	layers/ops/save_list.c \
+	layers/ops/saved_name.c layers/ops/saved_name.h \
 	layers/ops/source_dir.c \
 	layers/ops/verify.c layers/ops/verify.h layers/ops/verify_impl.h \
 	layers/ops/verify_blobs.c \
@@ -68,8 +73,10 @@ layers_ops_libarchives_a_SOURCES = \
 	layers/ops/archive_acl.c layers/ops/archive_acl.h \
 	layers/ops/archive_ahead.c layers/ops/archive_ahead.h \
 	layers/ops/archive_export.c \
+	layers/ops/archive_load.c \
 	layers/ops/archive_out.c layers/ops/archive_out.h \
 	layers/ops/archive_read.c layers/ops/archive_read.h \
+	layers/ops/archive_save.c \
 	layers/ops/source_archive.c
 layers_ops_libarchives_a_CPPFLAGS = $(AM_CPPFLAGS) $(ARCHIVE_CFLAGS)
 
@@ -117,7 +124,8 @@ OPS_TESTS = \
 	tests/ops/replay-random.test \
 	tests/ops/replay.test \
 	tests/ops/reproducible.test \
-	tests/ops/roundtrip.test
+	tests/ops/roundtrip.test \
+	tests/ops/save.test
 TESTS += $(OPS_TESTS)
 dist_check_SCRIPTS += $(OPS_TESTS)
 EXTRA_DIST += tests/lib/everything.py tests/lib/randomtree.py

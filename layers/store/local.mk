@@ -26,6 +26,8 @@ layers_store_libstore_a_SOURCES = \
 	layers/store/resolve.c \
 	layers/store/shared.c layers/store/shared.h \
 	layers/store/store.c layers/store/store.h layers/store/store_impl.h \
+	layers/store/tags.c layers/store/tags.h \
+	layers/store/take.c layers/store/take.h \
 	layers/store/time.c \
 	layers/store/version.c layers/store/version.h
 

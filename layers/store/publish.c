@@ -5,96 +5,12 @@
 #include "layers/store/lock.h"
 #include "layers/store/ref.h"
 #include "layers/store/store_impl.h"
+#include "layers/store/tags.h"
 #include "layers/store/version.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ------------------------------------------------------------------- tags */
-
-static bool is_version(const struct shale_version_entry *e,
-		       const struct shale_digest *digest, const char *repo)
-{
-	return shale_digest_equal(&e->digest, digest) &&
-	       (!repo || !strcmp(repo, e->repo));
-}
-
-/* Position of a tag's descriptor; count if there is none. */
-static size_t find_tag(const struct shale_oci_index *ix, const char *repo,
-		       const char *tag)
-{
-	size_t i = 0;
-	for (; i < shale_oci_index_count(ix); i++) {
-		const struct shale_version_entry *e =
-			shale_oci_index_entry(ix, i);
-		if (e->tag && !strcmp(e->repo, repo) && !strcmp(e->tag, tag))
-			break;
-	}
-	return i;
-}
-
-static size_t find_version(const struct shale_oci_index *ix,
-			   const struct shale_digest *digest, const char *repo,
-			   bool untagged_only)
-{
-	size_t i = 0;
-	for (; i < shale_oci_index_count(ix); i++) {
-		const struct shale_version_entry *e =
-			shale_oci_index_entry(ix, i);
-		if (is_version(e, digest, repo) && !(untagged_only && e->tag))
-			break;
-	}
-	return i;
-}
-
-/* How many descriptors a version has in a repository (NULL: in all). */
-static size_t descriptors(const struct shale_oci_index *ix,
-			  const struct shale_digest *digest, const char *repo)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < shale_oci_index_count(ix); i++)
-		n += is_version(shale_oci_index_entry(ix, i), digest, repo);
-	return n;
-}
-
-/*
- * Take the tag off descriptor `i`.  The repository's last descriptor of a
- * version stays, without a tag, so that the version stays in its history.
- */
-static int drop_tag(struct shale_oci_index *ix, size_t i, struct shale_err *err)
-{
-	const struct shale_version_entry *e = shale_oci_index_entry(ix, i);
-	if (descriptors(ix, &e->digest, e->repo) == 1)
-		return shale_oci_index_set_tag(ix, i, NULL, err);
-	shale_oci_index_remove(ix, i);
-	return 0;
-}
-
-/* Point repo:tag at a version that has a descriptor somewhere. */
-static int move_tag(struct shale_oci_index *ix,
-		    const struct shale_digest *digest, const char *repo,
-		    const char *tag, struct shale_err *err)
-{
-	size_t old = find_tag(ix, repo, tag);
-	if (old < shale_oci_index_count(ix)) {
-		if (is_version(shale_oci_index_entry(ix, old), digest, NULL))
-			return 0;
-		int r = drop_tag(ix, old, err);
-		if (r < 0)
-			return r;
-	}
-	size_t bare = find_version(ix, digest, repo, true);
-	if (bare < shale_oci_index_count(ix))
-		return shale_oci_index_set_tag(ix, bare, tag, err);
-
-	size_t any = find_version(ix, digest, NULL, false);
-	struct shale_version_entry e = *shale_oci_index_entry(ix, any);
-	e.repo = (char *)repo;
-	e.tag = (char *)tag;
-	return shale_oci_index_add(ix, &e,
-				   shale_oci_index_manifest_size(ix, any), err);
-}
 
 /* ------------------------------------------------------------- publishing */
 
@@ -203,9 +119,9 @@ static int publish(struct shale_store *store, struct shale_version *v,
 	if (r == 0)
 		r = add_version(ix, v, parent, repo, err);
 	if (r == 0 && tag)
-		r = move_tag(ix, &v->digest, repo, tag, err);
+		r = shale_tags_move(ix, &v->digest, repo, tag, err);
 	if (r == 0 && latest)
-		r = move_tag(ix, &v->digest, repo, "latest", err);
+		r = shale_tags_move(ix, &v->digest, repo, "latest", err);
 	if (r == 0)
 		r = shale_store_write_index(store, ix, err);
 	shale_version_free(parent);
@@ -256,13 +172,13 @@ int shale_store_tag(struct shale_store *store,
 		r = shale_store_read_index(store, &ix, err);
 	if (r < 0)
 		return r;
-	if (descriptors(ix, digest, NULL) == 0) {
+	if (shale_tags_descriptors(ix, digest, NULL) == 0) {
 		char text[SHALE_DIGEST_STR];
 		return shale_err_say(err, ENOKEY, "no image %s in %s",
 				     shale_digest_str(digest, text),
 				     store->path);
 	}
-	r = move_tag(ix, digest, repo, tag, err);
+	r = shale_tags_move(ix, digest, repo, tag, err);
 	if (r == 0)
 		r = shale_store_write_index(store, ix, err);
 	return r;
@@ -280,14 +196,14 @@ int shale_store_untag(struct shale_store *store, const char *repo,
 	if (r < 0)
 		return r;
 
-	size_t i = find_tag(ix, repo, tag);
+	size_t i = shale_tags_find(ix, repo, tag);
 	if (i == shale_oci_index_count(ix))
 		return shale_err_say(err, ENOKEY, "no image '%s:%s' in %s",
 				     repo, tag, store->path);
 	if (purge)
 		shale_oci_index_remove(ix, i);
 	else
-		r = drop_tag(ix, i, err);
+		r = shale_tags_drop(ix, i, err);
 	if (r == 0)
 		r = shale_store_write_index(store, ix, err);
 	return r;
