@@ -66,3 +66,9 @@ TESTS += tests/unit/compact-test
 tests_unit_compact_test_SOURCES = tests/unit/compact-test.c \
 	tests/unit/stored.c tests/unit/stored.h
 tests_unit_compact_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
+
+check_PROGRAMS += tests/unit/take-test
+TESTS += tests/unit/take-test
+tests_unit_take_test_SOURCES = tests/unit/take-test.c \
+	tests/unit/stored.c tests/unit/stored.h
+tests_unit_take_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)

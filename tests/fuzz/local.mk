@@ -19,6 +19,7 @@ FUZZERS = \
 	tests/fuzz/control_fuzz \
 	tests/fuzz/index_fuzz \
 	tests/fuzz/journal_fuzz \
+	tests/fuzz/load_fuzz \
 	tests/fuzz/mountinfo_fuzz \
 	tests/fuzz/oci_fuzz \
 	tests/fuzz/record_fuzz \
@@ -41,6 +42,9 @@ tests_fuzz_index_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_journal_fuzz_SOURCES = tests/fuzz/journal_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_journal_fuzz_LDADD = $(LIBS_WORKSPACE)
 tests_fuzz_journal_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_load_fuzz_SOURCES = tests/fuzz/load_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_load_fuzz_LDADD = $(LIBS_ARCHIVES)
+tests_fuzz_load_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_mountinfo_fuzz_SOURCES = tests/fuzz/mountinfo_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_mountinfo_fuzz_LDADD = $(LIBS_CONTROL)
 tests_fuzz_mountinfo_fuzz_LDFLAGS = $(FUZZ_FLAGS)
