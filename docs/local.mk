@@ -15,11 +15,13 @@ dist_man1_MANS = \
 	docs/man/shale-images.1 \
 	docs/man/shale-import.1 \
 	docs/man/shale-inspect.1 \
+	docs/man/shale-load.1 \
 	docs/man/shale-log.1 \
 	docs/man/shale-ls.1 \
 	docs/man/shale-metadata.1 \
 	docs/man/shale-mount.1 \
 	docs/man/shale-replay.1 \
+	docs/man/shale-save.1 \
 	docs/man/shale-status.1 \
 	docs/man/shale-tag.1 \
 	docs/man/shale-umount.1 \
