@@ -150,14 +150,16 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 			 struct shale_commit_result *out, struct shale_err *err)
 {
 	cleanup_control struct shale_control *control = NULL;
-	cleanup_fd int dirfd = -1, lease = -1;
+	cleanup_fd int dirfd = -1;
+	cleanup_lease int lease = -1;
 	int r = shale_control_connect(
 		&control, shale_store_dirfd(commit->store), id, err);
-	/* Until the mount has it, nothing but a tag may name the version. */
-	if (r == 0)
-		r = shale_store_lease(commit->store, &lease, err);
 	if (r < 0)
 		return gone(r);
+	/* Until the mount has it, nothing but a tag may name the version. */
+	r = shale_store_lease(commit->store, &lease, err);
+	if (r < 0)
+		return r;
 	r = open_dir(commit->store, name, &dirfd, err);
 	if (r < 0)
 		return r;
@@ -226,7 +228,10 @@ int shale_commit_resting(struct shale_commit *commit, const char *name,
 			 struct shale_commit_result *out, struct shale_err *err)
 {
 	struct shale_resting rest = {0};
-	int r = shale_resting_open(&rest, commit->store, name, err);
+	cleanup_lease int lease = -1;
+	int r = shale_store_lease(commit->store, &lease, err);
+	if (r == 0)
+		r = shale_resting_open(&rest, commit->store, name, err);
 	if (r == 0)
 		r = commit_resting(&rest, commit, out, err);
 	return shale_resting_close(&rest, r, err);

@@ -150,8 +150,7 @@ void shale_import_free(struct shale_import *imp)
 	shale_buf_release(&imp->sources);
 	shale_buf_release(&imp->roots);
 	free(imp->prefix);
-	if (imp->lease >= 0)
-		close(imp->lease);
+	shale_lease_end(&imp->lease);
 	free(imp);
 }
 

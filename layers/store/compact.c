@@ -190,7 +190,7 @@ int shale_compact_prepare(struct shale_store *store,
 	if (r < 0 || !shale_compact_choose(trees, n, &first, &end))
 		return r;
 
-	cleanup_fd int lease = -1; /* nothing names the merged blob yet */
+	cleanup_lease int lease = -1; /* nothing names the merged blob yet */
 	r = shale_store_lease(store, &lease, err);
 	if (r == 0)
 		r = prepare_run(store, trees + first, end - first, first == 0,

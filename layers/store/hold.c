@@ -51,7 +51,7 @@ int shale_store_hold(struct shale_store *store,
 		     const struct shale_digest *manifests, size_t n, int *out,
 		     struct shale_err *err)
 {
-	cleanup_fd int fd = -1;
+	cleanup_lease int fd = -1;
 	int r = shale_store_lease(store, &fd, err);
 	if (r == -EROFS || r == -EACCES || r == -EPERM) {
 		*out = -1;

@@ -12,7 +12,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-enum { TRIES = 100, LEASE_LIMIT = 64 << 20 };
+enum { TRIES = 100, PATH_SIZE = 4096, LEASE_LIMIT = 64 << 20 };
 
 /* Is the file still there?  Between our open and our lock gc may remove it. */
 static bool has_name(int fd)
@@ -43,6 +43,20 @@ int shale_store_lease(struct shale_store *store, int *out,
 	}
 	return shale_err_say(err, EBUSY, "cannot take a lease in %s",
 			     shale_store_path(store));
+}
+
+void shale_lease_end(int *fd)
+{
+	char link[32], path[PATH_SIZE];
+	if (*fd < 0)
+		return;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", *fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	if (path[0] == '/')
+		unlink(path);
+	close(*fd);
+	*fd = -1;
 }
 
 int shale_lease_add(int fd, const struct shale_digest *manifest,

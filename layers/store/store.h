@@ -47,9 +47,13 @@ char *shale_store_default_path(void);
 /*
  * Leases: a file that protects images from gc while a process lives.  Commands
  * take one before they use blobs that nobody names yet.  The lease ends with
- * the descriptor.
+ * the descriptor; shale_lease_end() takes its file away too, which gc does for
+ * those who could not.
  */
 int shale_store_lease(struct shale_store *store, int *fd,
 		      struct shale_err *err);
+void shale_lease_end(int *fd);
+
+#define cleanup_lease __attribute__((cleanup(shale_lease_end)))
 
 #endif
