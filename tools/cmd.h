@@ -51,6 +51,7 @@ struct shale_ctx {
 	const char *verb; /* for messages */
 	bool wrong_usage; /* -EINVAL is about an argument: exit code 2 */
 	struct shale_err err;
+	int lease; /* on images that are read; -1: none yet */
 
 	/* Not NULL: no verb is to run, only to show its options to this
 	 * (tools/complete.h); nothing is said. */
@@ -122,6 +123,13 @@ int shale_ctx_store(struct shale_ctx *ctx, bool create,
 int shale_ctx_resolve(struct shale_ctx *ctx, struct shale_store *store,
 		      const char *ref, const char *at,
 		      struct shale_version **out);
+
+/*
+ * Open a version for reading, and hold it against gc until the program ends.
+ * -ENOKEY: it was removed since it was resolved.
+ */
+int shale_ctx_open(struct shale_ctx *ctx, struct shale_store *store,
+		   struct shale_version *version, struct shale_image **out);
 
 /* Print one JSON document on a line of its own; takes over the reference. */
 void shale_json_print(json_t *doc);

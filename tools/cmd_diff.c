@@ -132,8 +132,8 @@ static int open_side(struct shale_ctx *ctx, struct sides *s, int i,
 {
 	int r = shale_ctx_resolve(ctx, s->store, ref, at, &s->version[i]);
 	return r < 0 ? r
-		     : shale_store_open_image(s->store, &s->version[i], 1,
-					      &s->image[i], &ctx->err);
+		     : shale_ctx_open(ctx, s->store, s->version[i],
+				      &s->image[i]);
 }
 
 static int open_sides(struct shale_ctx *ctx, char **ref,

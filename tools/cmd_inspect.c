@@ -244,8 +244,7 @@ static void print_text(const struct inspect *in)
 static int find_tree_digest(struct inspect *in)
 {
 	cleanup_image struct shale_image *image = NULL;
-	int r = shale_store_open_image(in->store, &in->v, 1, &image,
-				       &in->ctx->err);
+	int r = shale_ctx_open(in->ctx, in->store, in->v, &image);
 	return r < 0 ? r : shale_tree_digest(in->ctx, image, &in->tree);
 }
 

@@ -59,8 +59,7 @@ static int64_t open_and_write(struct shale_ctx *ctx, const char *ref,
 	if (r == 0)
 		r = shale_ctx_resolve(ctx, store, ref, at, &version);
 	if (r == 0)
-		r = shale_store_open_image(store, &version, 1, &image,
-					   &ctx->err);
+		r = shale_ctx_open(ctx, store, version, &image);
 	if (r == 0)
 		r = write_document(&w, version, image, opts);
 	shale_image_close(image);

@@ -279,7 +279,7 @@ static int verify(struct verify *v, char **refs, size_t n, const char *at,
 		.going = on_going,
 		.arg = v,
 	};
-	cleanup_fd int lease = -1;
+	cleanup_lease int lease = -1;
 	int r = shale_ctx_store(v->ctx, false, &v->store);
 	if (r == 0)
 		r = choose(v, refs, n, at, &lease);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/store/hold.h"
+#include "layers/store/lease.h"
 #include "layers/store/ref.h"
 #include "tools/cmd.h"
 
@@ -30,4 +32,26 @@ int shale_ctx_resolve(struct shale_ctx *ctx, struct shale_store *store,
 		return r;
 	return shale_store_resolve(store, ref, at ? &when : NULL, out,
 				   &ctx->err);
+}
+
+/* One lease a command, on all that it reads. */
+static int hold(struct shale_ctx *ctx, struct shale_store *store,
+		const struct shale_digest *manifest)
+{
+	if (ctx->lease < 0)
+		return shale_store_hold(store, manifest, 1, &ctx->lease,
+					&ctx->err);
+	int r = shale_lease_add(ctx->lease, manifest, &ctx->err);
+	return r < 0 ? r : shale_store_settle(store, manifest, 1, &ctx->err);
+}
+
+int shale_ctx_open(struct shale_ctx *ctx, struct shale_store *store,
+		   struct shale_version *version, struct shale_image **out)
+{
+	int r = hold(ctx, store, &version->digest);
+	/* What is there can be read also when nothing more fits. */
+	if (r < 0 && r != -ENOSPC && r != -EDQUOT)
+		return r;
+	ctx->err.msg[0] = '\0';
+	return shale_store_open_image(store, &version, 1, out, &ctx->err);
 }

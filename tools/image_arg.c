@@ -38,8 +38,7 @@ int shale_image_arg_open(struct shale_ctx *ctx, const char *text,
 	if (r == 0)
 		r = shale_ctx_resolve(ctx, arg.store, ref, at, &arg.version);
 	if (r == 0)
-		r = shale_store_open_image(arg.store, &arg.version, 1,
-					   &arg.image, &ctx->err);
+		r = shale_ctx_open(ctx, arg.store, arg.version, &arg.image);
 	if (r == 0)
 		r = find_path(ctx, ref, &arg);
 	if (r < 0) {

@@ -142,7 +142,7 @@ static void catch_signals(void)
 
 int main(int argc, char **argv)
 {
-	struct shale_ctx ctx = {0};
+	struct shale_ctx ctx = {.lease = -1};
 
 	setlocale(LC_ALL, "");
 	catch_signals();
@@ -156,6 +156,7 @@ int main(int argc, char **argv)
 		return shale_usage(&ctx, "which command?");
 
 	int code = dispatch(&ctx, argc, argv, at);
+	shale_lease_end(&ctx.lease);
 	if (fflush(stdout) < 0 || ferror(stdout)) {
 		shale_err_set(&ctx.err, errno, "write to standard output");
 		return shale_fail(&ctx, -EPIPE);

@@ -187,7 +187,8 @@ TEST(a_path_that_is_not_utf8_comes_in_base64_too)
 
 static int code_of(int r, bool wrong_usage)
 {
-	struct shale_ctx ctx = {.verb = "test", .wrong_usage = wrong_usage};
+	struct shale_ctx ctx = {
+		.verb = "test", .wrong_usage = wrong_usage, .lease = -1};
 	int keep = quietly(STDERR_FILENO);
 	int code = shale_fail(&ctx, r);
 	loudly(STDERR_FILENO, keep);
