@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/commit/session.h"
+#include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
 #include "layers/store/compact.h"
 #include "tools/output.h"
@@ -127,6 +128,16 @@ static int find_and_commit(struct shale_ctx *ctx, const char *arg,
 	return r;
 }
 
+/* What its changed files hold: the most that the version may add. */
+static uint64_t content_of(const struct shale_target *target)
+{
+	return target->workspace
+		       ? shale_workspace_data_bytes(
+				 shale_store_dirfd(target->store),
+				 target->workspace)
+		       : 0;
+}
+
 static int run(struct shale_ctx *ctx, const char *arg,
 	       const struct options *opts)
 {
@@ -154,7 +165,7 @@ static int run(struct shale_ctx *ctx, const char *arg,
 		r = find_and_commit(ctx, arg, &target, &commit, &result);
 	}
 	if (r == -ENOSPC && target.store && !result.version)
-		shale_space_explain(ctx, target.store, target.workspace);
+		shale_space_explain(ctx, target.store, content_of(&target));
 	int code = r < 0 ? shale_fail(ctx, r) : SHALE_EXIT_OK;
 	if (r == 0)
 		report(ctx, &ref, &result);

@@ -315,7 +315,7 @@ static int run(struct importing *x, char *const *source, int n)
 	if (r == 0)
 		r = import_all(x, source, n);
 	if (r == -ENOSPC && x->store)
-		shale_space_explain(x->ctx, x->store, NULL);
+		shale_space_explain(x->ctx, x->store, 0);
 	int code = r < 0 ? shale_fail(x->ctx, r) : (int)report(x);
 	shale_version_free(x->parent);
 	shale_version_free(x->version);

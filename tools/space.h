@@ -7,10 +7,10 @@
 #include "tools/cmd.h"
 
 /*
- * Put behind the message how much space there is, and, for a workspace (NULL:
- * an import), how much its version may need: what its data files hold.
+ * Put behind the message how much space there is and how many bytes the version
+ * may `need` (0: that is not known).
  */
 void shale_space_explain(struct shale_ctx *ctx, struct shale_store *store,
-			 const char *workspace);
+			 uint64_t need);
 
 #endif

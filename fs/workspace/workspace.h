@@ -95,8 +95,9 @@ int shale_workspace_keep_images(struct shale_workspace *ws,
 int shale_workspace_remove(int store_dirfd, const char *name,
 			   struct shale_err *err);
 
-/* Bytes that its files take on disk. */
+/* Bytes that its files take on disk; the contents of changed files alone. */
 uint64_t shale_workspace_bytes(int store_dirfd, const char *name);
+uint64_t shale_workspace_data_bytes(int store_dirfd, const char *name);
 
 /* Names of all workspaces, sorted. */
 int shale_workspace_list(int store_dirfd, char ***names, size_t *n,

@@ -190,6 +190,16 @@ uint64_t shale_workspace_bytes(int store_dirfd, const char *name)
 	return tree_bytes(all, name, 0);
 }
 
+uint64_t shale_workspace_data_bytes(int store_dirfd, const char *name)
+{
+	cleanup_fd int all = -1, dir = -1;
+
+	if (open_all(store_dirfd, &all, NULL) < 0)
+		return 0;
+	dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? 0 : tree_bytes(dir, "data", 0);
+}
+
 /* --------------------------------------------------------------- listing */
 
 static int by_name(const void *a, const void *b)
