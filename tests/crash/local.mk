@@ -5,7 +5,8 @@ CRASH_TESTS = tests/crash/full.test tests/crash/pairs.test tests/crash/strike.te
 TESTS += $(CRASH_TESTS)
 dist_check_SCRIPTS += $(CRASH_TESTS)
 EXTRA_DIST += tests/crash/pairs.py tests/crash/points.py \
-	tests/crash/scenarios.py tests/crash/store.py tests/crash/world.py
+	tests/crash/removing.py tests/crash/scenarios.py tests/crash/store.py \
+	tests/crash/world.py
 
 check_PROGRAMS += tests/crash/inject
 tests_crash_inject_SOURCES = tests/crash/inject.c \

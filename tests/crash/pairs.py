@@ -72,6 +72,12 @@ class Pairs:
             "commit-name": ("shale commit pair1 -t i:live1", (LOCKED,)),
             "status-name": ("shale status pair1", (LOCKED,)),
             "gc": ("shale gc", ()),
+            "purge-gc": ("shale import " + tree + "2 -t gone$1:x --no-latest "
+                         "&& shale untag gone$1:x --purge && shale gc", ()),
+            "discard": (f"shale discard {at}2", (LOCKED,)),
+            "metadata": ("shale metadata i:v4", ()),
+            "workspaces": ("shale workspaces", ()),
+            "replay": (f"rm -rf {out}$1; shale replay i:v5 {out}$1", ()),
             "verify": ("shale verify --all --read-data", ()),
             "diff": ("shale diff --stat i:v2 i:v6", ()),
         }

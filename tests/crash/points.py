@@ -3,8 +3,8 @@
 
     points.py DIRECTORY SCENARIO COUNT SEED [ACTION…]
 
-ACTIONs are inject's; all but `meanwhile` by default.  For each, COUNT points are drawn with the
-SEED, 0 takes all.  After each strike every version of before is whole, tags are
+ACTIONs are inject's.  For each, COUNT points are drawn with the SEED, 0 takes
+all.  Without ACTIONs, three are drawn, or all for 0.  After each strike every version of before is whole, tags are
 the old or the new ones, the exit code is right; the command, run once more,
 succeeds, and its result is right.
 """
@@ -14,10 +14,27 @@ import random
 import subprocess
 import sys
 
-from scenarios import SCENARIOS
+import removing
+import scenarios
 from store import Damage, Store
 from world import World, run
 
+SCENARIOS = {
+    "import": scenarios.Import, "first-import": scenarios.First,
+    "import-archive": scenarios.Archive, "import-onto": scenarios.Onto,
+    "commit": scenarios.Commit, "commit-mounted": scenarios.CommitMounted,
+    "commit-unmounted": scenarios.CommitUnmounted,
+    "session": scenarios.Session, "tag": scenarios.Tag,
+    "move-tag": scenarios.MoveTag, "untag": scenarios.Untag,
+    "purge": scenarios.Purge, "look": scenarios.Look,
+    "export": scenarios.Export, "gc": removing.Gc,
+    "export-purged": removing.ExportPurged,
+    "mount-purged": removing.MountPurged,
+    "commit-purged": removing.CommitPurged, "discard": removing.Discard,
+    "discard-mounted": removing.DiscardMounted,
+    "workspace-rm": removing.Remove, "replay": removing.Replay,
+    "replay-from": removing.ReplayFrom,
+}
 ACTIONS = "kill", "torn", "lose", "int", "ENOSPC", "EIO"
 # What may be hit: a full disk does not stop deleting.
 KINDS = {"torn": "write", "ENOSPC": "write,make,rename,sync"}
@@ -37,7 +54,7 @@ class Strike:
         self.said = ""
 
     def _inject(self, n):
-        watched = getattr(self.scenario, "watched", lambda: self.world.store)()
+        watched = self.scenario.watched()
         os.makedirs(watched, exist_ok=True)
         command = ["inject", "-d", watched, "-o", self.report]
         command += ["-c", KINDS.get(self.action, "all")]
@@ -81,6 +98,8 @@ class Strike:
         for line in left:
             path = line.split(" ", 1)[1].removeprefix(self.world.store + "/")
             top = path.split("/")
+            if path in self.scenario.unsynced:
+                continue
             # A workspace's sealed files go after the commit, at leisure.
             if top[0] in PASSING or (
                     top[0] == "workspaces" and ("data" in top or
@@ -131,9 +150,11 @@ class Strike:
     def _exit_code(self, code):
         fine = {"kill": (137,), "torn": (137,), "lose": (137,),
                 "int": (0, 130), "ENOSPC": (0, 15),
-                "EIO": (0, 1, 14), "meanwhile": (0, LOCKED)}[self.action]
+                "EIO": (0, 1, 14) + (3,) * self.scenario.in_part,
+                "meanwhile": self.scenario.codes,
+                }[self.action]
         for other in self.reported("meanwhile"):
-            if int(other) not in (0, LOCKED):
+            if int(other) not in (0, LOCKED, 13):
                 raise AssertionError(f"the other command: exit {other}: "
                                      f"{self.said}")
         if self.action == "ENOSPC" and code == 14 and \
@@ -189,12 +210,19 @@ def choose(total, count, seed):
     return sorted(random.Random(seed).sample(points, count))
 
 
+def draw(scenario, count, seed):
+    actions = [*ACTIONS, *["meanwhile"] * bool(scenario.meanwhile)]
+    if not count:
+        return actions
+    return random.Random(f"{seed} {type(scenario)}").sample(actions, 3)
+
+
 def main():
     top, scenario, count, seed = sys.argv[1:5]
     strike = Strike(World(top), scenario)
     counts = strike.count()
     failed = 0
-    for action in sys.argv[5:] or ACTIONS:
+    for action in sys.argv[5:] or draw(strike.scenario, int(count), seed):
         strike.action, bad = action, 0
         points = choose(total_of(action, counts), int(count),
                         f"{seed} {scenario} {action}")

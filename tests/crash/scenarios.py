@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 
-from store import Store
 from world import change_tree, run
 
 
@@ -14,7 +13,12 @@ class Scenario:
     tags = {"i:new": "v8", "i:latest": "v8"}
     removes = ()
     again = (0,)        # exit codes of the command when it runs once more
-    meanwhile = None    # what somebody else does at some moment of it
+    codes = (0, 11)     # … and when something else happens meanwhile
+    in_part = False     # exit 3 when the disk fails
+    unsynced = ()       # what of the store may be lost after success
+    # What somebody else does at some moment of it: by default nothing that a
+    # command that runs could notice.
+    meanwhile = "shale -q gc"
     store_is_new = False
 
     def __init__(self, world):
@@ -22,6 +26,10 @@ class Scenario:
 
     def command(self):
         raise NotImplementedError
+
+    def watched(self):
+        """The directory whose changes count."""
+        return self.world.store
 
     def prepare(self):
         """After the store was copied, before the command."""
@@ -163,6 +171,7 @@ class Look(Scenario):
 class Export(Scenario):
     """What is struck is the directory that it writes."""
     tags = {}
+    in_part = True
 
     def command(self):
         return ["shale", "export", "i:v6", "-o", self.world.tree("out"),
@@ -185,38 +194,3 @@ class Export(Scenario):
     def finished(self):
         run("treecmp", "--no-holes", self.world.tree("v6"),
             self.world.tree("out"))
-
-
-class Gc(Scenario):
-    """With a version that was forgotten, and what a dead import has left."""
-    tags = {}
-
-    def prepare(self):
-        before = Store(self.world.store)
-        self.forgotten = before.versions[before.tags["alone:x"]]
-        run("shale", "untag", "alone:x", "--purge")
-        with open(f"{self.world.store}/tmp/blob-1-1-dead", "w",
-                  encoding="ascii") as file:
-            file.write("half a blob")
-        self.world.before = Store(self.world.store)
-
-    def command(self):
-        return ["shale", "gc"]
-
-    def finished(self):
-        """The garbage is gone, and nothing else."""
-        now = Store(self.world.store)
-        garbage = self.forgotten - now.needed()
-        if not garbage or garbage & now.present():
-            raise AssertionError("gc has left garbage")
-        if os.listdir(f"{self.world.store}/tmp"):
-            raise AssertionError("gc has left a temporary file")
-        run("shale", "verify", "--all", "--read-data")
-
-
-SCENARIOS = {
-    "import": Import, "first-import": First, "import-archive": Archive,
-    "import-onto": Onto, "commit": Commit, "commit-mounted": CommitMounted,
-    "commit-unmounted": CommitUnmounted, "session": Session, "tag": Tag, "move-tag": MoveTag, "untag": Untag,
-    "purge": Purge, "gc": Gc, "look": Look, "export": Export,
-}

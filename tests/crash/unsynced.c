@@ -181,6 +181,9 @@ static void print(const struct item *item, FILE *out)
 		if (fstat(item->fd, &st) < 0 || st.st_nlink == 0)
 			return;
 	}
+	/* (a directory that is gone has no names to lose) */
+	if (item->names && (stat(path, &st) < 0 || st.st_ino != item->ino))
+		return;
 	fprintf(out, "unsynced %s %s\n", item->names ? "names" : "content",
 		path);
 }
