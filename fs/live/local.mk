@@ -54,7 +54,8 @@ tests_unit_live_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
 check_PROGRAMS += tests/unit/live-model-test
 TESTS += tests/unit/live-model-test
-tests_unit_live_model_test_SOURCES = tests/unit/live-model-test.c $(live_rig)
+tests_unit_live_model_test_SOURCES = tests/unit/live-model-test.c \
+	tests/unit/live-model-discard.c tests/unit/live-model.h $(live_rig)
 tests_unit_live_model_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
 check_PROGRAMS += tests/unit/live-rules-test

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Discarding paths: what comes back, what goes, what is refused.  (Everything
- * at once is in live-model-test.c.)
+ * Discarding paths: what comes back, what goes, what is refused.  (Random ones,
+ * and everything at once, are in live-model-discard.c.)
  */
 #include "tests/lib/check.h"
 #include "tests/unit/live-rig.h"

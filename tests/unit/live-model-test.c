@@ -5,7 +5,7 @@
  * later one, and mounts come and go in between.
  */
 #include "tests/lib/check.h"
-#include "tests/unit/live-rig.h"
+#include "tests/unit/live-model.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,36 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NODES = 400, NAMES = 12, MAX_SIZE = 90000 };
-
-struct node {
-	uint64_t ino; /* 0: free */
-	uint32_t mode, nlink;
-	uint8_t *data;
-	uint64_t size;
-	int parent;       /* directories */
-	int child[NAMES]; /* by name; 0: none */
-	uint64_t cookie[NAMES];
-	char xattr;
-	uint64_t handle; /* 0: not open */
-	bool unnamed;    /* it never had a name */
-};
-
-struct model {
-	struct rig *rig;
-	struct node node[NODES]; /* 1 is the root */
-	/* Of the image of the last commit, and of the one under way. */
-	struct node last[NODES], taken[NODES];
-	struct rig_commit pending;
-	bool frozen;
-};
-
-static uint64_t pick(uint64_t n)
+uint64_t pick(uint64_t n)
 {
 	return shale_test_random() % n;
 }
 
-static const char *name_of(int i)
+const char *name_of(int i)
 {
 	static char name[NAMES][8];
 	snprintf(name[i], sizeof(name[i]), "n%d", i);
@@ -78,7 +54,7 @@ static bool is_named_file(const struct node *n)
 	return S_ISREG(n->mode) && n->nlink;
 }
 
-static int free_node(struct model *m)
+int free_node(struct model *m)
 {
 	for (int i = 2; i < NODES; i++)
 		if (!m->node[i].ino)
@@ -94,7 +70,7 @@ static bool empty(const struct node *n)
 	return true;
 }
 
-static void drop(struct node *n)
+void drop(struct node *n)
 {
 	free(n->data);
 	*n = (struct node){0};
@@ -430,30 +406,6 @@ static void do_copy(struct model *m)
 
 /* ------------------------------------------------------ commits and mounts */
 
-static void copy_node(struct node *to, const struct node *from)
-{
-	uint64_t handle = to->handle;
-
-	drop(to);
-	*to = *from;
-	to->handle = handle;
-	to->data = NULL;
-	if (from->size) {
-		to->data = malloc(from->size);
-		memcpy(to->data, from->data, from->size);
-	}
-}
-
-/* All that has a name, nothing of it open. */
-static void copy_nodes(struct node *to, const struct node *from)
-{
-	for (int i = 1; i < NODES; i++) {
-		drop(&to[i]);
-		if (from[i].ino && from[i].nlink)
-			copy_node(&to[i], &from[i]);
-	}
-}
-
 static void do_commit(struct model *m)
 {
 	if (m->rig->images > RIG_IMAGES - 2)
@@ -468,92 +420,6 @@ static void do_commit(struct model *m)
 		copy_nodes(m->last, m->taken);
 	}
 	m->frozen = !m->frozen;
-}
-
-static bool has_inode(const struct node *nodes, uint64_t ino)
-{
-	for (int i = 1; i < NODES; i++)
-		if (nodes[i].ino == ino)
-			return true;
-	return false;
-}
-
-/* What is open stays so: under the image's name, or without any. */
-static void keep_open(struct model *m, const struct node *n)
-{
-	int at = 0;
-
-	for (int i = 1; i < NODES; i++)
-		if (m->node[i].ino == n->ino)
-			at = i;
-	if (at) {
-		m->node[at].handle = n->handle;
-		return;
-	}
-	at = free_node(m);
-	CHECK(at != 0);
-	copy_node(&m->node[at], n);
-	m->node[at].nlink = 0;
-	m->node[at].handle = n->handle;
-}
-
-/* Read through the records of that letter. */
-static void recount(struct model *m, char letter,
-		    void (*fn)(const struct shale_buf *value, uint64_t *sum,
-			       uint32_t committed),
-		    uint64_t *sum, uint32_t committed)
-{
-	struct shale_buf key = {0}, value = {0};
-	struct shale_err err;
-
-	CHECK_INT(shale_buf_append(&key, &letter, 1), 0);
-	while (shale_db_next(m->rig->ws->db, key.data, key.len, 1, &key, &value,
-			     &err) == 0) {
-		fn(&value, sum, committed);
-		CHECK_INT(shale_buf_append(&key, "", 1), 0);
-	}
-	shale_buf_release(&key);
-	shale_buf_release(&value);
-}
-
-static void add_one(const struct shale_buf *value, uint64_t *sum,
-		    uint32_t committed)
-{
-	(void)value;
-	(void)committed;
-	++*sum;
-}
-
-static void do_discard(struct model *m)
-{
-	static struct node before[NODES];
-	struct shale_live_discarded done;
-	struct shale_live_counts counts;
-	struct shale_err err;
-	uint64_t orphans = 0;
-
-	m->frozen = false; /* no commit is under way: it has failed */
-	CHECK_OK(shale_live_discard(m->rig->live, NULL, 0, NULL, &done, &err));
-	/* Nothing is newer than the commit, but for what has no name. */
-	CHECK_INT(shale_live_counts(m->rig->live, &counts), 0);
-	recount(m, 'O', add_one, &orphans, 0);
-	CHECK(counts.used_inodes <= orphans);
-	copy_nodes(before, m->node);
-	for (int i = 1; i < NODES; i++)
-		before[i].handle = m->node[i].handle;
-	for (int i = 1; i < NODES; i++) /* nameless ones are not copied */
-		if (m->node[i].ino && !m->node[i].nlink)
-			copy_node(&before[i], &m->node[i]);
-	copy_nodes(m->node, m->last);
-	for (int i = 1; i < NODES; i++) {
-		const struct node *n = &before[i];
-		if (n->handle)
-			keep_open(m, n);
-		if (n->ino && !S_ISREG(n->mode) && !has_inode(m->last, n->ino))
-			shale_live_forgotten(m->rig->live, n->ino);
-	}
-	for (int i = 1; i < NODES; i++)
-		drop(&before[i]);
 }
 
 static void do_remount(struct model *m)
@@ -741,10 +607,12 @@ static const struct {
 	void (*run)(struct model *m);
 	unsigned weight;
 } ops[] = {
-	{do_make, 20},      {do_remove, 12}, {do_link, 6},    {do_rename, 14},
-	{do_open, 5},       {do_release, 5}, {do_write, 40},  {do_truncate, 12},
-	{do_fallocate, 12}, {do_copy, 16},   {do_xattr, 4},   {do_commit, 4},
-	{do_remount, 1},    {do_tmpfile, 3}, {do_discard, 2},
+	{do_make, 20},        {do_remove, 12},   {do_link, 6},
+	{do_rename, 14},      {do_open, 5},      {do_release, 5},
+	{do_write, 40},       {do_truncate, 12}, {do_fallocate, 12},
+	{do_copy, 16},        {do_xattr, 4},     {do_commit, 4},
+	{do_remount, 1},      {do_tmpfile, 3},   {do_discard, 2},
+	{do_discard_path, 4},
 };
 
 static void run_one(struct model *m)
