@@ -128,8 +128,10 @@ static bool is_top(const struct scope *s, uint64_t dir, const char *name,
 static bool image_has(const struct scope *s, uint64_t dir)
 {
 	struct shale_index_dir at;
+	/* As deep as a tree can be: a damaged index may go round. */
+	uint64_t most = shale_index_inodes(s->d->last);
 
-	for (;;) {
+	for (uint64_t depth = 0; depth <= most; depth++) {
 		for (size_t i = 0; i < s->n; i++)
 			if (s->tops[i].image == dir)
 				return true;
@@ -137,6 +139,7 @@ static bool image_has(const struct scope *s, uint64_t dir)
 			return false;
 		dir = at.parent;
 	}
+	return false;
 }
 
 /* Or is it so now, or below one of those? */
