@@ -67,6 +67,19 @@ int shale_diff(const struct shale_image *old, const struct shale_image *fresh,
 	       const struct shale_diff_opts *opts, shale_diff_fn *fn, void *arg,
 	       struct shale_err *err);
 
+/* A run of bytes; `hole`: zeros that are not stored.  Returns 0 to go on. */
+typedef int shale_diff_range_fn(void *arg, uint64_t off, uint64_t len,
+				bool hole);
+
+/*
+ * Call `fn` for each run of the file `b` that is not the same in `a`, in
+ * ascending order; what is behind the end of `a` is taken as zeros there.
+ */
+int shale_diff_ranges(const struct shale_image *a, uint64_t a_ino,
+		      const struct shale_image *b, uint64_t b_ino,
+		      shale_diff_range_fn *fn, void *arg,
+		      struct shale_err *err);
+
 /* Do the contents of two regular files differ?  1: yes. */
 int shale_diff_content(const struct shale_image *a, uint64_t a_ino,
 		       const struct shale_image *b, uint64_t b_ino,

@@ -96,11 +96,12 @@ static int compare_bytes(struct side *a, struct side *b, uint64_t len,
 	return 0;
 }
 
-static int compare_runs(struct side *a, struct side *b, struct shale_err *err)
+/* Call `fn` for what differs below `size`; without one, 1: something does. */
+static int compare_runs(struct side *a, struct side *b, uint64_t size,
+			shale_diff_range_fn *fn, void *arg,
+			struct shale_err *err)
 {
-	uint64_t size = a->content.size, off = 0;
-
-	while (off < size) {
+	for (uint64_t off = 0; off < size;) {
 		int r = look(a, off, size - off, err);
 		if (r == 0)
 			r = look(b, off, size - off, err);
@@ -111,6 +112,8 @@ static int compare_runs(struct side *a, struct side *b, struct shale_err *err)
 		r = judge(a, b, len);
 		if (r == 2)
 			r = compare_bytes(a, b, len, err);
+		if (r == 1 && fn)
+			r = fn(arg, off, len, !b->piece.tree);
 		if (r != 0)
 			return r;
 		off += len;
@@ -118,9 +121,24 @@ static int compare_runs(struct side *a, struct side *b, struct shale_err *err)
 	return 0;
 }
 
-int shale_diff_content(const struct shale_image *a, uint64_t a_ino,
-		       const struct shale_image *b, uint64_t b_ino,
-		       struct shale_err *err)
+/* What `b` has from `off` on that is no hole. */
+static int rest(struct side *b, uint64_t off, shale_diff_range_fn *fn,
+		void *arg, struct shale_err *err)
+{
+	while (off < b->content.size) {
+		int r = look(b, off, b->content.size - off, err);
+		if (r == 0 && b->piece.tree)
+			r = fn(arg, off, b->piece.len, false);
+		if (r != 0)
+			return r;
+		off += b->piece.len;
+	}
+	return 0;
+}
+
+static int compare(const struct shale_image *a, uint64_t a_ino,
+		   const struct shale_image *b, uint64_t b_ino,
+		   shale_diff_range_fn *fn, void *arg, struct shale_err *err)
 {
 	struct side x = {.image = a}, y = {.image = b};
 
@@ -129,10 +147,28 @@ int shale_diff_content(const struct shale_image *a, uint64_t a_ino,
 		r = shale_image_content(b, b_ino, &y.content, err);
 	if (r < 0)
 		return r;
-	if (x.content.size != y.content.size)
+	uint64_t size = x.content.size < y.content.size ? x.content.size
+							: y.content.size;
+	if (!fn && x.content.size != y.content.size)
 		return 1;
-	r = compare_runs(&x, &y, err);
+	r = compare_runs(&x, &y, size, fn, arg, err);
+	if (r == 0 && fn)
+		r = rest(&y, size, fn, arg, err);
 	free(x.buf);
 	free(y.buf);
 	return r;
+}
+
+int shale_diff_ranges(const struct shale_image *a, uint64_t a_ino,
+		      const struct shale_image *b, uint64_t b_ino,
+		      shale_diff_range_fn *fn, void *arg, struct shale_err *err)
+{
+	return compare(a, a_ino, b, b_ino, fn, arg, err);
+}
+
+int shale_diff_content(const struct shale_image *a, uint64_t a_ino,
+		       const struct shale_image *b, uint64_t b_ino,
+		       struct shale_err *err)
+{
+	return compare(a, a_ino, b, b_ino, NULL, NULL, err);
 }

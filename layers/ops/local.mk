@@ -48,6 +48,7 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/replay_local.c \
 	layers/ops/replay_stage.c \
 	layers/ops/restore.c layers/ops/restore.h \
+	layers/ops/restore_basis.c \
 	layers/ops/ring.c layers/ops/ring.h \
 	layers/ops/save.h \
 	layers/ops/save_list.c \

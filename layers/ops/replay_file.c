@@ -3,6 +3,7 @@
 
 #include "layers/base/cleanup.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 static enum shale_overwrite over(const struct shale_replay_place *p)
@@ -32,10 +33,34 @@ static int made(struct shale_replay_place *p, int r,
 	return shale_replay_outcome(p->rp, p->step, r, why);
 }
 
+/* What a new file can begin with: what it replaces, if that is in place. */
+static bool find_basis(const struct shale_replay_place *p, int fd,
+		       const char *name, struct shale_restore_basis *basis)
+{
+	const struct shale_replaying *rp = p->rp;
+	bool old = p->local == SHALE_LOCAL_OLD;
+	struct stat st;
+
+	if (p->local == SHALE_LOCAL_NONE || !S_ISREG(p->d->is.mode) ||
+	    !S_ISREG(p->st.st_mode))
+		return false;
+	basis->image = old ? rp->from : rp->to;
+	basis->ino = old ? p->d->old_ino : p->d->new_ino;
+	basis->fd = openat(fd, name,
+			   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	/* The file that was looked at, and nobody has written to it since. */
+	return basis->fd >= 0 && fstat(basis->fd, &st) == 0 &&
+	       st.st_dev == p->st.st_dev && st.st_ino == p->st.st_ino &&
+	       st.st_size == p->st.st_size &&
+	       st.st_mtim.tv_sec == p->st.st_mtim.tv_sec &&
+	       st.st_mtim.tv_nsec == p->st.st_mtim.tv_nsec;
+}
+
 static int make(struct shale_replay_place *p)
 {
 	struct shale_restore restore = p->rp->restore;
 	enum shale_restored outcome = SHALE_RESTORED;
+	struct shale_restore_basis basis = {.fd = -1};
 	struct shale_err why = {0};
 	const char *name;
 
@@ -45,11 +70,15 @@ static int make(struct shale_replay_place *p)
 	}
 	restore.overwrite = over(p);
 	cleanup_fd int fd = shale_replay_open(p->rp, p->d->path, &name, &why);
+	if (fd >= 0 && find_basis(p, fd, name, &basis))
+		restore.basis = &basis;
 	int r = fd < 0 ? fd
 		       : shale_restore_inode(&restore, fd, name, &p->d->is,
 					     &outcome, &why);
-	return made(p, r, outcome, S_ISREG(p->d->is.mode) ? p->d->is.size : 0,
-		    &why);
+	if (basis.fd >= 0)
+		close(basis.fd);
+	uint64_t bytes = S_ISREG(p->d->is.mode) ? p->d->is.size : 0;
+	return made(p, r, outcome, basis.used ? basis.written : bytes, &why);
 }
 
 static int link_to(struct shale_replay_place *p, int fromfd, const char *from)

@@ -179,7 +179,10 @@ static int make_file(const struct shale_restore *rs, int dirfd,
 		     0600);
 	if (*fd < 0)
 		return shale_err_set(err, errno, "create it");
-	return attr->size ? write_content(rs->image, attr->ino, *fd, err) : 0;
+	int r = rs->basis ? shale_restore_on_basis(rs, *fd, attr, err) : 0;
+	if (r == 0 && attr->size)
+		r = write_content(rs->image, attr->ino, *fd, err);
+	return r < 0 ? r : 0;
 }
 
 static int make_symlink(const struct shale_restore *rs, int dirfd,

@@ -18,6 +18,19 @@ enum shale_overwrite {
 	SHALE_OVERWRITE_ALWAYS,
 };
 
+/*
+ * A file of the host that has the content of `ino` in `image`.  Where the file
+ * system shares blocks between files, another one begins as its clone, and only
+ * what differs is written.
+ */
+struct shale_restore_basis {
+	int fd;
+	const struct shale_image *image;
+	uint64_t ino;
+	bool used;        /* set: it could be cloned, */
+	uint64_t written; /* and so much was written */
+};
+
 struct shale_restore {
 	const struct shale_image *image;
 	enum shale_overwrite overwrite;
@@ -29,6 +42,7 @@ struct shale_restore {
 	 * system; without `staged`, beside the name that is meant. */
 	bool staged;
 	int staging;
+	struct shale_restore_basis *basis; /* or NULL */
 };
 
 /* What came of it. */
@@ -47,6 +61,12 @@ enum shale_restored {
 int shale_restore_inode(const struct shale_restore *rs, int dirfd,
 			const char *name, const struct shale_attr *attr,
 			enum shale_restored *outcome, struct shale_err *err);
+
+/* The content of a new file, empty so far, by way of rs->basis.  0: this file
+ * system does not clone; 1: it is all there. */
+int shale_restore_on_basis(const struct shale_restore *rs, int fd,
+			   const struct shale_attr *attr,
+			   struct shale_err *err);
 
 /*
  * Have a directory `name` in `dirfd`, for us alone until

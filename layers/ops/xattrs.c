@@ -22,6 +22,9 @@ bool shale_xattr_wanted(enum shale_xattr_policy policy, bool foreign,
 		return starts(name, "user.");
 	if (starts(name, "system."))
 		return starts(name, "system.posix_acl_");
+	/* How XFS keeps the same ACLs, which it shows to root. */
+	if (starts(name, "trusted.SGI_ACL_"))
+		return false;
 	if (!foreign)
 		return true;
 	return policy == SHALE_XATTRS_ALL && !starts(name, "trusted.overlay.");
