@@ -33,6 +33,9 @@ static int made(struct shale_replay_place *p, int r,
 	return shale_replay_outcome(p->rp, p->step, r, why);
 }
 
+/* Below this, writing all of a file costs no more than finding what differs. */
+enum { BASIS_MIN = 1 << 20 };
+
 /* What a new file can begin with: what it replaces, if that is in place. */
 static bool find_basis(const struct shale_replay_place *p, int fd,
 		       const char *name, struct shale_restore_basis *basis)
@@ -42,7 +45,7 @@ static bool find_basis(const struct shale_replay_place *p, int fd,
 	struct stat st;
 
 	if (p->local == SHALE_LOCAL_NONE || !S_ISREG(p->d->is.mode) ||
-	    !S_ISREG(p->st.st_mode))
+	    !S_ISREG(p->st.st_mode) || p->d->is.size < BASIS_MIN)
 		return false;
 	basis->image = old ? rp->from : rp->to;
 	basis->ino = old ? p->d->old_ino : p->d->new_ino;
