@@ -2,14 +2,13 @@
 #include "fs/commit/session.h"
 #include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
-#include "layers/store/compact.h"
+#include "tools/behind.h"
 #include "tools/output.h"
 #include "tools/space.h"
 #include "tools/target.h"
 #include "tools/verbs.h"
 #include "tools/version_opts.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,24 +90,6 @@ static int commit_target(struct shale_ctx *ctx, struct shale_target *target,
 				    &ctx->err);
 }
 
-/*
- * Merge older layers for commits to come, in a process of its own: nobody waits
- * for it, and without it only a later commit is slower.
- */
-static void prepare_behind(struct shale_store *store,
-			   const struct shale_version *v)
-{
-	if (v->n_trees < 3 || fork() != 0)
-		return;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int fd = 0; fd <= 2; fd++)
-		dup2(null, fd);
-	setsid();
-	if (chdir("/") == 0)
-		(void)shale_compact_prepare(store, v, NULL);
-	_exit(0);
-}
-
 static int find_and_commit(struct shale_ctx *ctx, const char *arg,
 			   struct shale_target *target,
 			   struct shale_commit *commit,
@@ -170,7 +151,7 @@ static int run(struct shale_ctx *ctx, const char *arg,
 	if (r == 0)
 		report(ctx, &ref, &result);
 	if (r == 0 && result.version)
-		prepare_behind(target.store, result.version);
+		shale_compact_behind(target.store, result.version);
 	shale_description_release(&description);
 	shale_version_free(result.version);
 	shale_target_release(&target);

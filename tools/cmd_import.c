@@ -2,6 +2,7 @@
 #include "layers/base/cleanup.h"
 #include "layers/ops/import.h"
 #include "layers/store/ref.h"
+#include "tools/behind.h"
 #include "tools/output.h"
 #include "tools/space.h"
 #include "tools/verbs.h"
@@ -317,6 +318,8 @@ static int run(struct importing *x, char *const *source, int n)
 	if (r == -ENOSPC && x->store)
 		shale_space_explain(x->ctx, x->store, 0);
 	int code = r < 0 ? shale_fail(x->ctx, r) : (int)report(x);
+	if (r == 0 && !x->sum.nothing_changed)
+		shale_compact_behind(x->store, x->version);
 	shale_version_free(x->parent);
 	shale_version_free(x->version);
 	shale_store_close(x->store);

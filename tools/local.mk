@@ -4,6 +4,7 @@
 # verbs (shale_verbs) and the files of those verbs.
 noinst_LIBRARIES += tools/libtools.a
 tools_libtools_a_SOURCES = \
+	tools/behind.c tools/behind.h \
 	tools/change_line.c tools/change_line.h \
 	tools/cmd.h \
 	tools/columns.c \

@@ -25,7 +25,9 @@ struct job {
 	const struct shale_commit *in;
 	struct shale_records records;
 	struct shale_rec_image which;  /* what it is based on */
-	struct shale_image *lower;     /* the trees that its layer stands on */
+	struct shale_image *lower;     /* the last image: its trees */
+	struct shale_image *below;     /* the same, merged: what the layer
+					* stands on and refers to */
 	struct shale_version *version; /* under construction */
 	const struct shale_pack *pack; /* the one at work, for progress */
 };
@@ -142,8 +144,8 @@ static int new_layer(struct job *job, struct shale_tree_build **build,
 {
 	struct shale_pack_opts opts = {.codec = job->in->codec,
 				       .threads = job->in->threads,
-				       .lower = job->lower->trees,
-				       .n_lower = job->lower->n_trees};
+				       .lower = job->below->trees,
+				       .n_lower = job->below->n_trees};
 	int r = shale_tree_build_new(build, err);
 	if (r == 0)
 		r = shale_pack_new(pack, shale_store_blobs(job->in->store),
@@ -193,9 +195,13 @@ static int merge_stack(struct job *job, struct shale_version *const *versions,
 
 	/* The workspace's layer stands on the merged trees. */
 	shale_image_close(job->lower);
-	job->lower = NULL;
-	return shale_store_open_trees(job->in->store, job->version, &job->lower,
-				      err);
+	shale_image_close(job->below);
+	job->lower = job->below = NULL;
+	r = shale_store_open_trees(job->in->store, job->version, &job->lower,
+				   err);
+	return r < 0 ? r
+		     : shale_store_open_trees(job->in->store, job->version,
+					      &job->below, err);
 }
 
 /* Open what the version stands on, and begin its description. */
@@ -210,12 +216,15 @@ static int begin(struct job *job, struct shale_err *err)
 					 &job->which.manifest[i], &versions[i],
 					 err);
 	if (r == 0)
-		r = shale_store_open_trees(job->in->store, versions[0],
-					   &job->lower, err);
-	if (r == 0)
 		r = shale_compact_use(job->in->store, versions[0],
 				      &job->version->trees,
 				      &job->version->n_trees, err);
+	if (r == 0)
+		r = shale_store_open_trees(job->in->store, versions[0],
+					   &job->lower, err);
+	if (r == 0)
+		r = shale_compact_open(job->in->store, job->version->trees,
+				       job->version->n_trees, &job->below, err);
 	if (r == 0) {
 		d->inodes = versions[0]->description.inodes;
 		d->bytes = versions[0]->description.bytes;
@@ -272,8 +281,7 @@ static int summarise(struct job *job, const struct shale_delta *delta,
 static int publish(struct job *job, struct shale_err *err)
 {
 	struct shale_version *v = job->version;
-	int r = shale_version_data_blobs(job->in->store, v->trees, v->n_trees,
-					 &v->data, &v->n_data, err);
+	int r = shale_version_list_data(job->in->store, v, err);
 	return r < 0 ? r
 		     : shale_store_publish(job->in->store, v, job->in->repo,
 					   job->in->tag, job->in->latest, err);
@@ -360,6 +368,7 @@ int shale_commit_run(const struct shale_commit *commit,
 	r = run(&job, &result, err);
 	version = job.version; /* NULL once it is the result's */
 	shale_image_close(job.lower);
+	shale_image_close(job.below);
 	shale_records_close(&job.records);
 	if (r == 0)
 		*out = result;

@@ -5,12 +5,15 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/blobs_sweep.c layers/blob/blobs_sweep.h \
 	layers/blob/build_content.c \
 	layers/blob/build_impl.h \
+	layers/blob/build_move.c \
 	layers/blob/build_order.c \
 	layers/blob/chunks.c layers/blob/chunks.h \
 	layers/blob/compose_clone.c layers/blob/compose_clone.h \
 	layers/blob/compose_content.c \
 	layers/blob/compose_impl.h \
 	layers/blob/data_disk.h \
+	layers/blob/data_gather.c layers/blob/data_gather.h \
+	layers/blob/data_write.c layers/blob/data_write.h \
 	layers/blob/fds.c layers/blob/fds.h \
 	layers/blob/intern.c layers/blob/intern.h \
 	layers/blob/pack.c layers/blob/pack.h \

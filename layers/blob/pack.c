@@ -58,7 +58,7 @@ int shale_pack_new(struct shale_pack **out, struct shale_blobs *blobs,
 	pack->chunks = chunks;
 	pack->build = build;
 	pack->codec = opts->codec;
-	pack->tmp.fd = -1;
+	shale_data_write_init(&pack->data, blobs);
 	pack->open_unit = pack->recalled = SHALE_PACK_NO_UNIT;
 	for (size_t i = 0; i < SHALE_PACK_JOBS; i++)
 		pack->jobs[i].unit = SHALE_PACK_NO_UNIT;
@@ -116,12 +116,8 @@ void shale_pack_free(struct shale_pack *pack)
 	shale_pack_fail(pack, shale_err_set(&err, ECANCELED, "pack content"),
 			&err);
 	stop_threads(pack);
-	if (pack->tmp.fd >= 0) {
-		close(pack->tmp.fd);
-		shale_blobs_abandon(pack->blobs, pack->tmp.name);
-	}
+	shale_data_write_release(&pack->data);
 	release_jobs(pack);
-	shale_sha256_free(pack->sha256);
 	shale_pack_seen_free(pack->seen);
 	shale_buf_release(&pack->units);
 	shale_buf_release(&pack->notes);
@@ -152,14 +148,9 @@ int shale_pack_finish(struct shale_pack *pack, struct shale_blob_tmp *out,
 	if (r < 0)
 		return r;
 
-	if (pack->tmp.fd >= 0) {
-		shale_sha256_final(pack->sha256, &pack->tmp.digest);
-		shale_tree_build_own_blob(pack->build, &pack->tmp.digest,
-					  pack->size);
-	}
-	*out = pack->tmp;
-	pack->tmp.fd = -1;
-	*size = pack->size;
+	shale_data_write_finish(&pack->data, out, size);
+	if (out->fd >= 0)
+		shale_tree_build_own_blob(pack->build, &out->digest, *size);
 	shale_pack_progress(pack, stats);
 	return 0;
 }

@@ -18,7 +18,7 @@ static int recall_own(struct shale_pack *pack,
 	cleanup_free uint8_t *stored = malloc(unit->stored);
 	if (!stored)
 		return shale_err_set(err, ENOMEM, "read back a chunk");
-	int r = shale_pread_full(pack->tmp.fd, stored, unit->stored, unit->off,
+	int r = shale_pread_full(pack->data.tmp.fd, stored, unit->stored, unit->off,
 				 "the new data blob", err);
 	if (r == 0)
 		r = shale_decompress(unit->codec, stored, unit->stored, out,
@@ -51,6 +51,36 @@ int shale_pack_recall(struct shale_pack *pack,
 	if (r == 0)
 		memcpy(out, whole + unit->base + off, len);
 	return r;
+}
+
+/* Does the tree have this very chunk, stored byte for byte alike? */
+static bool tree_has(const struct shale_tree *tree,
+		     const struct shale_chunk *chunk, struct shale_chunk *out)
+{
+	uint64_t cursor = 0;
+	uint32_t at;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (shale_tree_find_chunk(tree, &chunk->hash, &cursor, &at,
+					  NULL) < 0 ||
+		    shale_tree_chunk(tree, at, out, NULL) < 0)
+			return false;
+		if (out->len == chunk->len && out->stored == chunk->stored &&
+		    out->codec == chunk->codec &&
+		    shale_digest_equal(&out->sha256, &chunk->sha256))
+			return true;
+	}
+	return false;
+}
+
+const struct shale_chunk *shale_pack_known(const struct shale_pack *pack,
+					   const struct shale_chunk *chunk,
+					   struct shale_chunk *out)
+{
+	for (size_t i = pack->n_lower; i-- > 0;)
+		if (tree_has(pack->lower[i], chunk, out))
+			return out;
+	return chunk;
 }
 
 /* What is looked for, and where it was found. */

@@ -23,6 +23,7 @@
 
 #include "layers/base/buf.h"
 #include "layers/base/pool.h"
+#include "layers/blob/data_write.h"
 #include "layers/blob/pack.h"
 #include "layers/blob/pack_seen.h"
 #include "layers/chunk/cut.h"
@@ -165,11 +166,8 @@ struct shale_pack {
 	uint8_t *scratch; /* SHALE_PACK_SMALL bytes */
 
 	/* The writing thread's. */
-	struct shale_blob_tmp tmp; /* fd -1: nothing stored yet */
-	struct shale_sha256 *sha256;
-	uint32_t own; /* number of the new blob */
-	uint64_t size;
-	uint64_t synced; /* bytes whose writing to disk was begun */
+	struct shale_data_write data; /* not begun: nothing stored yet */
+	uint32_t own;                 /* number of the new blob */
 
 	/* For progress. */
 	_Atomic uint64_t content, stored, shared, new_chunks;
@@ -221,6 +219,14 @@ int shale_pack_recall(struct shale_pack *pack,
  * Look for content in the lower trees.  `scratch` has room for `len` bytes.
  * True: `found` says where, `chunk` which chunk that is.
  */
+/*
+ * A chunk as a lower layer names it, in `out`, if one does, else itself: where
+ * layers were merged, their chunks lie elsewhere than in what was merged, and
+ * naming the old place would keep the old blob in the version.
+ */
+const struct shale_chunk *shale_pack_known(const struct shale_pack *pack,
+					   const struct shale_chunk *chunk,
+					   struct shale_chunk *out);
 bool shale_pack_find_lower(struct shale_pack *pack,
 			   const struct shale_hash128 *hash,
 			   const uint8_t *data, uint32_t len, uint8_t *scratch,

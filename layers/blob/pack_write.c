@@ -1,54 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/blob/pack_impl.h"
 
-#include "layers/base/io.h"
-#include "layers/blob/data_disk.h"
-
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-
-/* So much is written before the kernel is asked to bring it to the disk: the
- * fsync at publication then finds little left to do. */
-#define SYNC_STEP (UINT64_C(16) << 20)
 
 /* ------------------------------------------------------------- the blob */
 
 static int append(struct shale_pack *pack, const void *data, size_t len,
 		  struct shale_err *err)
 {
-	int r = shale_pwrite_full(pack->tmp.fd, data, len, pack->size,
-				  "the new data blob", err);
-	if (r < 0)
-		return r;
-	shale_sha256_update(pack->sha256, data, len);
-	pack->size += len;
-	pack->stored = pack->size;
-	if (pack->size - pack->synced >= SYNC_STEP) {
-		sync_file_range(pack->tmp.fd, (off_t)pack->synced,
-				(off_t)(pack->size - pack->synced),
-				SYNC_FILE_RANGE_WRITE);
-		pack->synced = pack->size;
-	}
-	return 0;
+	int r = shale_data_write_append(&pack->data, data, len, err);
+	if (r == 0)
+		pack->stored = pack->data.size;
+	return r;
 }
 
 static int begin_blob(struct shale_pack *pack, struct shale_err *err)
 {
-	struct shale_disk_data header = {.version =
-						 le16_make(SHALE_DATA_VERSION)};
-	memcpy(header.magic, SHALE_DATA_MAGIC, sizeof(header.magic));
-
-	pack->sha256 = shale_sha256_new();
-	if (!pack->sha256)
-		return shale_err_set(err, ENOMEM, "begin a data blob");
-	int r = shale_blobs_create(pack->blobs, &pack->tmp.fd, pack->tmp.name,
-				   err);
+	int r = shale_data_write_begin(&pack->data, err);
 	if (r == 0)
 		r = shale_tree_build_blob(pack->build, NULL, 0, &pack->own,
 					  err);
-	if (r == 0)
-		r = append(pack, &header, sizeof(header), err);
 	return r;
 }
 
@@ -56,20 +27,20 @@ static int begin_blob(struct shale_pack *pack, struct shale_err *err)
 static int store(struct shale_pack *pack, const struct shale_pack_job *job,
 		 struct shale_pack_unit *unit, struct shale_err *err)
 {
-	int r = pack->tmp.fd < 0 ? begin_blob(pack, err) : 0;
+	int r = pack->data.tmp.fd < 0 ? begin_blob(pack, err) : 0;
 	if (r < 0)
 		return r;
 
 	struct shale_chunk chunk = {.len = job->len,
 				    .stored = job->stored,
 				    .codec = job->codec,
-				    .off = pack->size,
+				    .off = pack->data.size,
 				    .hash = job->hash,
 				    .sha256 = job->sha256};
 	*unit = (struct shale_pack_unit){.state = SHALE_UNIT_OWN,
 					 .codec = job->codec,
 					 .len = job->len,
-					 .off = pack->size,
+					 .off = pack->data.size,
 					 .stored = job->stored};
 	r = append(pack, job->out, job->stored, err);
 	if (r == 0)
@@ -100,6 +71,7 @@ static int write_note(struct shale_pack *pack,
 {
 	struct shale_extent extent = note->extent;
 	struct shale_pack_unit unit = {.packed = note->packed};
+	struct shale_chunk known;
 	int r = 0;
 
 	switch (note->kind) {
@@ -112,7 +84,8 @@ static int write_note(struct shale_pack *pack,
 		extent.chunk_off += unit.base;
 		break;
 	case SHALE_NOTE_CHUNK:
-		r = adopt(pack, &note->chunk, &extent.chunk, err);
+		r = adopt(pack, shale_pack_known(pack, &note->chunk, &known),
+			  &extent.chunk, err);
 		break;
 	}
 	if (r < 0)

@@ -82,6 +82,34 @@ int shale_tree_build_renumber(struct shale_tree_build *b, uint64_t first,
 			      const uint64_t *to, size_t n,
 			      struct shale_err *err);
 
+/*
+ * How the builder's chunks use one data blob; the place in the array is the
+ * blob's number.
+ */
+struct shale_build_use {
+	struct shale_digest digest;
+	uint64_t size; /* bytes of the blob */
+	uint64_t live; /* stored bytes of the chunks that are named here */
+	bool move;     /* for shale_tree_build_move(); false so far */
+};
+
+/* What the chunks so far use.  `*uses` is allocated. */
+int shale_tree_build_uses(const struct shale_tree_build *b,
+			  struct shale_build_use **uses, size_t *n,
+			  struct shale_err *err);
+
+/*
+ * Move the chunks of the blobs marked in `uses` into the builder's own blob,
+ * which must not have any yet: `fn` copies one, in the order of CHUNKS, and
+ * says at which offset of that blob.  All move or, after an error, none.  For
+ * the end: no chunk may be added afterwards.
+ */
+int shale_tree_build_move(struct shale_tree_build *b,
+			  const struct shale_build_use *uses,
+			  int (*fn)(void *arg, const struct shale_chunk *chunk,
+				    uint64_t *off, struct shale_err *err),
+			  void *arg, struct shale_err *err);
+
 /* Records of a section so far. */
 uint64_t shale_tree_build_count(const struct shale_tree_build *b,
 				enum shale_tree_section section);
@@ -95,12 +123,18 @@ int shale_tree_build_finish(struct shale_tree_build *b, int fd,
 			    uint64_t *size, struct shale_err *err);
 
 /*
- * Compose neighbouring layers of one image, bottom first, into one tree blob
- * that says the same.  `bottom`: nothing lies below them, so tombstones go.
- * -EFBIG: what they say is out of all proportion to their size (hostile).
- * Memory is what a builder of the result needs, plus 4 bytes an extent of the
- * trees.
+ * Compose neighbouring layers of one image, bottom first, into a builder of one
+ * tree blob that says the same, to be finished with `*next_ino`.  `bottom`:
+ * nothing lies below them, so tombstones go.  -EFBIG: what they say is out of
+ * all proportion to their size (hostile).  Memory is what a builder of the
+ * result needs, plus 4 bytes an extent of the trees.
  */
+int shale_tree_compose_begin(struct shale_tree_build **out,
+			     struct shale_tree *const *trees, size_t n,
+			     bool bottom, uint64_t *next_ino,
+			     struct shale_err *err);
+
+/* The same, written to `fd` as it is. */
 int shale_tree_compose(struct shale_tree *const *trees, size_t n, bool bottom,
 		       int fd, struct shale_digest *digest, uint64_t *size,
 		       struct shale_err *err);

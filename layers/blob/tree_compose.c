@@ -229,30 +229,49 @@ static int compose_dirents(struct shale_compose *c, struct shale_err *err)
 
 /* ------------------------------------------------------------------ all */
 
-static int compose(struct shale_compose *c, struct shale_tree *const *trees,
-		   int fd, struct shale_digest *digest, uint64_t *size,
+static int compose(struct shale_compose *c, uint64_t *next_ino,
 		   struct shale_err *err)
 {
-	uint64_t next_ino = 1;
 	int r = 0;
 
+	*next_ino = 1;
 	c->budget = COMPOSE_STEPS;
 	for (size_t i = 0; i < c->n && r == 0; i++) {
-		if (next_ino < trees[i]->next_ino)
-			next_ino = trees[i]->next_ino;
-		c->budget += 16 * (trees[i]->count[SHALE_TREE_EXTENTS] +
-				   trees[i]->count[SHALE_TREE_CHUNKS]);
-		r = open_source(&c->sources[i], trees[i], err);
+		const struct shale_tree *tree = c->trees[i];
+		if (*next_ino < tree->next_ino)
+			*next_ino = tree->next_ino;
+		c->budget += 16 * (tree->count[SHALE_TREE_EXTENTS] +
+				   tree->count[SHALE_TREE_CHUNKS]);
+		r = open_source(&c->sources[i], tree, err);
 	}
 	if (r == 0)
 		r = shale_tree_build_new(&c->build, err);
 	if (r == 0)
 		r = compose_inodes(c, err);
-	if (r == 0)
-		r = compose_dirents(c, err);
-	if (r == 0)
-		r = shale_tree_build_finish(c->build, fd, next_ino, digest,
-					    size, err);
+	return r < 0 ? r : compose_dirents(c, err);
+}
+
+int shale_tree_compose_begin(struct shale_tree_build **out,
+			     struct shale_tree *const *trees, size_t n,
+			     bool bottom, uint64_t *next_ino,
+			     struct shale_err *err)
+{
+	struct shale_compose c = {.n = n, .trees = trees, .bottom = bottom};
+
+	c.sources = calloc(n + 1, sizeof(*c.sources));
+	if (!c.sources)
+		return no_memory(err);
+	int r = compose(&c, next_ino, err);
+	for (size_t i = 0; i < n; i++)
+		free(c.sources[i].packed);
+	free(c.sources);
+	shale_buf_release(&c.deaths);
+	shale_buf_release(&c.pieces);
+	shale_buf_release(&c.upper);
+	if (r < 0)
+		shale_tree_build_free(c.build);
+	else
+		*out = c.build;
 	return r;
 }
 
@@ -260,18 +279,14 @@ int shale_tree_compose(struct shale_tree *const *trees, size_t n, bool bottom,
 		       int fd, struct shale_digest *digest, uint64_t *size,
 		       struct shale_err *err)
 {
-	struct shale_compose c = {.n = n, .trees = trees, .bottom = bottom};
+	struct shale_tree_build *build;
+	uint64_t next_ino;
 
-	c.sources = calloc(n + 1, sizeof(*c.sources));
-	if (!c.sources)
-		return no_memory(err);
-	int r = compose(&c, trees, fd, digest, size, err);
-	for (size_t i = 0; i < n; i++)
-		free(c.sources[i].packed);
-	free(c.sources);
-	shale_tree_build_free(c.build);
-	shale_buf_release(&c.deaths);
-	shale_buf_release(&c.pieces);
-	shale_buf_release(&c.upper);
+	int r = shale_tree_compose_begin(&build, trees, n, bottom, &next_ino,
+					 err);
+	if (r < 0)
+		return r;
+	r = shale_tree_build_finish(build, fd, next_ino, digest, size, err);
+	shale_tree_build_free(build);
 	return r;
 }

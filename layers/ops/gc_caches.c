@@ -36,21 +36,30 @@ struct merges {
 	bool remove; /* the last round */
 };
 
+static int mark(struct merges *m, const struct shale_digest *blob)
+{
+	uint64_t key;
+
+	memcpy(&key, blob->b, sizeof(key));
+	int r = shale_keyset_add(&m->gc->marks.blobs, key);
+	m->more = m->more || r > 0;
+	return r < 0 ? r : 0;
+}
+
 static int look_at_merge(void *arg, const char *name,
 			 const struct shale_compact_file *f)
 {
 	struct merges *m = arg;
 	struct shale_gc_marks *marks = &m->gc->marks;
 	bool needed = true;
-	uint64_t key;
 
 	for (size_t i = 0; i < f->n_trees && needed; i++)
 		needed = shale_gc_marked(marks, &f->trees[i]);
 	if (needed) {
-		memcpy(&key, f->merged.digest.b, sizeof(key));
-		int r = shale_keyset_add(&marks->blobs, key);
-		m->more = m->more || r > 0;
-		return r < 0 ? r : 0;
+		int r = mark(m, &f->merged.digest);
+		if (r == 0 && f->has_data)
+			r = mark(m, &f->data.digest);
+		return r;
 	}
 	if (!m->remove)
 		return 0;

@@ -58,9 +58,9 @@ static int begin_packing(struct shale_import *imp, struct shale_err *err)
 		.codec = imp->opts.codec,
 		.threads = imp->opts.threads,
 	};
-	if (imp->onto.image) {
-		opts.lower = imp->onto.image->trees;
-		opts.n_lower = imp->onto.image->n_trees;
+	if (imp->lower) {
+		opts.lower = imp->lower->trees;
+		opts.n_lower = imp->lower->n_trees;
 	}
 	int r = shale_store_chunks(imp->store, CHUNK_CACHE, &imp->feed.chunks,
 				   err);
@@ -86,6 +86,18 @@ static int take_lease(struct shale_import *imp, struct shale_err *err)
 		     : shale_store_settle(imp->store, &onto->digest, 1, err);
 }
 
+/* What the version's own tree will stand on, and refers to. */
+static int open_lower(struct shale_import *imp, struct shale_err *err)
+{
+	if (!imp->opts.onto)
+		return 0;
+	int r = shale_compact_use(imp->store, imp->opts.onto, &imp->below,
+				  &imp->n_below, err);
+	return r < 0 ? r
+		     : shale_compact_open(imp->store, imp->below, imp->n_below,
+					  &imp->lower, err);
+}
+
 int shale_import_new(struct shale_import **out, struct shale_store *store,
 		     const struct shale_import_opts *opts,
 		     struct shale_err *err)
@@ -109,6 +121,8 @@ int shale_import_new(struct shale_import **out, struct shale_store *store,
 	if (r == 0)
 		r = shale_onto_open(&imp->onto, store, opts->onto, err);
 	imp->onto.partly = opts->layer != SHALE_LAYER_NONE;
+	if (r == 0)
+		r = open_lower(imp, err);
 	if (r == 0)
 		r = begin_packing(imp, err);
 	if (r < 0) {
@@ -137,6 +151,8 @@ void shale_import_free(struct shale_import *imp)
 	shale_tree_build_free(imp->build);
 	shale_feed_release(&imp->feed);
 	shale_onto_close(&imp->onto);
+	shale_image_close(imp->lower);
+	free(imp->below);
 	shale_plan_release(&imp->plan);
 	shale_inodemap_release(&imp->links);
 	shale_buf_release(&imp->unplaced);
@@ -332,22 +348,16 @@ static int describe(struct shale_import *imp, struct shale_version *v,
 	v->metadata = (struct shale_layer_desc){b->file[METADATA].digest,
 						b->size[METADATA]};
 
-	cleanup_free struct shale_layer_desc *below = NULL;
-	size_t n = 0;
-	int r = parent ? shale_compact_use(imp->store, parent, &below, &n, err)
-		       : 0;
-	if (r < 0)
-		return r;
+	size_t n = imp->n_below;
 	v->trees = calloc(n + 1, sizeof(*v->trees));
 	if (!v->trees)
 		return shale_err_set(err, ENOMEM, "a version");
 	if (n)
-		memcpy(v->trees, below, n * sizeof(*below));
+		memcpy(v->trees, imp->below, n * sizeof(*imp->below));
 	v->trees[n] =
 		(struct shale_layer_desc){b->file[TREE].digest, b->size[TREE]};
 	v->n_trees = n + 1;
-	return shale_version_data_blobs(imp->store, v->trees, v->n_trees,
-					&v->data, &v->n_data, err);
+	return shale_version_list_data(imp->store, v, err);
 }
 
 static int publish(struct shale_import *imp, struct shale_version *v,
@@ -420,8 +430,6 @@ int shale_import_finish(struct shale_import *import,
 					latest, err);
 		if (r < 0)
 			return r;
-		/* Only a later commit is slower without it. */
-		shale_compact_prepare(import->store, version, NULL);
 	}
 	*result = import->result;
 	return 0;

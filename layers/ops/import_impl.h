@@ -48,6 +48,11 @@ struct shale_import {
 	struct shale_buf sources;      /* struct shale_source */
 	struct shale_buf roots;        /* struct shale_read_root, as many */
 
+	/* The trees that the new one will stand on, and refers to. */
+	struct shale_layer_desc *below;
+	size_t n_below;
+	struct shale_image *lower;
+
 	struct shale_tree_build *build;
 	struct shale_pack *pack;
 	struct shale_feed feed;

@@ -72,26 +72,43 @@ static int check_indexes(struct shale_verify *v, struct shale_err *err)
 	return r;
 }
 
-/* A merge that a later commit would take: its blob has to be good. */
-static int check_merged(struct shale_verify *v,
-			const struct shale_layer_desc *merged,
-			struct shale_err *err)
+/* Open a blob, and compare all of it with what is said of it. */
+static int check_blob(struct shale_verify *v,
+		      const struct shale_layer_desc *desc, int *out,
+		      struct shale_err *err)
 {
-	char name[SHALE_DIGEST_STR];
 	struct shale_digest got;
-	struct shale_tree *tree;
 	uint64_t size;
 	cleanup_fd int fd = -1;
-	int r = shale_blobs_get(shale_store_blobs(v->store), &merged->digest,
-				&fd, err);
+	int r = shale_blobs_get(shale_store_blobs(v->store), &desc->digest, &fd,
+				err);
 	if (r == 0)
 		r = shale_sha256_fd(fd, &got, &size, err);
 	if (r < 0)
 		return r;
-	if (size != merged->size || !shale_digest_equal(&got, &merged->digest))
+	if (size != desc->size || !shale_digest_equal(&got, &desc->digest))
 		return shale_err_say(err, EUCLEAN,
 				     "its blob has another size or digest");
-	r = shale_tree_open(&tree, fd, shale_digest_str(&got, name), err);
+	*out = steal_fd(&fd);
+	return 0;
+}
+
+/* A merge that a later commit would take: its blobs have to be good. */
+static int check_merged(struct shale_verify *v,
+			const struct shale_compact_file *f,
+			struct shale_err *err)
+{
+	char name[SHALE_DIGEST_STR];
+	struct shale_tree *tree;
+	cleanup_fd int fd = -1;
+	cleanup_fd int data = -1;
+	int r = check_blob(v, &f->merged, &fd, err);
+	if (r == 0 && f->has_data)
+		r = check_blob(v, &f->data, &data, err);
+	if (r == 0)
+		r = shale_tree_open(&tree, fd,
+				    shale_digest_str(&f->merged.digest, name),
+				    err);
 	if (r == 0) {
 		r = shale_tree_check(tree, err);
 		shale_tree_close(tree);
@@ -104,7 +121,7 @@ static int check_prepared(void *arg, const char *name,
 {
 	struct shale_verify *v = arg;
 	struct shale_err why = {""};
-	int r = check_merged(v, &f->merged, &why);
+	int r = check_merged(v, f, &why);
 
 	if (r < 0 && shale_verify_is_damage(r)) {
 		shale_compact_file_remove(v->store, name);

@@ -150,13 +150,7 @@ static void check_entry(struct shale_verify *v,
 			const struct shale_version *read)
 {
 	struct shale_err why;
-	cleanup_version struct shale_version *parent = NULL;
-
-	/* a parent that was forgotten is no damage */
-	if (read->description.has_parent)
-		(void)shale_store_manifest(v->store, &read->description.parent,
-					   &parent, NULL);
-	if (shale_version_agrees(read, version->root->entry, parent, &why) < 0)
+	if (shale_version_agrees(read, version->root->entry, &why) < 0)
 		version_bad(v, version, why.msg);
 }
 

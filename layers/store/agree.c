@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <inttypes.h>
 
-uint64_t shale_version_own_size(const struct shale_version *v,
-				const struct shale_version *parent)
+/* Bytes of the last tree, and of the data blobs from `first` on that the parent
+ * has not. */
+static uint64_t added(const struct shale_version *v, size_t first,
+		      const struct shale_version *parent)
 {
 	uint64_t sum = v->trees[v->n_trees - 1].size;
 
-	for (size_t i = 0; i < v->n_data; i++) {
+	for (size_t i = first; i < v->n_data; i++) {
 		bool inherited = false;
 		for (size_t k = 0; parent && k < parent->n_data; k++)
 			inherited = inherited ||
@@ -23,9 +25,14 @@ uint64_t shale_version_own_size(const struct shale_version *v,
 	return sum <= INT64_MAX ? sum : INT64_MAX;
 }
 
+uint64_t shale_version_own_size(const struct shale_version *v,
+				const struct shale_version *parent)
+{
+	return added(v, v->n_data - v->n_own, parent);
+}
+
 int shale_version_agrees(const struct shale_version *v,
 			 const struct shale_version_entry *e,
-			 const struct shale_version *parent,
 			 struct shale_err *err)
 {
 	const struct shale_description *d = &v->description;
@@ -45,13 +52,15 @@ int shale_version_agrees(const struct shale_version *v,
 		return shale_err_say(err, EUCLEAN,
 				     "index.json gives it another parent than "
 				     "its description");
-	/* it may have come here before its parent did */
-	uint64_t size = shale_version_own_size(v, parent);
-	if ((parent || !d->has_parent) && e->size != size &&
-	    e->size != shale_version_own_size(v, NULL))
+	/* Which of the new data blobs are its own, and which were made by a
+	 * merge of layers below, only the trees tell. */
+	uint64_t least = v->trees[v->n_trees - 1].size;
+	uint64_t most = added(v, 0, NULL);
+	if (e->size < least || e->size > most)
 		return shale_err_say(err, EUCLEAN,
 				     "index.json says it added %" PRIu64
-				     " bytes, its manifest %" PRIu64,
-				     e->size, size);
+				     " bytes, its manifest %" PRIu64
+				     " to %" PRIu64,
+				     e->size, least, most);
 	return 0;
 }

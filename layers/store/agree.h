@@ -6,15 +6,16 @@
 
 /*
  * Does what index.json says of a version repeat what its manifest and
- * description say?  `parent` may be NULL: it is not here, and what follows
- * from it is not checked.  Pure.  -EUCLEAN says what does not agree.
+ * description say?  Pure.  -EUCLEAN says what does not agree.
  */
 int shale_version_agrees(const struct shale_version *v,
 			 const struct shale_version_entry *entry,
-			 const struct shale_version *parent,
 			 struct shale_err *err);
 
-/* Bytes of the last tree, and of the data blobs that the parent has not. */
+/*
+ * Bytes of the last tree, and of the data blobs that only it names (`v->n_own`)
+ * and that the parent has not.
+ */
 uint64_t shale_version_own_size(const struct shale_version *v,
 				const struct shale_version *parent);
 

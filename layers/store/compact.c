@@ -2,11 +2,13 @@
 #include "layers/store/compact.h"
 
 #include "layers/base/cleanup.h"
-#include "layers/blob/tree_build.h"
 #include "layers/store/compact_file.h"
 #include "layers/store/store_impl.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 
 /*
  * Which trees to merge is decided as git's reftable decides it for its tables
@@ -24,6 +26,7 @@ enum {
 	RUN_MIN = 4,
 	RUN_MAX = 64,
 	CHAIN_SHORT = SHALE_TREES_MAX / 2,
+	DATA_MANY = SHALE_DATA_MAX / 2,
 };
 
 /* A tree costs its reader a fixed sum, however little it says. */
@@ -35,8 +38,15 @@ static uint64_t weight(const struct shale_layer_desc *d)
 }
 
 bool shale_compact_choose(const struct shale_layer_desc *trees, size_t n,
-			  size_t *first, size_t *end)
+			  size_t n_data, size_t *first, size_t *end)
 {
+	/* Data blobs are merged with the trees that name them.  Where trees
+	 * have kept too many apart, all of them; afterwards there are few. */
+	if (n_data > DATA_MANY && n > 1) {
+		*first = n > RUN_MAX ? n - RUN_MAX : 0;
+		*end = n;
+		return true;
+	}
 	size_t i = n;
 	while (i > 1 && weight(&trees[i - 2]) / FACTOR >= weight(&trees[i - 1]))
 		i--;
@@ -75,6 +85,8 @@ static bool is_prepared(struct shale_store *store,
 		return false;
 	/* Its size too: the document has no checksum. */
 	bool good = shale_store_open_tree(store, &f.merged, &tree, NULL) == 0 &&
+		    (!f.has_data ||
+		     shale_blobs_has(store->blobs, &f.data.digest)) &&
 		    (first == 0 || !f.bottom);
 	shale_tree_close(tree);
 	*merged = f.merged;
@@ -119,60 +131,64 @@ int shale_compact_use(struct shale_store *store,
 	return 0;
 }
 
-/* ---------------------------------------------------------------- prepare */
-
-/* Compose open trees into a durable blob. */
-static int compose(struct shale_store *store, struct shale_tree *const *trees,
-		   size_t n, bool bottom, struct shale_layer_desc *out,
-		   struct shale_err *err)
+int shale_compact_open(struct shale_store *store,
+		       const struct shale_layer_desc *trees, size_t n,
+		       struct shale_image **out, struct shale_err *err)
 {
-	struct shale_blob_tmp tmp;
-	int r = shale_blobs_create(store->blobs, &tmp.fd, tmp.name, err);
-	if (r < 0)
-		return r;
-	cleanup_fd int fd = tmp.fd;
-	r = shale_tree_compose(trees, n, bottom, fd, &tmp.digest, &out->size,
-			       err);
-	if (r == 0)
-		r = shale_blobs_publish(store->blobs, &tmp, 1, err);
-	if (r < 0)
-		shale_blobs_abandon(store->blobs, tmp.name);
-	out->digest = tmp.digest;
-	return r;
+	const struct shale_version v = {
+		.trees = (struct shale_layer_desc *)trees, .n_trees = n};
+	return shale_store_open_trees(store, &v, out, err);
 }
 
-static int open_and_compose(struct shale_store *store,
-			    const struct shale_layer_desc *run, size_t n,
-			    bool bottom, struct shale_layer_desc *out,
-			    struct shale_err *err)
-{
-	struct shale_tree *trees[RUN_MAX] = {0};
-	int r = 0;
+/* ---------------------------------------------------------------- prepare */
 
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = shale_store_open_tree(store, &run[i], &trees[i], err);
-	if (r == 0)
-		r = compose(store, trees, n, bottom, out, err);
-	for (size_t i = 0; i < n; i++)
-		shale_tree_close(trees[i]);
-	return r;
+/* Lock a file in compact/; `how`: flock's.  -EAGAIN: another has it. */
+static int lock_file(struct shale_store *store, const char *path, int how,
+		     int *out, struct shale_err *err)
+{
+	cleanup_fd int fd = openat(store->dirfd, path,
+				   O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return shale_err_set(err, errno, "open '%s'", path);
+	while (flock(fd, how) < 0)
+		if (errno != EINTR)
+			return shale_err_set(err, errno, "lock '%s'", path);
+	*out = steal_fd(&fd);
+	return 0;
+}
+
+/* One is at work and one waits; -EAGAIN: there are these two already. */
+static int wait_for_turn(struct shale_store *store, int *out,
+			 struct shale_err *err)
+{
+	cleanup_fd int waits = -1;
+	int r = lock_file(store, "compact/.waits", LOCK_EX | LOCK_NB, &waits,
+			  err);
+	return r < 0 ? r
+		     : lock_file(store, "compact/.works", LOCK_EX, out, err);
 }
 
 static int prepare_run(struct shale_store *store,
-		       const struct shale_layer_desc *run, size_t n,
-		       bool bottom, struct shale_err *err)
+		       const struct shale_layer_desc *trees, size_t n,
+		       size_t first, size_t end, uint64_t total,
+		       struct shale_err *err)
 {
 	char name[SHALE_COMPACT_NAME];
 	struct shale_digest digests[RUN_MAX];
-	struct shale_compact_file f = {
-		.bottom = bottom, .trees = digests, .n_trees = n};
-	for (size_t i = 0; i < n; i++)
-		digests[i] = run[i].digest;
+	struct shale_compact_file f = {.bottom = first == 0,
+				       .trees = digests,
+				       .n_trees = end - first};
+	for (size_t i = first; i < end; i++)
+		digests[i - first] = trees[i].digest;
 
-	int r = shale_compact_file_name(run, n, name);
+	int r = shale_compact_file_name(trees + first, end - first, name);
 	if (r < 0)
 		return shale_err_set(err, -r, "merge trees");
-	r = open_and_compose(store, run, n, bottom, &f.merged, err);
+	cleanup_lease int lease = -1; /* nothing names the merged blobs yet */
+	r = shale_store_lease(store, &lease, err);
+	if (r == 0)
+		r = shale_compact_make(store, trees, n, first, end, total,
+				       &f, err);
 	if (r == 0)
 		r = shale_compact_file_write(store, name, &f, err);
 	return r;
@@ -181,19 +197,25 @@ static int prepare_run(struct shale_store *store,
 int shale_compact_prepare(struct shale_store *store,
 			  const struct shale_version *v, struct shale_err *err)
 {
-	size_t n, first, end;
+	size_t n, n_data, first, end;
 	cleanup_free struct shale_layer_desc *trees = NULL;
+	cleanup_free struct shale_layer_desc *data = NULL;
+	cleanup_fd int turn = -1;
 
+	int r = wait_for_turn(store, &turn, err);
+	if (r < 0)
+		return r == -EAGAIN ? 0 : r;
 	/* What a child of `v` would begin with: its last tree is an inner one
 	 * there. */
-	int r = shale_compact_use(store, v, &trees, &n, err);
-	if (r < 0 || !shale_compact_choose(trees, n, &first, &end))
-		return r;
-
-	cleanup_lease int lease = -1; /* nothing names the merged blob yet */
-	r = shale_store_lease(store, &lease, err);
+	r = shale_compact_use(store, v, &trees, &n, err);
 	if (r == 0)
-		r = prepare_run(store, trees + first, end - first, first == 0,
-				err);
+		r = shale_version_data_blobs(store, trees, n, &data, &n_data,
+					     err);
+	if (r < 0 || !shale_compact_choose(trees, n, n_data, &first, &end))
+		return r;
+	uint64_t total = 0;
+	for (size_t i = 0; i < n_data; i++)
+		total += data[i].size;
+	r = prepare_run(store, trees, n, first, end, total, err);
 	return r < 0 ? shale_err_wrap(err, r, "merge small layers") : 0;
 }

@@ -50,7 +50,13 @@ int shale_compact_file_encode(const struct shale_compact_file *f,
 			    trees, json_string(shale_digest_str(&f->trees[i],
 								digest))) < 0)
 			return shale_err_set(err, ENOMEM, "prepared merge");
-	if (!trees)
+	if (!trees ||
+	    (f->has_data &&
+	     json_object_set_new(
+		     doc, "data",
+		     json_pack("{s:s, s:I}", "digest",
+			       shale_digest_str(&f->data.digest, digest),
+			       "size", (json_int_t)f->data.size)) < 0))
 		return shale_err_set(err, ENOMEM, "prepared merge");
 	return shale_json_dump(doc, out, err);
 }
@@ -77,6 +83,19 @@ static int get_trees(const json_t *doc, struct shale_compact_file *f,
 	return 0;
 }
 
+static int get_data(const json_t *doc, struct shale_compact_file *f,
+		    struct shale_err *err)
+{
+	const json_t *data = json_object_get(doc, "data");
+	if (!data)
+		return 0;
+	int r = shale_json_digest(data, "digest", NULL, &f->data.digest, err);
+	if (r == 0)
+		r = shale_json_number(data, "size", &f->data.size, err);
+	f->has_data = r == 0;
+	return r;
+}
+
 int shale_compact_file_decode(const void *data, size_t len,
 			      struct shale_compact_file *out,
 			      struct shale_err *err)
@@ -90,6 +109,8 @@ int shale_compact_file_decode(const void *data, size_t len,
 	r = shale_json_digest(doc, "digest", NULL, &f.merged.digest, err);
 	if (r == 0)
 		r = shale_json_number(doc, "size", &f.merged.size, err);
+	if (r == 0)
+		r = get_data(doc, &f, err);
 	if (r == 0 && !json_is_boolean(json_object_get(doc, "bottom")))
 		r = shale_err_say(err, EUCLEAN,
 				  "'bottom' is not true or "

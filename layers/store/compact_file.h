@@ -7,16 +7,20 @@
  * blob".  NAME is the SHA-256, in hex, of the trees' digests one after another,
  * bottom first.
  *
- *     {"digest":"sha256:…","size":N,"bottom":true,"trees":["sha256:…",…]}
+ *     {"digest":"sha256:…","size":N,"bottom":true,"trees":["sha256:…",…],
+ *      "data":{"digest":"sha256:…","size":N}}
  *
- * `bottom`: tombstones are gone, so that it may only stand at the bottom.  A
- * hint: whoever doubts one removes it.
+ * `bottom`: tombstones are gone, so that it may only stand at the bottom.
+ * `data`: the data blob that was made with it, if there is one.  A hint:
+ * whoever doubts one removes it.
  */
 
 #include "layers/store/version.h"
 
 struct shale_compact_file {
 	struct shale_layer_desc merged;
+	struct shale_layer_desc data; /* made with it */
+	bool has_data;
 	bool bottom;
 	struct shale_digest *trees;
 	size_t n_trees;
@@ -47,8 +51,8 @@ void shale_compact_file_remove(struct shale_store *store, const char *name);
 
 /*
  * Call `fn` for each prepared merge, until it returns other than 0, and return
- * that.  gc keeps the merged blob of those whose trees are all still wanted,
- * and removes the others.
+ * that.  gc keeps the blobs of those whose trees are all still wanted, and
+ * removes the others; see compact.h.
  */
 int shale_compact_each(struct shale_store *store,
 		       int (*fn)(void *arg, const char *name,

@@ -89,3 +89,19 @@ int shale_version_data_blobs(struct shale_store *store,
 	*n_out = count;
 	return 0;
 }
+
+int shale_version_list_data(struct shale_store *store, struct shale_version *v,
+			    struct shale_err *err)
+{
+	cleanup_free struct shale_layer_desc *below = NULL;
+	size_t n_below = 0;
+
+	int r = shale_version_data_blobs(store, v->trees, v->n_trees - 1,
+					 &below, &n_below, err);
+	if (r == 0)
+		r = shale_version_data_blobs(store, v->trees, v->n_trees,
+					     &v->data, &v->n_data, err);
+	if (r == 0)
+		v->n_own = v->n_data - n_below;
+	return r;
+}

@@ -3,7 +3,9 @@ noinst_LIBRARIES += layers/store/libstore.a
 layers_store_libstore_a_SOURCES = \
 	layers/store/agree.c layers/store/agree.h \
 	layers/store/compact.c layers/store/compact.h \
+	layers/store/compact_data.c \
 	layers/store/compact_file.c layers/store/compact_file.h \
+	layers/store/compact_make.c \
 	layers/store/data_blobs.c \
 	layers/store/description.c \
 	layers/store/forget.c \

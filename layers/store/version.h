@@ -51,6 +51,9 @@ struct shale_version {
 	size_t n_trees;
 	struct shale_layer_desc *data;
 	size_t n_data;
+	/* The last so many of them only its last tree names; known while a
+	 * version is made (shale_version_list_data()), else 0. */
+	size_t n_own;
 	struct shale_layer_desc metadata; /* metadata.json of its own change */
 	bool has_metadata;
 	char *repo; /* from index.json */
@@ -139,6 +142,13 @@ int shale_store_forget(struct shale_store *store, const char *repo,
  */
 int shale_store_foreign(struct shale_store *store, struct shale_digest **out,
 			size_t *n, struct shale_err *err);
+
+/*
+ * Have a version that is being made list the data blobs that its trees refer
+ * to: sets `data`, `n_data` and `n_own`.
+ */
+int shale_version_list_data(struct shale_store *store, struct shale_version *v,
+			    struct shale_err *err);
 
 /*
  * The data blobs that these trees refer to, each once, in the order in which

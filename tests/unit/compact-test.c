@@ -35,7 +35,7 @@ static struct work simulate(uint64_t base, uint64_t (*size)(int i), int n)
 		w.given += size(i);
 		if (len > w.longest)
 			w.longest = len;
-		if (!shale_compact_choose(chain, len, &first, &end))
+		if (!shale_compact_choose(chain, len, 0, &first, &end))
 			continue;
 		CHECK(first + 2 <= end && end <= len);
 		uint64_t sum = 0;
