@@ -63,6 +63,12 @@ tests_unit_shared_test_SOURCES = tests/unit/shared-test.c \
 	tests/unit/stored.c tests/unit/stored.h
 tests_unit_shared_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
 
+check_PROGRAMS += tests/unit/gather-test
+TESTS += tests/unit/gather-test
+tests_unit_gather_test_SOURCES = tests/unit/gather-test.c \
+	tests/unit/stored.c tests/unit/stored.h
+tests_unit_gather_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
+
 check_PROGRAMS += tests/unit/compact-test
 TESTS += tests/unit/compact-test
 tests_unit_compact_test_SOURCES = tests/unit/compact-test.c \
