@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Chunks of a finished builder change their data blob: when layers are merged. */
+/* Chunks of a finished builder change their data blob: when layers are merged.
+ */
 
 static uint32_t stored_of(const struct shale_disk_chunk *c)
 {
@@ -45,8 +46,8 @@ static struct shale_chunk chunk_at(const struct shale_tree_build *b, size_t i)
 {
 	const struct shale_disk_chunk *c =
 		&RECORD(b->chunks, struct shale_disk_chunk, i);
-	const struct shale_build_blob *blob = &RECORD(
-		b->blobs, struct shale_build_blob, le32_get(c->blob));
+	const struct shale_build_blob *blob =
+		&RECORD(b->blobs, struct shale_build_blob, le32_get(c->blob));
 	struct shale_chunk out = {
 		.stored = stored_of(c),
 		.codec = (enum shale_codec)(le32_get(c->stored_codec) >> 24),

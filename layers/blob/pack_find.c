@@ -18,8 +18,8 @@ static int recall_own(struct shale_pack *pack,
 	cleanup_free uint8_t *stored = malloc(unit->stored);
 	if (!stored)
 		return shale_err_set(err, ENOMEM, "read back a chunk");
-	int r = shale_pread_full(pack->data.tmp.fd, stored, unit->stored, unit->off,
-				 "the new data blob", err);
+	int r = shale_pread_full(pack->data.tmp.fd, stored, unit->stored,
+				 unit->off, "the new data blob", err);
 	if (r == 0)
 		r = shale_decompress(unit->codec, stored, unit->stored, out,
 				     unit->len, err);

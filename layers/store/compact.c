@@ -146,8 +146,8 @@ int shale_compact_open(struct shale_store *store,
 static int lock_file(struct shale_store *store, const char *path, int how,
 		     int *out, struct shale_err *err)
 {
-	cleanup_fd int fd = openat(store->dirfd, path,
-				   O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cleanup_fd int fd =
+		openat(store->dirfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return shale_err_set(err, errno, "open '%s'", path);
 	while (flock(fd, how) < 0)
@@ -175,9 +175,8 @@ static int prepare_run(struct shale_store *store,
 {
 	char name[SHALE_COMPACT_NAME];
 	struct shale_digest digests[RUN_MAX];
-	struct shale_compact_file f = {.bottom = first == 0,
-				       .trees = digests,
-				       .n_trees = end - first};
+	struct shale_compact_file f = {
+		.bottom = first == 0, .trees = digests, .n_trees = end - first};
 	for (size_t i = first; i < end; i++)
 		digests[i - first] = trees[i].digest;
 
@@ -187,8 +186,8 @@ static int prepare_run(struct shale_store *store,
 	cleanup_lease int lease = -1; /* nothing names the merged blobs yet */
 	r = shale_store_lease(store, &lease, err);
 	if (r == 0)
-		r = shale_compact_make(store, trees, n, first, end, total,
-				       &f, err);
+		r = shale_compact_make(store, trees, n, first, end, total, &f,
+				       err);
 	if (r == 0)
 		r = shale_compact_file_write(store, name, &f, err);
 	return r;

@@ -345,8 +345,8 @@ TEST(content_that_merged_layers_hold_is_not_stored_again)
 	for (int i = 0; i < 40; i++) {
 		memset(seed, 0, sizeof(seed));
 		seed[i % FILES] = 1000 + (uint32_t)i;
-		struct shale_version *next = commit(s, v, &m, seed,
-						    &new_chunks);
+		struct shale_version *next =
+			commit(s, v, &m, seed, &new_chunks);
 		CHECK(new_chunks > 0);
 		shale_version_free(v);
 		v = next;
@@ -393,8 +393,8 @@ TEST(a_merge_whose_data_blob_is_gone_is_not_used)
 	for (int i = 0; i < 30 && !gone; i++) {
 		uint32_t seed[FILES] = {0};
 		seed[i % FILES] = 7000 + (uint32_t)i;
-		struct shale_version *next = commit(s, v, &m, seed,
-						    &new_chunks);
+		struct shale_version *next =
+			commit(s, v, &m, seed, &new_chunks);
 		shale_version_free(v);
 		v = next;
 		CHECK_OK(shale_compact_prepare(s, v, &err));
@@ -438,7 +438,8 @@ TEST(a_damaged_data_blob_stays_named_and_does_not_spread)
 	CHECK(next->n_data < 10);
 	bool named = false;
 	for (size_t i = 0; i < next->n_data; i++)
-		named = named || shale_digest_equal(&next->data[i].digest, &bad);
+		named = named ||
+			shale_digest_equal(&next->data[i].digest, &bad);
 	CHECK(named);
 	shale_version_free(next);
 	for (int i = 0; i < 20; i++)
