@@ -94,7 +94,7 @@ static int read_version(struct shale_loading *l, struct shale_loaded *out,
 		if (r == 0 && v->has_metadata)
 			r = want_all(l, &v->metadata, 1, err);
 	}
-	return r == 0 ? shale_version_agrees(v, e, NULL, err) : r;
+	return r == 0 ? shale_version_agrees(v, e, err) : r;
 }
 
 static int read_versions(struct shale_loading *l, struct shale_loaded *out,

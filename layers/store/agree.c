@@ -31,6 +31,12 @@ uint64_t shale_version_own_size(const struct shale_version *v,
 	return added(v, v->n_data - v->n_own, parent);
 }
 
+uint64_t shale_version_new_size(const struct shale_version *v,
+				const struct shale_version *parent)
+{
+	return added(v, 0, parent);
+}
+
 int shale_version_agrees(const struct shale_version *v,
 			 const struct shale_version_entry *e,
 			 struct shale_err *err)

@@ -19,4 +19,9 @@ int shale_version_agrees(const struct shale_version *v,
 uint64_t shale_version_own_size(const struct shale_version *v,
 				const struct shale_version *parent);
 
+/* The same for a version of which only the manifest is known: all data blobs
+ * that the parent has not, those that a merge of layers made among them. */
+uint64_t shale_version_new_size(const struct shale_version *v,
+				const struct shale_version *parent);
+
 #endif

@@ -90,7 +90,7 @@ static int adopt(struct shale_oci_index *ix, size_t i,
 		.created = v->description.created,
 		.parent = v->description.parent,
 		.has_parent = v->description.has_parent,
-		.size = shale_version_own_size(v, parent),
+		.size = shale_version_new_size(v, parent),
 	};
 	shale_version_free(parent);
 	int r = shale_oci_index_add(ix, &e, v->manifest_size, err);
