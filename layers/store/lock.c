@@ -78,7 +78,8 @@ static int wait_for(int fd, int how, unsigned wait_ms, struct shale_err *err)
 		if (waited >= wait_ms)
 			return busy(fd, err);
 		struct timespec t = {0, (long)pause * 1000000};
-		nanosleep(&t, NULL);
+		if (nanosleep(&t, NULL) < 0 && errno == EINTR)
+			return shale_err_say(err, EINTR, "interrupted");
 		waited += pause;
 		pause = pause * 2 < LONGEST_PAUSE_MS ? pause * 2
 						     : LONGEST_PAUSE_MS;

@@ -17,7 +17,7 @@ enum { SHALE_LOCK_WAIT_MS = 30000 };
 /*
  * Take the lock of the store under `dirfd`; closing `*fd` with
  * shale_lock_release() ends it.  -EBUSY after `wait_ms`; the message names the
- * holder.
+ * holder.  -EINTR: a signal came that the program handles.
  */
 int shale_lock_take(int dirfd, unsigned wait_ms, int *fd,
 		    struct shale_err *err);

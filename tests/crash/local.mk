@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Commands that are killed, interrupted, fail or meet at any moment.
-CRASH_TESTS = tests/crash/full.test tests/crash/pairs.test tests/crash/strike.test
+CRASH_TESTS = tests/crash/full.test tests/crash/locked.test \
+	tests/crash/pairs.test tests/crash/strike.test
 TESTS += $(CRASH_TESTS)
 dist_check_SCRIPTS += $(CRASH_TESTS)
 EXTRA_DIST += tests/crash/pairs.py tests/crash/points.py \
