@@ -22,6 +22,7 @@ struct shale_archive_out {
 	struct shale_archive_form form;
 	int fd;
 	int error; /* errno of the write that failed */
+	bool given_up;
 	bool (*cancelled)(void *arg);
 	void *arg;
 	void *zeros;
@@ -72,28 +73,34 @@ const char *shale_archive_cannot_hold(const struct shale_archive_form *form,
 
 /* ----------------------------------------------------------------- the file */
 
+/*
+ * An error is kept for whoever called, and not told to libarchive, which then
+ * would not free all that it has.
+ */
 static la_ssize_t write_some(struct archive *a, void *arg, const void *data,
 			     size_t len)
 {
 	struct shale_archive_out *out = arg;
 	struct pollfd ready = {.fd = out->fd, .events = POLLOUT};
 	ssize_t n;
+	(void)a;
+	if (out->given_up)
+		return -1;
+	if (out->error)
+		return (la_ssize_t)len;
 	do {
 		/* Whoever reads the pipe may never do so again. */
 		while (poll(&ready, 1, 200) <= 0) {
 			if (out->cancelled && out->cancelled(out->arg)) {
 				out->error = EINTR;
-				archive_set_error(a, EINTR, "interrupted");
-				return -1;
+				return (la_ssize_t)len;
 			}
 		}
 		n = write(out->fd, data, len);
 	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
-	if (n < 0) {
+	if (n < 0)
 		out->error = errno;
-		archive_set_error(a, errno, "%s", strerrordesc_np(errno));
-	}
-	return n;
+	return n < 0 ? (la_ssize_t)len : n;
 }
 
 /* What libarchive says of a failure, and the code of the write behind it. */
@@ -168,10 +175,10 @@ void shale_archive_out_free(struct shale_archive_out *out)
 {
 	if (!out)
 		return;
-	if (out->a) {
-		archive_write_fail(out->a); /* nothing more is written */
+	/* Nothing more is written: freeing an archive would end it. */
+	out->given_up = true;
+	if (out->a)
 		archive_write_free(out->a);
-	}
 	archive_entry_free(out->entry);
 	if (out->zeros != MAP_FAILED)
 		munmap(out->zeros, ZEROS);
@@ -305,7 +312,7 @@ int shale_archive_out_entry(struct shale_archive_out *out,
 		/* It warns of names that are not UTF-8, and writes their
 		 * bytes. */
 		int rc = archive_write_header(out->a, out->entry);
-		if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
+		if ((rc != ARCHIVE_OK && rc != ARCHIVE_WARN) || out->error)
 			r = failed(out, err);
 	}
 	if (out->utf8)
@@ -318,7 +325,7 @@ int shale_archive_out_data(struct shale_archive_out *out, const void *data,
 {
 	while (len) {
 		la_ssize_t n = archive_write_data(out->a, data, len);
-		if (n < 0)
+		if (n < 0 || out->error)
 			return failed(out, err);
 		if (n == 0)
 			return shale_err_say(err, EUCLEAN,
@@ -345,5 +352,6 @@ int shale_archive_out_hole(struct shale_archive_out *out, uint64_t len,
 
 int shale_archive_out_end(struct shale_archive_out *out, struct shale_err *err)
 {
-	return archive_write_close(out->a) == ARCHIVE_OK ? 0 : failed(out, err);
+	int rc = archive_write_close(out->a);
+	return rc == ARCHIVE_OK && !out->error ? 0 : failed(out, err);
 }
