@@ -38,8 +38,7 @@ static void name_of(const struct shale_take *t, char *out, size_t size)
 {
 	char id[13];
 	snprintf(out, size, "%s%s%s", t->repo, t->tag ? ":" : "@sha256:",
-		 t->tag ? t->tag
-			: shale_short_digest(&t->version->digest, id));
+		 t->tag ? t->tag : shale_short_digest(&t->version->digest, id));
 }
 
 static void print_item(const struct shale_take *t)
@@ -74,11 +73,10 @@ static void print_item(const struct shale_take *t)
 static json_t *item_json(const struct shale_take *t)
 {
 	char digest[SHALE_DIGEST_STR];
-	return json_pack("{s:s, s:s*, s:s, s:s, s:b}", "repository", t->repo,
-			 "tag", t->tag, "digest",
-			 shale_digest_str(&t->version->digest, digest),
-			 "outcome", outcomes[t->outcome], "new_version",
-			 t->new_version);
+	return json_pack(
+		"{s:s, s:s*, s:s, s:s, s:b}", "repository", t->repo, "tag",
+		t->tag, "digest", shale_digest_str(&t->version->digest, digest),
+		"outcome", outcomes[t->outcome], "new_version", t->new_version);
 }
 
 static void print_json(const struct shale_loaded *sum, size_t versions)
@@ -183,15 +181,14 @@ const struct shale_cmd shale_cmd_load = {
 	.name = "load",
 	.args = "-i FILE",
 	.summary = "read images from a file that 'shale save' wrote",
-	.detail =
-		"FILE is a saved file, or another OCI archive with Shale "
-		"images in it, compressed or\nnot; '-' is standard input.  "
-		"Every blob is checked against its digest.  All of the\n"
-		"file's images come in at once, or, if it is damaged or cut "
-		"short, none.\n\nA tag that is here moves forward along its "
-		"line, as after a fast-forward in git.  One\nthat names "
-		"another line stays, and the exit code is 3; the version is "
-		"loaded without\nit, and 'shale log' has it.  --force moves "
-		"such tags; no version is lost by that.",
+	.detail = "FILE is a saved file, or another OCI archive with Shale "
+		  "images in it, compressed or\nnot; '-' is standard input.  "
+		  "Every blob is checked against its digest.  All of the\n"
+		  "file's images come in at once, or, if it is damaged or cut "
+		  "short, none.\n\nA tag that is here moves forward along its "
+		  "line, as after a fast-forward in git.  One\nthat names "
+		  "another line stays, and the exit code is 3; the version is "
+		  "loaded without\nit, and 'shale log' has it.  --force moves "
+		  "such tags; no version is lost by that.",
 	.run = load_run,
 };

@@ -84,11 +84,11 @@ static void report(const struct saving *s)
 	if (!strcmp(s->file, "-") || (s->ctx->quiet && !s->ctx->json))
 		return;
 	if (s->ctx->json)
-		shale_json_print(json_pack(
-			"{s:s, s:I, s:I, s:I}", "file", s->file, "versions",
-			(json_int_t)s->sum.versions, "blobs",
-			(json_int_t)s->sum.blobs, "bytes",
-			(json_int_t)s->sum.bytes));
+		shale_json_print(json_pack("{s:s, s:I, s:I, s:I}", "file",
+					   s->file, "versions",
+					   (json_int_t)s->sum.versions, "blobs",
+					   (json_int_t)s->sum.blobs, "bytes",
+					   (json_int_t)s->sum.bytes));
 	else
 		printf("%s: %llu version%s, %s\n", s->file,
 		       (unsigned long long)s->sum.versions,
@@ -152,7 +152,8 @@ const struct shale_cmd shale_cmd_save = {
 	.args = "REF... -o FILE",
 	.summary = "write whole images into one portable file",
 	.detail =
-		"FILE is an OCI archive: a tar that skopeo and podman read too, "
+		"FILE is an OCI archive: a tar that skopeo and podman read "
+		"too, "
 		"compressed if its\nname ends in .tar.gz or .tar.zst; '-' is "
 		"standard output.  It holds data, metadata\nand description of "
 		"each version; what versions share stands once, and each blob "

@@ -111,9 +111,8 @@ static int write_archive(struct shale_ctx *ctx,
 		setenv("TZ", "UTC0", 1);
 		tzset();
 	}
-	int r = shale_export_archive(arg->image, arg->ino,
-				     last_name(arg->path), file->fd, form,
-				     opts, sum, &ctx->err);
+	int r = shale_export_archive(arg->image, arg->ino, last_name(arg->path),
+				     file->fd, form, opts, sum, &ctx->err);
 	if (r == 0)
 		r = shale_outfile_commit(file, compare ? &same : NULL,
 					 &ctx->err);
@@ -125,8 +124,7 @@ static int write_archive(struct shale_ctx *ctx,
 }
 
 int shale_export_to_archive(struct shale_ctx *ctx,
-			    const struct shale_image_arg *arg,
-			    const char *dest,
+			    const struct shale_image_arg *arg, const char *dest,
 			    const struct shale_archive_form *form,
 			    const struct shale_export_opts *opts,
 			    struct shale_export_result *sum)

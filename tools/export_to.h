@@ -21,8 +21,7 @@ int shale_export_to_dir(struct shale_ctx *ctx,
  * that stayed.
  */
 int shale_export_to_archive(struct shale_ctx *ctx,
-			    const struct shale_image_arg *arg,
-			    const char *dest,
+			    const struct shale_image_arg *arg, const char *dest,
 			    const struct shale_archive_form *form,
 			    const struct shale_export_opts *opts,
 			    struct shale_export_result *sum);

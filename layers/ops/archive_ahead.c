@@ -138,9 +138,9 @@ static int write_member(struct shale_archive_ahead *h, const struct batch *b,
 	m.runs = NULL;
 	if (item->runs != SIZE_MAX) {
 		static const struct shale_archive_run none;
-		m.runs = item->n_runs ? (const void *)(b->runs.data +
-						       item->runs)
-				      : &none;
+		m.runs = item->n_runs
+				 ? (const void *)(b->runs.data + item->runs)
+				 : &none;
 		m.n_runs = item->n_runs;
 	}
 	h->path.len = 0;
@@ -270,8 +270,7 @@ int shale_archive_ahead_member(struct shale_archive_ahead *h,
 		.n_runs = m->n_runs,
 		.member = *m,
 	};
-	if (item.path == SIZE_MAX ||
-	    (m->target && item.target == SIZE_MAX) ||
+	if (item.path == SIZE_MAX || (m->target && item.target == SIZE_MAX) ||
 	    (m->link && item.link == SIZE_MAX) ||
 	    (m->runs && shale_buf_append(&b->runs, m->runs,
 					 m->n_runs * sizeof(*m->runs)) < 0))

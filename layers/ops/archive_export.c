@@ -69,8 +69,8 @@ static void on_written(void *arg, const char *path, uint64_t size,
 		say(w, path, lacks);
 	}
 	if (w->opts->progress && w->sum->made % 128 == 1)
-		w->opts->progress(w->opts->arg, w->done, w->total,
-				  w->sum->made, path);
+		w->opts->progress(w->opts->arg, w->done, w->total, w->sum->made,
+				  path);
 }
 
 static void on_progress(void *arg, uint64_t len)
@@ -78,8 +78,8 @@ static void on_progress(void *arg, uint64_t len)
 	struct walk *w = arg;
 	w->done += len;
 	if (w->opts->progress)
-		w->opts->progress(w->opts->arg, w->done, w->total,
-				  w->sum->made, NULL);
+		w->opts->progress(w->opts->arg, w->done, w->total, w->sum->made,
+				  NULL);
 }
 
 /* ----------------------------------------------------------------- contents */

@@ -68,7 +68,8 @@ static int broken(struct reading *rd, struct archive *a, struct shale_err *err)
 	return shale_err_say(err, EBADMSG, "%s", why ? why : "it is damaged");
 }
 
-/* ------------------------------------------------------------------ contents */
+/* ------------------------------------------------------------------ contents
+ */
 
 typedef int sink_fn(void *to, const void *data, size_t len,
 		    struct shale_err *err);

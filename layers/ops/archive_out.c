@@ -61,7 +61,8 @@ const char *shale_archive_cannot_hold(const struct shale_archive_form *form,
 	bool zip = form->format == SHALE_FORM_ZIP;
 	switch (mode & S_IFMT) {
 	case S_IFSOCK:
-		return zip ? "a zip holds no sockets" : "a tar holds no sockets";
+		return zip ? "a zip holds no sockets"
+			   : "a tar holds no sockets";
 	case S_IFIFO:
 		return zip ? "a zip holds no fifos" : NULL;
 	case S_IFCHR:

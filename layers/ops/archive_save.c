@@ -312,7 +312,7 @@ static int put_version(struct saving *s, const struct shale_version_entry *e,
 	int r = copy_readable(s, dir, "description.json", &s->configs[i], err);
 	if (r >= 0 && s->versions[i]->has_metadata)
 		r = copy_readable(s, dir, "metadata.json",
-				 &s->versions[i]->metadata, err);
+				  &s->versions[i]->metadata, err);
 	return r;
 }
 

@@ -35,10 +35,9 @@ static int check_layout(const struct shale_loading *l, struct shale_err *err)
 				     "it is a container image as docker saves "
 				     "it; 'shale import' reads tars of files");
 	if (!l->layout.len || !l->index.len)
-		return shale_err_say(err, EBADMSG,
-				     "it is no saved image: it has no %s",
-				     l->layout.len ? "index.json"
-						   : "oci-layout");
+		return shale_err_say(
+			err, EBADMSG, "it is no saved image: it has no %s",
+			l->layout.len ? "index.json" : "oci-layout");
 	int r = shale_json_parse(&doc, l->layout.data, l->layout.len,
 				 "oci-layout", err);
 	if (r == 0)

@@ -43,7 +43,8 @@ void shale_load_blobs_release(struct shale_load_blobs *b)
 	shale_buf_release(&b->list);
 }
 
-/* ------------------------------------------------------------------ arriving */
+/* ------------------------------------------------------------------ arriving
+ */
 
 int shale_load_blob_begin(struct shale_load_blobs *b,
 			  const struct shale_digest *digest,
@@ -67,9 +68,9 @@ int shale_load_blob_data(struct shale_load_blobs *b, const void *data,
 {
 	shale_sha256_update(b->sha, data, len);
 	b->now.size += len;
-	return b->now.name[0] ? shale_write_full(b->fd, data, len,
-						 "a blob", err)
-			      : 0;
+	return b->now.name[0]
+		       ? shale_write_full(b->fd, data, len, "a blob", err)
+		       : 0;
 }
 
 int shale_load_blob_end(struct shale_load_blobs *b, struct shale_err *err)
@@ -95,7 +96,8 @@ int shale_load_blob_end(struct shale_load_blobs *b, struct shale_err *err)
 	return r;
 }
 
-/* ------------------------------------------------------------------- looking */
+/* ------------------------------------------------------------------- looking
+ */
 
 static int by_digest(const void *a, const void *b)
 {
@@ -118,9 +120,8 @@ int shale_load_blobs_sort(struct shale_load_blobs *b, struct shale_err *err)
 	return 0;
 }
 
-struct shale_load_blob *
-shale_load_blobs_find(const struct shale_load_blobs *b,
-		      const struct shale_digest *digest)
+struct shale_load_blob *shale_load_blobs_find(const struct shale_load_blobs *b,
+					      const struct shale_digest *digest)
 {
 	struct shale_load_blob key = {.digest = *digest};
 	return count(b) ? bsearch(&key, b->list.data, count(b), sizeof(key),
@@ -143,11 +144,12 @@ int shale_load_blobs_want(struct shale_load_blobs *b,
 					       "missing",
 					       text);
 	if (size != UINT64_MAX && blob->size != size)
-		return shale_err_say(err, EBADMSG,
-				     "blob %s has %llu bytes; its manifest says "
-				     "%llu",
-				     text, (unsigned long long)blob->size,
-				     (unsigned long long)size);
+		return shale_err_say(
+			err, EBADMSG,
+			"blob %s has %llu bytes; its manifest says "
+			"%llu",
+			text, (unsigned long long)blob->size,
+			(unsigned long long)size);
 	blob->wanted = true;
 	return 0;
 }
@@ -168,7 +170,8 @@ int shale_load_blobs_read(void *arg, const struct shale_digest *digest,
 			       err);
 }
 
-/* ---------------------------------------------------------------- publishing */
+/* ---------------------------------------------------------------- publishing
+ */
 
 /* The files of what is wanted; `*open`: the first so many have descriptors. */
 static int list_wanted(struct shale_load_blobs *b, struct shale_buf *files,

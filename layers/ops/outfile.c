@@ -64,9 +64,9 @@ int shale_outfile_open(struct shale_outfile *out, const char *path,
 	if (piped || (there && !S_ISREG(st.st_mode))) {
 		out->fd = piped ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
 				: open(path, O_WRONLY | O_CLOEXEC);
-		return out->fd < 0 ? shale_err_set(err, errno, "open '%s'",
-						   path)
-				   : 0;
+		return out->fd < 0
+			       ? shale_err_set(err, errno, "open '%s'", path)
+			       : 0;
 	}
 	int r = open_place(out, path, err);
 	if (r == 0)
@@ -105,10 +105,9 @@ int shale_outfile_commit(struct shale_outfile *out, bool *same,
 		*same = false;
 	if (out->dirfd < 0) {
 		int fd = steal_fd(&out->fd);
-		return close(fd) < 0
-			       ? shale_err_set(err, errno, "write '%s'",
-					       out->path)
-			       : 0;
+		return close(fd) < 0 ? shale_err_set(err, errno, "write '%s'",
+						     out->path)
+				     : 0;
 	}
 	if (same && is_same(out)) {
 		*same = true;

@@ -38,7 +38,8 @@ static size_t find_version(const struct shale_oci_index *ix,
 }
 
 size_t shale_tags_descriptors(const struct shale_oci_index *ix,
-			  const struct shale_digest *digest, const char *repo)
+			      const struct shale_digest *digest,
+			      const char *repo)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < shale_oci_index_count(ix); i++)

@@ -96,8 +96,8 @@ static int check_items(struct shale_store *store, const struct shale_take *item,
 		r = shale_ref_check_repo(item[i].repo, err);
 		if (r == 0 && item[i].tag)
 			r = shale_ref_check_tag(item[i].tag, err);
-		if (r == 0 && !shale_blobs_has(store->blobs,
-					       &item[i].version->digest))
+		if (r == 0 &&
+		    !shale_blobs_has(store->blobs, &item[i].version->digest))
 			r = shale_err_say(err, ENOKEY, "a manifest is gone");
 		if (r == 0)
 			r = shale_version_present(store, item[i].version, err);

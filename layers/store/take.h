@@ -11,8 +11,8 @@
 #include "layers/store/version.h"
 
 enum shale_taken {
-	SHALE_TAKEN_NEW,     /* the tag (or the untagged version) was not here */
-	SHALE_TAKEN_SAME,    /* it was here */
+	SHALE_TAKEN_NEW,  /* the tag (or the untagged version) was not here */
+	SHALE_TAKEN_SAME, /* it was here */
 	SHALE_TAKEN_FORWARD, /* the tag named an ancestor, and moved */
 	SHALE_TAKEN_OLDER,   /* the tag stays: it names a descendant here */
 	SHALE_TAKEN_MOVED,   /* it named another line, and was made to move */
