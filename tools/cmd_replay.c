@@ -133,7 +133,7 @@ static int replay(struct replaying *x, const char *dir, const char *ref,
 	struct shale_ctx *ctx = x->ctx;
 	char what[2 * SHALE_DIGEST_STR + 8];
 
-	cleanup_fd int lease = -1;
+	cleanup_lease int lease = -1;
 	int r = open_images(ctx, ref, at, from, &i, opts);
 	if (r == 0)
 		r = hold_images(ctx, &i, &lease);
