@@ -73,8 +73,7 @@ static int open_version(struct shale_ctx *ctx, struct shale_store *store,
 			struct shale_image **image)
 {
 	int r = shale_ctx_resolve(ctx, store, ref, at, version);
-	return r < 0 ? r
-		     : shale_ctx_open(ctx, store, *version, image);
+	return r < 0 ? r : shale_ctx_open(ctx, store, *version, image);
 }
 
 static int open_images(struct shale_ctx *ctx, const char *ref, const char *at,
