@@ -179,7 +179,9 @@ def parentage(image, described, annotations):
         if d["digest"] == parent:
             manifest = reader.load_json(image.store.blob(d), 8 << 20)
             known = {layer["digest"] for layer in manifest["layers"]}
-    added = sum(d["size"] for d in image.data if d["digest"] not in known)
+    below = {blob for tree in image.trees[:-1] for blob in tree.blobs}
+    added = sum(d["size"] for d in image.data if d["digest"] not in known and
+                d["digest"].removeprefix("sha256:") not in below)
     need(int(annotations["vnd.shale.size"]) == last["size"] + added,
          "vnd.shale.size")
 
