@@ -12,10 +12,15 @@ struct visit {
 	int (*fn)(void *arg, const struct shale_digest *manifest,
 		  const char *who, struct shale_err *err);
 	void *arg;
+	struct shale_store *store;
 };
 
 /* ----------------------------------------------------------------- mounts */
 
+/*
+ * A mount that is being made may name an image that went just before: it will
+ * be told (shale_store_settle()), and needs nothing.
+ */
 static int visit_texts(const struct visit *v, char *const *texts, size_t n,
 		       const char *who, struct shale_err *err)
 {
@@ -26,7 +31,8 @@ static int visit_texts(const struct visit *v, char *const *texts, size_t n,
 			return shale_err_say(err, EUCLEAN,
 					     "%s: '%s' is no digest", who,
 					     texts[i]);
-		r = v->fn(v->arg, &digest, who, err);
+		if (shale_blobs_has(shale_store_blobs(v->store), &digest))
+			r = v->fn(v->arg, &digest, who, err);
 	}
 	return r;
 }
@@ -91,7 +97,7 @@ int shale_roots_each(struct shale_store *store,
 			       const char *who, struct shale_err *err),
 		     void *arg, struct shale_err *err)
 {
-	struct visit v = {fn, arg};
+	struct visit v = {fn, arg, store};
 	int dirfd = shale_store_dirfd(store);
 	/*
 	 * Workspaces last: a mount notes what it committed before its
