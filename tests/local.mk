@@ -41,7 +41,8 @@ tests_mount_truth_LDADD = $(LIBS_BASE)
 EXTRA_DIST += tests/lib/mount.sh tests/long.sh tests/on-mount \
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py
-EXTRA_DIST += tests/lib/oci_layers.py tests/lib/overlay_ops.py
+EXTRA_DIST += tests/lib/bad_archives.py tests/lib/oci_layers.py \
+	tests/lib/overlay_ops.py tests/lib/while_reading.py
 
 # What also runs under sanitizers: all that needs no mount, and the two mount
 # tests that go through most of the daemon.

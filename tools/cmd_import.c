@@ -122,6 +122,16 @@ static int parse_threads(struct importing *x, const char *text)
 	return 0;
 }
 
+static int check_prefix(struct importing *x, const char *text)
+{
+	cleanup_free char *path = strdup(text);
+	size_t len;
+	if (!path)
+		return shale_err_set(&x->ctx->err, ENOMEM, "import");
+	int r = shale_arrival_clean_path(path, &len, &x->ctx->err);
+	return r < 0 ? shale_err_wrap(&x->ctx->err, r, "--prefix") : 0;
+}
+
 /* Where the version goes: -t, or where its parent is. */
 static int parse_target(struct importing *x)
 {
@@ -153,6 +163,8 @@ static int parse_options(struct importing *x)
 		r = parse_threads(x, asked->threads);
 	x->opts.exclude =
 		(struct shale_exclude){asked->exclude.v, asked->exclude.n};
+	if (r == 0 && asked->prefix)
+		r = check_prefix(x, asked->prefix);
 	x->opts.prefix = asked->prefix;
 	x->opts.checksum = asked->checksum;
 	x->opts.cancelled = cancelled;
@@ -376,7 +388,8 @@ const struct shale_cmd shale_cmd_import = {
 		"Several sources meet at the root, or below\n--prefix, later "
 		"over earlier.  A file that could not be read is listed and "
 		"left\nout, one that kept changing is listed, and the exit "
-		"code is 3.\n\n"
+		"code is 3.  What is mounted\nbelow a directory is taken too, "
+		"the store itself is not.\n\n"
 		"Unchanged for --onto is what has the same type, size, mtime, "
 		"mode, owner and\nxattrs, and was not modified within 2 "
 		"seconds of the previous import; --checksum\nreads everything "

@@ -166,7 +166,11 @@ struct shale_buf;
 int shale_xattr_append(struct shale_buf *list, const char *name,
 		       const void *value, size_t value_len,
 		       struct shale_err *err);
-/* Bring a list into the order that the format asks for (by name). */
+/*
+ * Bring a list into the order that the format asks for (by name).  A pair that
+ * is there twice (pax archives have two spellings) becomes one; one name with
+ * two values is -EINVAL.
+ */
 int shale_xattr_sort(struct shale_buf *list, struct shale_err *err);
 
 #endif

@@ -111,6 +111,12 @@ static int by_name(const void *a, const void *b)
 	return shale_name_order(x->name, x->name_len, y->name, y->name_len);
 }
 
+static bool same_value(const struct shale_xattr *a, const struct shale_xattr *b)
+{
+	return a->value_len == b->value_len &&
+	       memcmp(a->value, b->value, a->value_len) == 0;
+}
+
 int shale_xattr_sort(struct shale_buf *list, struct shale_err *err)
 {
 	cleanup_buf struct shale_buf pairs = {0}, sorted = {0};
@@ -132,6 +138,9 @@ int shale_xattr_sort(struct shale_buf *list, struct shale_err *err)
 	if (n)
 		qsort(all, n, sizeof(x), by_name);
 	for (size_t i = 0; i < n; i++) {
+		if (i && by_name(&all[i - 1], &all[i]) == 0 &&
+		    same_value(&all[i - 1], &all[i]))
+			continue;
 		if (i && by_name(&all[i - 1], &all[i]) == 0)
 			return shale_err_say(err, EINVAL,
 					     "xattr '%.*s' is there twice",

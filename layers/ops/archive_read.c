@@ -265,9 +265,9 @@ static int read_content(struct shale_archive_reader *r, struct archive *a,
 	int64_t off;
 	int rc;
 
+	/* A warning here is a checksum or a size that does not hold. */
 	while ((rc = archive_read_data_block(a, &data, &len, &off)) ==
-		       ARCHIVE_OK ||
-	       rc == ARCHIVE_WARN) {
+	       ARCHIVE_OK) {
 		if (off < 0 || (uint64_t)off < at || (uint64_t)off > INT64_MAX)
 			return shale_err_say(err, EBADMSG,
 					     "its content goes backwards");
@@ -326,15 +326,22 @@ static int read_entry(struct shale_archive_reader *r, struct archive *a,
 		       : rc;
 }
 
-/* A zip's end record is in its last 64 KiB and a little. */
+/* A zip's end record, with its comment, is in its last 64 KiB and a little. */
 static bool has_zip_end(int fd)
 {
-	enum { LONGEST = 65557 };
+	enum { RECORD = 22, LONGEST = RECORD + UINT16_MAX };
 	cleanup_free uint8_t *tail = malloc(LONGEST);
 	off_t size = lseek(fd, 0, SEEK_END);
 	off_t from = size > LONGEST ? size - LONGEST : 0;
 	ssize_t n = tail && size > 0 ? pread(fd, tail, LONGEST, from) : -1;
-	return n > 0 && memmem(tail, (size_t)n, "PK\5\6", 4);
+	const uint8_t *at = tail, *end = tail + (n > 0 ? n : 0);
+	while ((at = memmem(at, (size_t)(end - at), "PK\5\6", 4))) {
+		if (end - at >= RECORD &&
+		    end - at - RECORD >= (at[20] | at[21] << 8))
+			return true;
+		at++;
+	}
+	return false;
 }
 
 bool shale_archive_tar_cut(struct archive *a)
@@ -383,14 +390,14 @@ static la_ssize_t read_pipe(struct archive *a, void *arg, const void **data)
 	struct shale_archive_reader *r = arg;
 	struct pollfd ready = {.fd = r->fd, .events = POLLIN};
 	ssize_t n;
-	/* Whoever writes to the pipe may never do so again. */
-	while (poll(&ready, 1, 200) == 0) {
+	/* Whoever writes to the pipe may never do so again, or for ever. */
+	do {
 		if (shale_ring_stopped(r->ring)) {
 			if (a)
 				archive_set_error(a, EINTR, "interrupted");
 			return -1;
 		}
-	}
+	} while (poll(&ready, 1, 200) == 0);
 	do {
 		n = read(r->fd, r->pipe.data, PIPE_STEP);
 	} while (n < 0 && errno == EINTR);
@@ -413,7 +420,7 @@ static int open_archive(struct shale_archive_reader *r, struct archive *a,
 		formats[i](a);
 	archive_read_support_filter_all(a);
 	int rc;
-	if (lseek(r->fd, 0, SEEK_CUR) >= 0) {
+	if (!r->sequential) {
 		rc = archive_read_open_fd(a, r->fd, PIPE_STEP);
 	} else {
 		r->sha = shale_sha256_new();

@@ -42,12 +42,13 @@ struct shale_archive_item {
 struct shale_archive_reader {
 	int fd;           /* of the archive, at its start */
 	const char *name; /* for messages */
+	bool sequential;  /* fd is a pipe, or to be treated as one */
 	enum shale_xattr_policy xattrs;
 	const struct shale_exclude *exclude;
 	bool no_trailer; /* a tar may end without one: layers of some tools do
 			  */
 	struct shale_ring *ring;
-	/* Of all bytes that came through a pipe; where fd can seek, nothing. */
+	/* Of all bytes, if it is sequential. */
 	struct shale_sha256 *sha;
 	uint64_t piped;
 

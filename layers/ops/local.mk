@@ -120,6 +120,7 @@ tests_unit_keyset_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 
 OPS_TESTS = \
 	tests/ops/archives.test \
+	tests/ops/bad-input.test \
 	tests/ops/export-archives.test \
 	tests/ops/onto.test \
 	tests/ops/replay-random.test \

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-enum { ATTEMPTS = 4, ITEMS = 2048 };
+enum { PSEUDO_MAX = 1 << 30, ATTEMPTS = 4, ITEMS = 2048 };
 
 struct shale_attr shale_attr_of_stat(const struct stat *st)
 {
@@ -120,7 +120,7 @@ static int read_sparse(struct shale_reader *r, int fd, uint64_t size)
 	return 0;
 }
 
-static bool unchanged(const struct stat *a, const struct stat *b)
+bool shale_stat_same(const struct stat *a, const struct stat *b)
 {
 	return a->st_size == b->st_size &&
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
@@ -160,7 +160,9 @@ static int read_once(struct shale_reader *r, uint32_t inode, int fd,
 	*mark = (struct mark){r->turn, r->batch->len, r->batch->items.len};
 	rc = add_item(r, &item);
 	uint64_t at;
-	if (rc == 0 && (uint64_t)before.st_blocks * 512 < size)
+	if (rc == 0 && !size) /* /proc does not say how much there is */
+		rc = read_data(r, fd, 0, PSEUDO_MAX, &at);
+	else if (rc == 0 && (uint64_t)before.st_blocks * 512 < size)
 		rc = read_sparse(r, fd, size);
 	else if (rc == 0)
 		rc = read_data(r, fd, 0, size, &at);
@@ -168,7 +170,7 @@ static int read_once(struct shale_reader *r, uint32_t inode, int fd,
 		return rc;
 	if (fstat(fd, &after) < 0)
 		return -errno;
-	return unchanged(&before, &after);
+	return shale_stat_same(&before, &after);
 }
 
 /* Until it holds still, or is taken as read. */

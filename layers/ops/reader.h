@@ -58,6 +58,9 @@ int shale_reader_start(struct shale_reader *reader, struct shale_err *err);
 /* Stop, whatever was read, and wait for the thread. */
 void shale_reader_stop(struct shale_reader *reader);
 
+/* Has a file's content held still, as far as its inode can say? */
+bool shale_stat_same(const struct stat *before, const struct stat *after);
+
 /* A file's attributes, as an image keeps them. */
 struct shale_attr shale_attr_of_stat(const struct stat *st);
 

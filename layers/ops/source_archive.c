@@ -6,6 +6,7 @@
 #include "layers/ops/import_layer.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -174,16 +175,33 @@ struct hashing {
 	int fd;
 	pthread_t thread;
 	bool started;
-	int result;
-	struct shale_digest digest;
+	atomic_bool stop; /* nobody wants it any more */
+	struct shale_sha256 *sha;
 	uint64_t size;
+	bool whole;
 };
 
 static void *hash(void *arg)
 {
+	enum { STEP = 1 << 20 };
 	struct hashing *h = arg;
-	h->result = shale_sha256_fd(h->fd, &h->digest, &h->size, NULL);
+	cleanup_free uint8_t *data = malloc(STEP);
+	ssize_t n = -1;
+	while (data && !h->stop &&
+	       (n = pread(h->fd, data, STEP, (off_t)h->size)) > 0) {
+		shale_sha256_update(h->sha, data, (size_t)n);
+		h->size += (uint64_t)n;
+	}
+	h->whole = n == 0;
 	return NULL;
+}
+
+static void start_hash(struct hashing *h, const struct shale_archive_reader *r)
+{
+	if (r->sequential)
+		return;
+	h->sha = shale_sha256_new();
+	h->started = h->sha && pthread_create(&h->thread, NULL, hash, h) == 0;
 }
 
 static void finish_hash(struct hashing *h, struct shale_archive_reader *reader,
@@ -191,31 +209,35 @@ static void finish_hash(struct hashing *h, struct shale_archive_reader *reader,
 {
 	if (h->started) {
 		pthread_join(h->thread, NULL);
-		source->has_digest = h->result == 0;
-		source->digest = h->digest;
-		source->size = h->size;
+		if (h->whole) {
+			shale_sha256_final(h->sha, &source->digest);
+			source->has_digest = true;
+			source->size = h->size;
+		}
 	} else if (reader->sha) {
 		shale_sha256_final(reader->sha, &source->digest);
 		source->has_digest = true;
 		source->size = reader->piped;
 	}
+	shale_sha256_free(h->sha);
 }
 
 static int take_archive(struct shale_import *imp, int fd, const char *name,
-			struct shale_err *err)
+			bool sequential, struct shale_err *err)
 {
 	struct taking t = {.imp = imp};
 	struct hashing h = {.fd = fd};
 	struct shale_archive_reader reader = {
 		.fd = fd,
 		.name = name,
+		.sequential = sequential,
 		.xattrs = imp->opts.xattrs,
 		.exclude = &imp->opts.exclude,
 		.no_trailer = imp->opts.layer != SHALE_LAYER_NONE,
 	};
 	int r = shale_archive_reader_start(&reader, err);
-	if (r == 0 && lseek(fd, 0, SEEK_CUR) >= 0)
-		h.started = pthread_create(&h.thread, NULL, hash, &h) == 0;
+	if (r == 0)
+		start_hash(&h, &reader);
 	bool ended = false;
 	while (r == 0 && !ended) {
 		t.batch = shale_ring_take(reader.ring, &ended);
@@ -226,6 +248,7 @@ static int take_archive(struct shale_import *imp, int fd, const char *name,
 	}
 	if (reader.ring)
 		shale_ring_stop(reader.ring);
+	h.stop = r < 0;
 	shale_archive_reader_join(&reader);
 	finish_hash(&h, &reader, shale_import_last_source(imp));
 	shale_archive_reader_release(&reader);
@@ -233,6 +256,21 @@ static int take_archive(struct shale_import *imp, int fd, const char *name,
 	shale_buf_release(&t.link);
 	shale_buf_release(&t.kept);
 	return r;
+}
+
+/* The same file with the same content, as far as its inode can say? */
+static int held_still(int fd, const struct stat *before, struct shale_err *err)
+{
+	struct stat after;
+	if (!S_ISREG(before->st_mode))
+		return 0;
+	if (fstat(fd, &after) < 0)
+		return shale_err_set(err, errno, "look at it");
+	if (shale_stat_same(before, &after))
+		return 0;
+	return shale_err_say(err, EBADMSG,
+			     "it changed while it was read; import it again "
+			     "when it is complete");
 }
 
 int shale_import_archive(struct shale_import *import, const char *path,
@@ -253,9 +291,14 @@ int shale_import_archive(struct shale_import *import, const char *path,
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return shale_err_set(err, errno, "open '%s'", name);
 
+	/* Of a device there may be no end, and of a directory no bytes. */
+	bool sequential = !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) ||
+			  lseek(fd, 0, SEEK_CUR) < 0;
 	int r = shale_import_source(import, name, "archive", &st, -1, err);
 	if (r == 0)
-		r = take_archive(import, fd, name, err);
+		r = take_archive(import, fd, name, sequential, err);
+	if (r == 0)
+		r = held_still(fd, &st, err);
 	return r < 0 && r != -EINTR
 		       ? shale_err_wrap(err, r, "import '%s'", name)
 		       : r;

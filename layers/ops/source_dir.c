@@ -212,6 +212,35 @@ static int walk(struct walk *w, const struct stat *st, struct shale_err *err)
 	return r;
 }
 
+/* What is written while it is read would never end. */
+static int check_outside(const struct stat *store, int fd,
+			 struct shale_err *err)
+{
+	cleanup_fd int dir =
+		openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat here, above;
+	if (dir < 0 || fstat(dir, &here) < 0)
+		return shale_err_set(err, errno, "look at it");
+	for (;;) {
+		if (here.st_dev == store->st_dev &&
+		    here.st_ino == store->st_ino)
+			return shale_err_say(err, EINVAL,
+					     "it lies in the store that it "
+					     "would be packed into");
+		int up = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (up < 0 || fstat(up, &above) < 0) {
+			if (up >= 0)
+				close(up);
+			return 0; /* not ours to look at: not our store */
+		}
+		close(dir);
+		dir = up;
+		if (above.st_dev == here.st_dev && above.st_ino == here.st_ino)
+			return 0;
+		here = above;
+	}
+}
+
 /* The marks of an upper directory that root's overlayfs made are for root. */
 static int check_marks(const struct shale_import *imp, const struct stat *st,
 		       struct shale_err *err)
@@ -240,6 +269,8 @@ int shale_import_dir(struct shale_import *import, const char *path,
 	}
 	w.root = fd;
 	int r = shale_import_source(import, path, "directory", &st, fd, err);
+	if (r == 0)
+		r = check_outside(&w.store, fd, err);
 	if (r == 0)
 		r = check_marks(import, &st, err);
 	if (r == 0)
