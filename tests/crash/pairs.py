@@ -81,6 +81,8 @@ class Pairs:
             "verify": ("shale verify --all --read-data", ()),
             "diff": ("shale diff --stat i:v2 i:v6", ()),
         }
+        if beside == "remount":  # the two undo what the other does
+            verbs["remount"] = (verbs["remount"][0], (LOCKED, 1))
         if a_mount_may_go(beside):
             for verb in "commit-live", "commit-one", "status":
                 verbs[verb] = ("true", ())

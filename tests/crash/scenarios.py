@@ -164,7 +164,7 @@ class Look(Scenario):
     tags = {}
 
     def command(self):
-        return ["sh", "-ec", "shale ls i:v4; shale inspect --tree-digest i:v5; "
+        return ["sh", "-ec", "trap : INT; shale ls i:v4; shale inspect --tree-digest i:v5; "
                 "shale cat i:v6:/big"]
 
 

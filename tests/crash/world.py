@@ -78,7 +78,7 @@ class World:
         self.mountpoint = f"{top}/m"
         os.environ["SHALE_STORE"] = self.store
         if not os.path.exists(self.base):
-            os.makedirs(self.mountpoint)
+            os.makedirs(self.mountpoint, exist_ok=True)
             self._build()
             os.rename(self.store, self.base)
         self.before = Store(self.base)
