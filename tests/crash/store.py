@@ -74,7 +74,7 @@ class Store:
     def temporary(self):
         """Files that a command makes on its way, and has no use for after."""
         found = [f"tmp/{n}" for n in os.listdir(f"{self.path}/tmp")]
-        for where in ".", "indexes", "compact":
+        for where, end in (".", ".tmp"), ("indexes", ""), ("compact", ".tmp"):
             found += [f"{where}/{n}" for n in os.listdir(f"{self.path}/{where}")
-                      if n.startswith(".")]
+                      if n.startswith(".") and n.endswith(end)]
         return set(found)
