@@ -217,7 +217,9 @@ static int resume(struct shale_live *live, const struct shale_rec_image *which,
 		return r;
 	r = shale_settle(live);
 	if (r == 0)
-		r = shale_orphans_free(live, false);
+		r = shale_orphans_free(live, live->opts.takeover
+						     ? SHALE_ORPHANS_CLOSED
+						     : SHALE_ORPHANS_UNHELD);
 	if (r < 0)
 		return shale_err_set(err, -r, "resume the workspace");
 	if (live->rebase) {
@@ -275,9 +277,15 @@ void shale_live_close(struct shale_live *live)
 	if (!live)
 		return;
 	/* What fails here is done by the next open. */
-	(void)shale_orphans_free(live, true);
+	(void)shale_orphans_free(live, SHALE_ORPHANS_ALL);
 	(void)shale_db_advance(live->db, NULL);
 	free_live(live);
+}
+
+bool shale_live_answered(struct shale_live *live,
+			 const struct shale_caller *who)
+{
+	return shale_db_answered(live->db, &who->request);
 }
 
 int shale_live_base_of(struct shale_workspace *ws, struct shale_rec_image *out,

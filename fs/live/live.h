@@ -43,6 +43,11 @@ struct shale_live_opts {
 			    struct shale_image **out, struct shale_err *err);
 	void *arg;
 	/*
+	 * The connection goes on: the base is the one that was pinned, and
+	 * whoever is inside keeps what is open.
+	 */
+	bool takeover;
+	/*
 	 * 0: no limit.  Blocks of all epochs, and a fixed sum for each inode
 	 * that has changed since the last commit.  What needs more is -EDQUOT;
 	 * what only frees is always let through.
@@ -85,6 +90,14 @@ struct shale_caller {
 	uint32_t uid, gid, umask;
 	struct shale_request request;
 };
+
+/*
+ * Did an earlier daemon of this connection do what `who` asks?  Then its batch
+ * is there, and the answer is the present state: nobody else can have changed
+ * what the kernel holds locked until it is answered.
+ */
+bool shale_live_answered(struct shale_live *live,
+			 const struct shale_caller *who);
 
 /* ---------------------------------------------------------------- names */
 
@@ -208,8 +221,8 @@ int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync);
 int shale_live_syncfs(struct shale_live *live);
 
 struct shale_live_counts {
-	uint64_t inodes, bytes;            /* of the whole tree */
-	uint64_t dirty_inodes, data_bytes; /* of the workspace */
+	uint64_t inodes, bytes;             /* of the whole tree */
+	uint64_t dirty_inodes, data_bytes;  /* of the workspace */
 	uint64_t quota_bytes, quota_inodes; /* 0: no limit */
 	uint64_t used_bytes, used_inodes;   /* what counts against it */
 	uint32_t epoch, committed;
@@ -237,8 +250,8 @@ struct shale_live_discarded {
  *
  * A path is as it is in the image afterwards, and so is all below it; what is
  * new there goes.  What is outside stays: a name that a file of the image has
- * got there stays a name of that file; a file that was moved in from there goes.
- * What is open and has no name any more lives until it is closed.
+ * got there stays a name of that file; a file that was moved in from there
+ * goes. What is open and has no name any more lives until it is closed.
  *
  * All paths are one batch.  Everything is as many as it takes; after a crash in
  * between the next shale_live_open() goes on.

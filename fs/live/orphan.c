@@ -13,7 +13,18 @@
  * more.
  */
 
-static int free_locked(struct shale_live *live, uint64_t ino, bool all)
+static bool may_stay(const struct shale_live *live,
+		     const struct shale_live_node *node,
+		     enum shale_orphans which)
+{
+	if (which == SHALE_ORPHANS_ALL)
+		return false;
+	return shale_handles_held(live->handles, node->ino) ||
+	       (which == SHALE_ORPHANS_CLOSED && !S_ISREG(node->attr.mode));
+}
+
+static int free_locked(struct shale_live *live, uint64_t ino,
+		       enum shale_orphans which)
 {
 	cleanup_change struct shale_change ch;
 	cleanup_buf struct shale_buf value = {0};
@@ -21,34 +32,35 @@ static int free_locked(struct shale_live *live, uint64_t ino, bool all)
 	struct shale_live_node *node;
 
 	shale_change_init(&ch, live);
-	if (!all && shale_handles_held(live->handles, ino))
-		return 0;
 	int r = shale_live_get(live, &key, &value);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
+	r = shale_change_load(&ch, ino, &node);
+	if (r < 0 && r != -ESTALE)
+		return r;
+	if (r == 0 && may_stay(live, node, which))
+		return 0;
 	ch.orphans--;
 	shale_change_del(&ch, &key);
-	r = shale_change_load(&ch, ino, &node);
 	if (r == 0 && node->attr.nlink == 0)
 		shale_change_free(&ch, node);
-	else if (r < 0 && r != -ESTALE)
-		return r;
 	return shale_change_commit(&ch, NULL);
 }
 
-static int free_one(struct shale_live *live, uint64_t ino, bool all)
+static int free_one(struct shale_live *live, uint64_t ino,
+		    enum shale_orphans which)
 {
 	struct shale_locks locks;
 
 	pthread_rwlock_rdlock(&live->freeze);
 	shale_locks_take(live, &locks, &ino, 1);
-	int r = free_locked(live, ino, all);
+	int r = free_locked(live, ino, which);
 	shale_locks_drop(live, &locks);
 	pthread_rwlock_unlock(&live->freeze);
 	return r;
 }
 
-int shale_orphans_free(struct shale_live *live, bool all)
+int shale_orphans_free(struct shale_live *live, enum shale_orphans which)
 {
 	cleanup_buf struct shale_buf key = {0};
 	struct shale_key from = shale_key_orphan(0);
@@ -62,7 +74,7 @@ int shale_orphans_free(struct shale_live *live, bool all)
 		if (r == 0)
 			r = shale_key_ino(&key, 'O', &ino);
 		if (r == 0)
-			r = free_one(live, ino, all);
+			r = free_one(live, ino, which);
 		if (r < 0)
 			return r;
 	}
@@ -94,12 +106,12 @@ void shale_live_released(struct shale_live *live, uint64_t handle)
 	/* All but regular files wait to be forgotten. */
 	if (ino && atomic_load(&live->orphans) > 0 &&
 	    shale_node_load(live, ino, &node) == 0 && S_ISREG(node.attr.mode))
-		(void)free_one(live, ino, false);
+		(void)free_one(live, ino, SHALE_ORPHANS_UNHELD);
 }
 
 void shale_live_forgotten(struct shale_live *live, uint64_t ino)
 {
 	/* What cannot be freed now is freed by the next open. */
 	if (atomic_load(&live->orphans) > 0)
-		(void)free_one(live, ino, false);
+		(void)free_one(live, ino, SHALE_ORPHANS_UNHELD);
 }

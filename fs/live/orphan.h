@@ -4,7 +4,14 @@
 
 #include "fs/live/impl.h"
 
-/* Free every inode without a name; `all`: those that a handle holds, too. */
-int shale_orphans_free(struct shale_live *live, bool all);
+enum shale_orphans {
+	SHALE_ORPHANS_CLOSED, /* regular files that no handle holds: the kernel
+				 may still have all else */
+	SHALE_ORPHANS_UNHELD, /* whatever no handle holds */
+	SHALE_ORPHANS_ALL,
+};
+
+/* Free inodes without a name. */
+int shale_orphans_free(struct shale_live *live, enum shale_orphans which);
 
 #endif

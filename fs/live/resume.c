@@ -63,7 +63,7 @@ int shale_resume_state(struct shale_live *live,
 	if (state.next_ino < shale_index_next_ino(live->index))
 		state.next_ino = shale_index_next_ino(live->index);
 	live->state = state;
-	live->rebase = last && state.last != state.pinned;
+	live->rebase = last && state.last != state.pinned && !live->opts.takeover;
 	return 0;
 }
 
