@@ -25,6 +25,7 @@ MOUNT_TESTS = \
 	tests/mount/stack.test \
 	tests/mount/status.test \
 	tests/mount/symlinks.test \
+	tests/mount/takeover.test \
 	tests/mount/truth.test \
 	tests/mount/unprivileged.test \
 	tests/mount/workspaces.test
@@ -38,7 +39,7 @@ tests_mount_truth_SOURCES = tests/mount/truth.c tests/mount/truth.h \
 tests_mount_truth_LDADD = $(LIBS_BASE)
 
 # What tests source, and what tests/run calls.
-EXTRA_DIST += tests/lib/mount.sh tests/long.sh tests/on-mount \
+EXTRA_DIST += tests/lib/hammer.py tests/lib/mount.sh tests/long.sh tests/on-mount \
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py
 EXTRA_DIST += tests/lib/bad_archives.py tests/lib/oci_layers.py \

@@ -169,37 +169,45 @@ int shale_mounting_point(struct shale_ctx *ctx, const char *dir, char **out)
 /* Descriptors that the daemon inherits, in words and as arguments. */
 struct start {
 	int fuse, lock, ready;
-	char number[5][24];
+	char number[6][24];
 	char *argv[20];
 };
+
+static void add_word(struct start *s, int *n, int slot, uint64_t value)
+{
+	snprintf(s->number[slot], sizeof(s->number[slot]), "%llu",
+		 (unsigned long long)value);
+	s->argv[(*n)++] = s->number[slot];
+}
 
 static void add_number(struct start *s, int *n, int slot, const char *name,
 		       uint64_t value)
 {
-	snprintf(s->number[slot], sizeof(s->number[slot]), "%llu",
-		 (unsigned long long)value);
 	s->argv[(*n)++] = (char *)name;
-	s->argv[(*n)++] = s->number[slot];
+	add_word(s, n, slot, value);
 }
 
-static void fill_arguments(struct start *s, const char *program,
-			   const char *store,
+/* The holder's: connection, pipe, and what to run. */
+static void fill_arguments(struct start *s, const char *holder,
+			   const char *program, const char *store,
 			   const struct shale_mount_info *info,
 			   const struct shale_mounting *how)
 {
 	int n = 0;
 
+	s->argv[n++] = (char *)holder;
+	add_word(s, &n, 0, (uint64_t)s->fuse);
+	add_word(s, &n, 1, (uint64_t)s->ready);
 	s->argv[n++] = (char *)program;
 	s->argv[n++] = (char *)"--store";
 	s->argv[n++] = (char *)store;
 	s->argv[n++] = (char *)"--state";
 	s->argv[n++] = (char *)info->id;
-	add_number(s, &n, 0, "--fd", (uint64_t)s->fuse);
-	add_number(s, &n, 1, "--lock", (uint64_t)s->lock);
-	add_number(s, &n, 2, "--ready", (uint64_t)s->ready);
+	add_number(s, &n, 2, "--fd", (uint64_t)s->fuse);
+	add_number(s, &n, 3, "--lock", (uint64_t)s->lock);
 	if (how->quota) {
-		add_number(s, &n, 3, "--quota-bytes", how->quota_bytes);
-		add_number(s, &n, 4, "--quota-inodes", how->quota_inodes);
+		add_number(s, &n, 4, "--quota-bytes", how->quota_bytes);
+		add_number(s, &n, 5, "--quota-inodes", how->quota_inodes);
 	}
 	if (how->foreground)
 		s->argv[n++] = (char *)"--foreground";
@@ -266,13 +274,15 @@ static int start_daemon(struct shale_store *store,
 	int ends[2];
 
 	cleanup_free char *program = shale_program_path("shalefs");
-	if (!program)
-		return shale_err_say(err, ENOENT, "'shalefs' is not installed");
+	cleanup_free char *holder = shale_program_path("shalefs-holder");
+	if (!program || !holder)
+		return shale_err_say(err, ENOENT, "'%s' is not installed",
+				     program ? "shalefs-holder" : "shalefs");
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return shale_err_set(err, errno, "pipe");
 	cleanup_fd int ready = ends[0];
 	s.ready = ends[1];
-	fill_arguments(&s, program, shale_store_path(store), info, how);
+	fill_arguments(&s, holder, program, shale_store_path(store), info, how);
 	int r = spawn(&s, pid);
 	close(ends[1]);
 	if (r < 0)

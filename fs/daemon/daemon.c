@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 /* Decompressed chunks that are kept. */
@@ -27,6 +26,17 @@ static int keep_index(struct shale_daemon *d, const char *name,
 	free(d->info.index);
 	d->info.index = strdup(name);
 	return d->info.index ? 0 : shale_err_set(err, ENOMEM, "keep an index");
+}
+
+/* The other way round: no cache may lack what the last daemon served from. */
+static void offer_index(const struct shale_daemon *d)
+{
+	char to[96];
+
+	if (!d->info.index)
+		return;
+	snprintf(to, sizeof(to), "indexes/%.80s", d->info.index);
+	(void)linkat(d->state, "index.0", d->dirfd, to, 0);
 }
 
 /* Open what is mounted; its manifests are read once. */
@@ -210,12 +220,27 @@ static int note_holder(struct shale_daemon *d, struct shale_err *err)
 	return 0;
 }
 
+/* A first daemon chooses the base; it stays while the connection lives. */
+static int choose_base(struct shale_daemon *d, struct shale_err *err)
+{
+	if (d->opts.takeover)
+		return parse_manifests(&d->info, &d->base, err);
+	int r = shale_live_base_of(d->ws, &d->base, err);
+	if (r == 0)
+		r = check_base(d, err);
+	if (r == 0 && d->opts.quota)
+		r = shale_workspace_set_quota(d->ws, d->opts.quota_bytes,
+					      d->opts.quota_inodes, err);
+	return r < 0 ? r : settle_info(d, err);
+}
+
 static int open_writable(struct shale_daemon *d, struct shale_err *err)
 {
 	struct shale_live_opts opts = {
 		.open_image = open_content,
 		.open_indexed = open_indexed,
 		.arg = d,
+		.takeover = d->opts.takeover,
 	};
 
 	if (!d->info.workspace)
@@ -224,18 +249,12 @@ static int open_writable(struct shale_daemon *d, struct shale_err *err)
 	if (r == 0)
 		r = note_holder(d, err);
 	if (r == 0)
-		r = shale_live_base_of(d->ws, &d->base, err);
-	if (r == 0)
-		r = check_base(d, err);
-	if (r == 0 && d->opts.quota)
-		r = shale_workspace_set_quota(d->ws, d->opts.quota_bytes,
-					      d->opts.quota_inodes, err);
-	if (r == 0)
-		r = settle_info(d, err);
+		r = choose_base(d, err);
 	if (r == 0)
 		r = open_base(d, err);
 	if (r == 0)
-		r = shale_handles_open(&d->handles, d->ws->dirfd, true, err);
+		r = shale_handles_open(&d->handles, d->ws->dirfd,
+				       !d->opts.takeover, err);
 	if (r < 0)
 		return r;
 	opts.quota_bytes = d->ws->info.quota_bytes;
@@ -258,10 +277,9 @@ static int open_session(struct shale_daemon *d, struct shale_err *err)
 		.live = d->live,
 		.space = d->ws ? d->ws->dirfd : -1,
 		.slow_lookups = d->history != NULL,
+		.greeting = &d->greeting,
 		.log = log_line,
 	};
-	if (getrandom(&opts.connection, sizeof(opts.connection), 0) < 0)
-		return shale_err_set(err, errno, "random number");
 	return shale_session_new(&d->session, &opts, err);
 }
 
@@ -288,6 +306,12 @@ int shale_daemon_open(struct shale_daemon *d,
 	d->state = openat(d->dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->state < 0)
 		return shale_err_set(err, errno, "open '%s'", path);
+	r = opts->takeover ? shale_greeting_load(&d->greeting, d->state, err)
+			   : shale_greeting_init(&d->greeting, d->state, err);
+	if (r < 0)
+		return r;
+	if (opts->takeover)
+		offer_index(d);
 
 	if (!strcmp(d->info.kind, "rw"))
 		r = open_writable(d, err);
@@ -313,6 +337,7 @@ int shale_daemon_close(struct shale_daemon *d, struct shale_err *err)
 
 	shale_control_stop(d->control);
 	shale_session_free(d->session);
+	shale_greeting_release(&d->greeting);
 	shale_live_close(d->live);
 	shale_handles_close(d->handles);
 	if (d->ws)

@@ -22,7 +22,9 @@ struct shale_daemon_opts {
 	int ready; /* where to say that it serves, or why not; -1 */
 	int lock;  /* of the state directory, held */
 	bool foreground;
-	bool quota; /* both were given; else the workspace's own count */
+	int holder;    /* process id of who keeps the connection */
+	bool takeover; /* a daemon before this one has died */
+	bool quota;    /* both were given; else the workspace's own count */
 	uint64_t quota_bytes, quota_inodes;
 };
 
@@ -33,6 +35,7 @@ struct shale_daemon {
 	int state;                    /* mounts/<id> */
 	struct shale_mount_info info; /* under `lock` */
 	time_t since;
+	struct shale_greeting greeting;
 
 	struct shale_image *image; /* image, rw */
 	struct shale_forest *forest;

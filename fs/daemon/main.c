@@ -8,6 +8,7 @@
 #include "fs/daemon/daemon.h"
 #include "fs/daemon/helper.h"
 #include "fs/daemon/log.h"
+#include "fs/holder/holder.h"
 #include "layers/base/cleanup.h"
 
 #include <fcntl.h>
@@ -33,6 +34,8 @@ static const struct option options[] = {
 	{"quota-bytes", required_argument, NULL, 'b'},
 	{"quota-inodes", required_argument, NULL, 'n'},
 	{"foreground", no_argument, NULL, 'f'},
+	{"holder", required_argument, NULL, 'h'},
+	{"takeover", no_argument, NULL, 't'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -75,6 +78,12 @@ static int parse(struct shale_daemon_opts *o, int argc, char **argv)
 		case 'f':
 			o->foreground = true;
 			break;
+		case 'h':
+			o->holder = (int)strtol(optarg, NULL, 10);
+			break;
+		case 't':
+			o->takeover = true;
+			break;
 		default:
 			return -EINVAL;
 		}
@@ -100,8 +109,12 @@ static void say_ready(int *pipe, const char *fmt, ...)
 /* Where `status` finds out who we are. */
 static void write_pid(int lock)
 {
-	if (lock >= 0 && ftruncate(lock, 0) == 0)
-		dprintf(lock, "%d\n", (int)getpid());
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+	/* The lock's description is shared: so is its position. */
+	if (lock >= 0 && pwrite(lock, text, (size_t)n, 0) == n)
+		(void)!ftruncate(lock, n);
 }
 
 static void leave_terminal(void)
@@ -177,7 +190,8 @@ static int serve(struct shale_daemon *d, struct shale_daemon_opts *opts,
 {
 	int r = shale_daemon_open(d, opts, err);
 	if (r == 0)
-		r = shale_session_start(d->session, err);
+		r = opts->takeover ? shale_session_resume(d->session, err)
+				   : shale_session_start(d->session, err);
 	if (r < 0)
 		return r;
 	write_pid(opts->lock);
@@ -217,6 +231,13 @@ int main(int argc, char **argv)
 		leave_terminal();
 
 	int failed = serve(&daemon, &opts, &err);
+	if (failed < 0 && opts.takeover) {
+		/* As it is: the next one may have more luck. */
+		shale_log("%s", err.msg);
+		return failed == -ENOENT || failed == -EPROTO
+			       ? SHALE_EXIT_NO_TAKEOVER
+			       : 1;
+	}
 	if (failed < 0)
 		say_ready(&opts.ready, "%d %s\n", -failed, err.msg);
 	int r = shale_daemon_close(&daemon, &err);

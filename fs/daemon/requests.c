@@ -51,6 +51,7 @@ static json_t *do_status(struct shale_daemon *d, int *r, struct shale_err *err)
 		json_object_set_new(doc, "workspace",
 				    json_string(d->info.workspace));
 	add_number(doc, "pid", (uint64_t)getpid());
+	add_number(doc, "holder_pid", (uint64_t)d->opts.holder);
 	add_number(doc, "seconds", (uint64_t)(time(NULL) - d->since));
 	shale_session_count(d->session, &counts);
 	add_number(doc, "requests", counts.requests);

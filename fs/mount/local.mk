@@ -3,6 +3,7 @@ noinst_LIBRARIES += fs/mount/libmount.a
 fs_mount_libmount_a_SOURCES = \
 	fs/mount/forest.c fs/mount/forest.h \
 	fs/mount/forest_image.c fs/mount/forest_impl.h \
+	fs/mount/greeting.c fs/mount/greeting.h \
 	fs/mount/ops.h \
 	fs/mount/raw.c fs/mount/raw.h \
 	fs/mount/ro.c \

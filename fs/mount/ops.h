@@ -38,6 +38,8 @@ struct shale_session {
 	pthread_key_t key;       /* this thread's struct shale_receiver */
 	struct shale_pool *pool; /* what waits for a disk */
 	bool greeted;            /* INIT is answered */
+	bool replaying;          /* … and libfuse is told once more */
+	bool differs;            /* it answered the replay in another way */
 	uint64_t init_unique;    /* of the INIT request */
 	uint64_t init_flags;     /* what it offered */
 	_Atomic uint64_t requests, errors, bytes_read, bytes_written;

@@ -10,8 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A resent request carries this in its key (Linux 6.9). */
+/* Linux 6.9, newer than the header: a resent request's key has a bit set. */
 #define RESENT (UINT64_C(1) << 63)
+enum {
+	HAS_RESEND = 1 << 7, /* FUSE_HAS_RESEND, of flags2 */
+	NOTIFY_RESEND = 7,   /* FUSE_NOTIFY_RESEND */
+};
 
 /* The body of a receiver's request, if it has `size` bytes. */
 static const void *body(const struct shale_receiver *r, size_t size)
@@ -28,6 +32,29 @@ static const struct fuse_in_header *header(const struct shale_receiver *r)
 uint64_t shale_raw_unique(const struct shale_receiver *r)
 {
 	return header(r)->unique & ~RESENT;
+}
+
+bool shale_raw_resent(const struct shale_receiver *r)
+{
+	return header(r)->unique & RESENT;
+}
+
+bool shale_raw_resends(const void *init, size_t len)
+{
+	const struct fuse_in_header *head = init;
+	const struct fuse_init_in *in = (const void *)(head + 1);
+
+	return len >= sizeof(*head) + sizeof(*in) &&
+	       in->flags & FUSE_INIT_EXT && in->flags2 & HAS_RESEND;
+}
+
+int shale_raw_resend(int fd)
+{
+	const struct fuse_out_header notify = {
+		.len = sizeof(notify),
+		.error = NOTIFY_RESEND,
+	};
+	return write(fd, &notify, sizeof(notify)) < 0 ? -errno : 0;
 }
 
 bool shale_raw_kills(const struct shale_receiver *r)
@@ -65,7 +92,7 @@ bool shale_raw_see_init(struct shale_session *s, const struct shale_receiver *r)
 	return true;
 }
 
-void shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
+bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 		     struct shale_raw_room *room)
 {
 	const struct fuse_out_header *head = iov[0].iov_base;
@@ -74,13 +101,14 @@ void shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 
 	if (s->greeted || n != 2 || head->unique != s->init_unique ||
 	    head->error || len < 24 || len > sizeof(room->body))
-		return;
+		return false;
 	memcpy(out, iov[1].iov_base, len);
 	iov[1].iov_base = out;
 	/* The kernel asks for security.capability once an inode then, not
 	 * before every write. */
 	if (s->opts.live && s->init_flags & FUSE_HANDLE_KILLPRIV_V2)
 		out->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	return true;
 }
 
 /* ---------------------------------------------------------- O_TMPFILE */
@@ -125,7 +153,7 @@ static int make_tmpfile(struct shale_receiver *r, struct tmpfile_reply *reply)
 		.uid = head->uid,
 		.gid = head->gid,
 		.umask = in->umask,
-		.request = {s->opts.connection, shale_raw_unique(r)},
+		.request = {s->opts.greeting->connection, shale_raw_unique(r)},
 	};
 	int ret = shale_live_tmpfile(s->opts.live, &who, head->nodeid,
 				     S_IFREG | (in->mode & 07777), &node);

@@ -19,6 +19,18 @@ struct shale_receiver;
 /* Key of the request in a receiver's buffer, without the bit of a resend. */
 uint64_t shale_raw_unique(const struct shale_receiver *r);
 
+/* Was it sent before, to a daemon that has died? */
+bool shale_raw_resent(const struct shale_receiver *r);
+
+/*
+ * Can the kernel that sent this INIT send requests again, so that a daemon that
+ * dies may be followed by another?
+ */
+bool shale_raw_resends(const void *init, size_t len);
+
+/* Ask it to.  -EINVAL: it cannot. */
+int shale_raw_resend(int fd);
+
 /* Does this SETATTR, OPEN, CREATE or WRITE ask to clear setuid and setgid? */
 bool shale_raw_kills(const struct shale_receiver *r);
 
@@ -28,12 +40,12 @@ bool shale_raw_see_init(struct shale_session *s,
 
 /*
  * Called with every reply on its way out: INIT's gets the features added that
- * libfuse does not know.  `room` holds the changed body.
+ * libfuse does not know.  `room` holds the changed body.  True: it is INIT's.
  */
 struct shale_raw_room {
 	uint8_t body[256];
 };
-void shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
+bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 		     struct shale_raw_room *room);
 
 /* Answer a request that libfuse does not know.  False: it is none of those. */

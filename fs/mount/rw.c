@@ -21,9 +21,15 @@ struct shale_caller shale_rw_caller(fuse_req_t req)
 		.uid = ctx->uid,
 		.gid = ctx->gid,
 		.umask = ctx->umask,
-		.request = {shale_req_session(req)->opts.connection,
+		.request = {shale_req_session(req)->opts.greeting->connection,
 			    shale_raw_unique(shale_req_receiver(req))},
 	};
+}
+
+bool shale_rw_done(fuse_req_t req, const struct shale_caller *who)
+{
+	return shale_raw_resent(shale_req_receiver(req)) &&
+	       shale_live_answered(shale_rw_live(req), who);
 }
 
 static void fill_stat(const struct shale_node *node, struct stat *st)
@@ -130,7 +136,10 @@ static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		set.mtime = now;
 	if (shale_raw_kills(shale_req_receiver(req)))
 		set.what |= SHALE_SET_KILL_SUIDGID;
-	int r = shale_live_setattr(shale_rw_live(req), &who, ino, &set, &node);
+	struct shale_live *live = shale_rw_live(req);
+	int r = shale_rw_done(req, &who)
+			? shale_live_getattr(live, ino, &node)
+			: shale_live_setattr(live, &who, ino, &set, &node);
 	reply_attr(req, r, &node, ino);
 }
 
@@ -159,19 +168,22 @@ static void rw_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			const char *value, size_t size, int flags)
 {
 	struct shale_caller who = shale_rw_caller(req);
-	shale_rw_reply(req,
-		       shale_live_setxattr(shale_rw_live(req), &who, ino, name,
-					   value, size, flags),
-		       ino);
+	int r = 0;
+
+	if (!shale_rw_done(req, &who))
+		r = shale_live_setxattr(shale_rw_live(req), &who, ino, name,
+					value, size, flags);
+	shale_rw_reply(req, r, ino);
 }
 
 static void rw_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct shale_caller who = shale_rw_caller(req);
-	shale_rw_reply(
-		req,
-		shale_live_removexattr(shale_rw_live(req), &who, ino, name),
-		ino);
+	int r = 0;
+
+	if (!shale_rw_done(req, &who))
+		r = shale_live_removexattr(shale_rw_live(req), &who, ino, name);
+	shale_rw_reply(req, r, ino);
 }
 
 static uint64_t left_of(uint64_t quota, uint64_t used)

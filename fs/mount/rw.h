@@ -14,6 +14,10 @@ struct shale_live *shale_rw_live(fuse_req_t req);
 struct shale_caller shale_rw_caller(fuse_req_t req);
 void shale_rw_entry(const struct shale_node *node, struct fuse_entry_param *e);
 
+/* Has a daemon that died done this already?  Then only its answer is missing.
+ */
+bool shale_rw_done(fuse_req_t req, const struct shale_caller *who);
+
 /* Reply with a node, or with an error: `where` is what it happened to. */
 void shale_rw_reply_node(fuse_req_t req, int r, const struct shale_node *node,
 			 fuse_ino_t where);

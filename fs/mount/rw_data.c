@@ -24,7 +24,7 @@ void shale_rw_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	uint64_t handle;
 	int r = 0;
 
-	if (fi->flags & O_TRUNC) {
+	if (fi->flags & O_TRUNC && !shale_rw_done(req, &who)) {
 		struct shale_set set = {.what = SHALE_SET_SIZE};
 		if (shale_raw_kills(shale_req_receiver(req)))
 			set.what |= SHALE_SET_KILL_SUIDGID;
@@ -49,8 +49,11 @@ void shale_rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct shale_node node;
 	uint64_t handle;
 
-	int r = shale_live_make(live, &who, parent, name, strlen(name), &what,
-				&node);
+	size_t len = strlen(name);
+	int r = shale_rw_done(req, &who)
+			? shale_live_lookup(live, parent, name, len, &node)
+			: shale_live_make(live, &who, parent, name, len, &what,
+					  &node);
 	if (r == 0)
 		r = shale_live_opened(live, &who, node.ino, &handle);
 	if (r < 0)

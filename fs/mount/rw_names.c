@@ -50,11 +50,15 @@ void shale_rw_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		 const struct shale_make *what)
 {
+	struct shale_live *live = shale_rw_live(req);
 	struct shale_caller who = shale_rw_caller(req);
 	struct shale_node node;
+	size_t len = strlen(name);
 
-	int r = shale_live_make(shale_rw_live(req), &who, parent, name,
-				strlen(name), what, &node);
+	int r = shale_rw_done(req, &who)
+			? shale_live_lookup(live, parent, name, len, &node)
+			: shale_live_make(live, &who, parent, name, len, what,
+					  &node);
 	shale_rw_reply_node(req, r, &node, parent);
 }
 
@@ -86,19 +90,23 @@ void shale_rw_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 void shale_rw_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct shale_caller who = shale_rw_caller(req);
-	shale_rw_reply(req,
-		       shale_live_unlink(shale_rw_live(req), &who, parent, name,
-					 strlen(name)),
-		       parent);
+	int r = 0;
+
+	if (!shale_rw_done(req, &who))
+		r = shale_live_unlink(shale_rw_live(req), &who, parent, name,
+				      strlen(name));
+	shale_rw_reply(req, r, parent);
 }
 
 void shale_rw_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct shale_caller who = shale_rw_caller(req);
-	shale_rw_reply(req,
-		       shale_live_rmdir(shale_rw_live(req), &who, parent, name,
-					strlen(name)),
-		       parent);
+	int r = 0;
+
+	if (!shale_rw_done(req, &who))
+		r = shale_live_rmdir(shale_rw_live(req), &who, parent, name,
+				     strlen(name));
+	shale_rw_reply(req, r, parent);
 }
 
 void shale_rw_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -106,21 +114,27 @@ void shale_rw_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		     unsigned flags)
 {
 	struct shale_caller who = shale_rw_caller(req);
-	shale_rw_reply(req,
-		       shale_live_rename(shale_rw_live(req), &who, parent, name,
-					 strlen(name), new_parent, new_name,
-					 strlen(new_name), flags),
-		       parent);
+	int r = 0;
+
+	if (!shale_rw_done(req, &who))
+		r = shale_live_rename(shale_rw_live(req), &who, parent, name,
+				      strlen(name), new_parent, new_name,
+				      strlen(new_name), flags);
+	shale_rw_reply(req, r, parent);
 }
 
 void shale_rw_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 		   const char *name)
 {
+	struct shale_live *live = shale_rw_live(req);
 	struct shale_caller who = shale_rw_caller(req);
 	struct shale_node node;
+	size_t len = strlen(name);
 
-	int r = shale_live_link(shale_rw_live(req), &who, ino, parent, name,
-				strlen(name), &node);
+	int r = shale_rw_done(req, &who)
+			? shale_live_getattr(live, ino, &node)
+			: shale_live_link(live, &who, ino, parent, name, len,
+					  &node);
 	shale_rw_reply_node(req, r, &node, parent);
 }
 

@@ -118,11 +118,47 @@ void shale_op_init(void *userdata, struct fuse_conn_info *conn)
 
 /* ------------------------------------------------------------- transport */
 
+/* INIT's reply: written down first, or held against what was. */
+static int greet(struct shale_session *s, const struct iovec *iov)
+{
+	struct shale_greeting *g = s->opts.greeting;
+	cleanup_buf struct shale_buf reply = {0};
+
+	int r = shale_buf_append(&reply, iov[0].iov_base, iov[0].iov_len);
+	if (r == 0)
+		r = shale_buf_append(&reply, iov[1].iov_base, iov[1].iov_len);
+	if (r < 0)
+		return r;
+	if (s->replaying) {
+		s->differs = reply.len != g->reply.len ||
+			     memcmp(reply.data, g->reply.data, reply.len) != 0;
+		return 0;
+	}
+	g->reply = reply;
+	reply = (struct shale_buf){0};
+	return shale_raw_resends(g->request.data, g->request.len)
+		       ? shale_greeting_keep(g, NULL)
+		       : 0;
+}
+
 static ssize_t send_reply(int fd, struct iovec *iov, int n, void *userdata)
 {
+	struct shale_session *s = userdata;
 	struct shale_raw_room room;
-	shale_raw_patch(userdata, iov, n, &room);
-	return writev(fd, iov, n);
+	ssize_t len = 0;
+
+	if (shale_raw_patch(s, iov, n, &room)) {
+		int r = greet(s, iov);
+		if (r < 0) {
+			errno = -r;
+			return -1;
+		}
+	}
+	if (!s->replaying)
+		return writev(fd, iov, n);
+	for (int i = 0; i < n; i++) /* the kernel has had it */
+		len += (ssize_t)iov[i].iov_len;
+	return len;
 }
 
 /* libfuse asks for it; requests are read by our own loop. */
@@ -249,6 +285,23 @@ void shale_session_free(struct shale_session *s)
 	free(s);
 }
 
+/* Let libfuse answer the INIT that a receiver holds. */
+static int answer_init(struct shale_receiver *r, struct shale_err *err)
+{
+	struct shale_session *s = r->session;
+
+	if (shale_raw_see_init(s, r)) {
+		pthread_setspecific(s->key, r);
+		process(r);
+		pthread_setspecific(s->key, NULL);
+		s->greeted = true;
+	}
+	if (!s->greeted || fuse_session_exited(s->fuse))
+		return shale_err_say(err, EPROTO,
+				     "the kernel and libfuse do not agree");
+	return 0;
+}
+
 int shale_session_start(struct shale_session *s, struct shale_err *err)
 {
 	struct shale_receiver r;
@@ -258,22 +311,44 @@ int shale_session_start(struct shale_session *s, struct shale_err *err)
 		return shale_err_set(err, ENOMEM, "serve a mount");
 	while ((n = read_request(&r)) == 0)
 		;
-	if (n > 0 && shale_raw_see_init(s, &r)) {
-		pthread_setspecific(s->key, &r);
-		process(&r);
-		pthread_setspecific(s->key, NULL);
-		s->greeted = true;
-	}
-	release_receiver(&r);
 	if (n == -ENODEV)
-		return shale_err_say(err, ENODEV,
-				     "it was unmounted before it was ready");
-	if (n < 0)
-		return shale_err_set(err, -n, "read the kernel's greeting");
-	if (!s->greeted || fuse_session_exited(s->fuse))
-		return shale_err_say(err, EPROTO,
-				     "the kernel and libfuse do not agree");
-	return 0;
+		n = shale_err_say(err, ENODEV,
+				  "it was unmounted before it was ready");
+	else if (n < 0)
+		n = shale_err_set(err, -n, "read the kernel's greeting");
+	else if (shale_buf_append(&s->opts.greeting->request, r.in, r.len) < 0)
+		n = shale_err_set(err, ENOMEM, "serve a mount");
+	else
+		n = answer_init(&r, err);
+	release_receiver(&r);
+	return n;
+}
+
+int shale_session_resume(struct shale_session *s, struct shale_err *err)
+{
+	const struct shale_buf *request = &s->opts.greeting->request;
+	struct shale_receiver receiver;
+
+	if (!request->len || request->len > SHALE_FUSE_GREETING)
+		return shale_err_say(err, EUCLEAN, "'greeting' is damaged");
+	if (init_receiver(&receiver, s, SHALE_FUSE_GREETING) < 0)
+		return shale_err_set(err, ENOMEM, "serve a mount");
+	memcpy(receiver.in, request->data, request->len);
+	receiver.len = request->len;
+	s->replaying = true;
+	int r = answer_init(&receiver, err);
+	s->replaying = false;
+	release_receiver(&receiver);
+	if (r == 0 && s->differs)
+		r = shale_err_say(err, EPROTO,
+				  "this version would serve the connection in "
+				  "another way; unmount and mount again");
+	if (r < 0)
+		return r;
+	r = shale_raw_resend(s->opts.fd);
+	return r < 0 ? shale_err_set(err, r == -EINVAL ? EOPNOTSUPP : -r,
+				     "have requests sent again")
+		     : 0;
 }
 
 int shale_session_run(struct shale_session *s, struct shale_err *err)

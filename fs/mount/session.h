@@ -11,6 +11,7 @@
 
 #include "fs/live/live.h"
 #include "fs/mount/forest.h"
+#include "fs/mount/greeting.h"
 
 struct shale_session;
 
@@ -20,9 +21,11 @@ struct shale_session_opts {
 	struct shale_live *live;     /* … read-write */
 	int space; /* a directory on the file system that new data goes to; rw
 		    */
-	bool slow_lookups;   /* a lookup may open an image (history mounts) */
-	uint64_t connection; /* random id of this kernel connection */
-	unsigned threads;    /* 0: one a processor */
+	bool slow_lookups; /* a lookup may open an image (history mounts) */
+	/* Of this connection; kept by the caller, filled in by a first daemon.
+	 */
+	struct shale_greeting *greeting;
+	unsigned threads; /* 0: one a processor */
 	/* Damage and other surprises; any thread. */
 	void (*log)(void *arg, const char *message);
 	void *arg;
@@ -35,6 +38,15 @@ void shale_session_free(struct shale_session *s);
 
 /* Answer the kernel's INIT: from then on the mount waits only for a thread. */
 int shale_session_start(struct shale_session *s, struct shale_err *err);
+
+/*
+ * Go on with a connection whose daemon has died: libfuse is greeted as the
+ * kernel was, and the kernel sends again what that daemon had read and not
+ * answered.  Only when that process is gone: else requests are served twice.
+ * -EPROTO: this libfuse would answer the greeting in another way; -EOPNOTSUPP:
+ * the kernel cannot send again (before 6.9).
+ */
+int shale_session_resume(struct shale_session *s, struct shale_err *err);
 
 /* Serve until the file system is unmounted (0) or the connection fails. */
 int shale_session_run(struct shale_session *s, struct shale_err *err);

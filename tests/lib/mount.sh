@@ -8,6 +8,7 @@
 #   is NAME GOT WANT     one test: two texts are equal
 #   not_ok NAME COMMAND… one test: the command fails (but is not killed)
 #   skip_all WHY         no test can run here
+#   kill_mount DIR       what serves a mount dies, and nobody takes over
 #   need_mount           skip_all unless FUSE mounts work
 #   for_everyone         the programs where any user can run them
 #   done_testing         the plan; call it last
@@ -92,6 +93,15 @@ at_most() {
 	printf '%s is over %s\n' "$2" "$3" >"$dir/tap.out"
 	awk "BEGIN { exit !($2 <= $3) }"
 	tap_result $? "$1"
+}
+
+# kill_mount DIR: its daemon, and first who would start another
+kill_mount() {
+	# shellcheck disable=SC2046 # two words
+	kill -KILL $(shale status --mount "$1" --json |
+		jq '.holder_pid, .pid')
+	while stat -f "$1" >/dev/null 2>&1; do sleep 0.02; done
+	return 0
 }
 
 done_testing() {
