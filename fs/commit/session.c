@@ -102,22 +102,60 @@ static int take_snapshot(const struct shale_commit *commit,
 		     : call(control, json_pack("{s:s}", "do", "opened"), err);
 }
 
+/* What became of the changes of a workspace. */
+struct outcome {
+	const char *mount, *workspace; /* id and name */
+	uint32_t epoch;                /* up to this one … */
+	struct shale_rec_image which;  /* … they are in that image */
+};
+
+static int tell_daemon(struct shale_control *control,
+		       const struct outcome *outcome, struct shale_err *err)
+{
+	char digest[SHALE_DIGEST_STR];
+	shale_digest_str(&outcome->which.manifest[0], digest);
+	return call(control,
+		    json_pack("{s:s, s:I, s:[s]}", "do", "committed", "epoch",
+			      (json_int_t)outcome->epoch, "manifests", digest),
+		    err);
+}
+
+static int tell_next_daemon(const struct shale_commit *commit,
+			    const struct outcome *outcome,
+			    struct shale_err *err)
+{
+	cleanup_control struct shale_control *control = NULL;
+	int r = shale_control_connect(&control,
+				      shale_store_dirfd(commit->store),
+				      outcome->mount, err);
+	return r < 0 ? r : tell_daemon(control, outcome, err);
+}
+
+static int tell_resting(const struct shale_commit *commit,
+			const struct outcome *outcome, struct shale_err *err)
+{
+	struct shale_resting rest = {0};
+	int r = shale_resting_open(&rest, commit->store, outcome->workspace,
+				   err);
+	if (r == 0)
+		r = shale_live_committed(rest.live, outcome->epoch,
+					 &outcome->which, err);
+	return shale_resting_close(&rest, r, err);
+}
+
 /*
- * The mount has gone while its changes were packed: its workspace is told
- * directly, once the daemon has let go of it.
+ * The daemon has gone while the changes were packed: the one that takes over is
+ * told, or, when the mount has gone too, the workspace directly.
  */
-static int tell_resting(struct shale_commit *commit, const char *name,
-			uint32_t epoch, const struct shale_rec_image *which,
-			struct shale_err *err)
+static int tell_whoever(const struct shale_commit *commit,
+			const struct outcome *outcome, struct shale_err *err)
 {
 	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
 	int r;
 	for (int tries = 0;; tries++) {
-		struct shale_resting rest = {0};
-		r = shale_resting_open(&rest, commit->store, name, err);
-		if (r == 0)
-			r = shale_live_committed(rest.live, epoch, which, err);
-		r = shale_resting_close(&rest, r, err);
+		r = gone(tell_next_daemon(commit, outcome, err));
+		if (r == -ESTALE)
+			r = tell_resting(commit, outcome, err);
 		if (r != -EBUSY || tries == BUSY_MS / RETRY_MS)
 			break;
 		nanosleep(&pause, NULL);
@@ -125,20 +163,14 @@ static int tell_resting(struct shale_commit *commit, const char *name,
 	return r == -ENOKEY ? 0 : r; /* it went with its mount */
 }
 
-/* Have the workspace know what its changes up to `epoch` have become. */
-static int tell(struct shale_commit *commit, struct shale_control *control,
-		const char *name, json_int_t epoch,
-		const struct shale_version *version, struct shale_err *err)
+/* Have the workspace know what its changes have become. */
+static int tell(const struct shale_commit *commit,
+		struct shale_control *control, const struct outcome *outcome,
+		struct shale_err *err)
 {
-	struct shale_rec_image which = {.n = 1, .manifest = {version->digest}};
-	char digest[SHALE_DIGEST_STR];
-	shale_digest_str(&version->digest, digest);
-	int r = call(control,
-		     json_pack("{s:s, s:I, s:[s]}", "do", "committed", "epoch",
-			       epoch, "manifests", digest),
-		     err);
+	int r = tell_daemon(control, outcome, err);
 	if (gone(r) == -ESTALE)
-		r = tell_resting(commit, name, (uint32_t)epoch, &which, err);
+		r = tell_whoever(commit, outcome, err);
 	return r < 0 ? shale_err_wrap(err, r,
 				      "the version is there, but the workspace "
 				      "does not know of it")
@@ -188,9 +220,15 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 	commit->files = NULL;
 	shale_snapshot_close(steal_ptr(&snapshot));
 	shale_files_close(steal_ptr(&files));
-	return out->version
-		       ? tell(commit, control, name, epoch, out->version, err)
-		       : 0;
+	if (!out->version)
+		return 0;
+	const struct outcome outcome = {
+		.mount = id,
+		.workspace = name,
+		.epoch = (uint32_t)epoch,
+		.which = {.n = 1, .manifest = {out->version->digest}},
+	};
+	return tell(commit, control, &outcome, err);
 }
 
 /* --------------------------------------------------------------- resting */

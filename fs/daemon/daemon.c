@@ -234,6 +234,21 @@ static int choose_base(struct shale_daemon *d, struct shale_err *err)
 	return r < 0 ? r : settle_info(d, err);
 }
 
+/* Its lock is in the holder's pocket from then on, whoever serves. */
+static int open_workspace(struct shale_daemon *d, struct shale_err *err)
+{
+	int lock = -1;
+
+	if (d->opts.takeover)
+		(void)shale_pocket_peek(&d->opts.pocket, &lock);
+	int r = shale_workspace_reopen(&d->ws, d->dirfd, d->info.workspace,
+				       lock, err);
+	if (r < 0 || lock >= 0)
+		return r;
+	r = shale_pocket_put(&d->opts.pocket, d->ws->lock);
+	return r < 0 ? shale_err_set(err, -r, "keep the workspace's lock") : 0;
+}
+
 static int open_writable(struct shale_daemon *d, struct shale_err *err)
 {
 	struct shale_live_opts opts = {
@@ -245,7 +260,7 @@ static int open_writable(struct shale_daemon *d, struct shale_err *err)
 
 	if (!d->info.workspace)
 		return shale_err_say(err, EINVAL, "which workspace?");
-	int r = shale_workspace_open(&d->ws, d->dirfd, d->info.workspace, err);
+	int r = open_workspace(d, err);
 	if (r == 0)
 		r = note_holder(d, err);
 	if (r == 0)
@@ -342,6 +357,7 @@ int shale_daemon_close(struct shale_daemon *d, struct shale_err *err)
 	shale_handles_close(d->handles);
 	if (d->ws)
 		r = shale_workspace_close(d->ws, err);
+	shale_pocket_empty(&d->opts.pocket);
 	shale_forest_free(d->forest);
 	shale_history_free(d->history);
 	shale_image_close(d->image);

@@ -9,6 +9,7 @@
  */
 
 #include "fs/control/control.h"
+#include "fs/holder/pocket.h"
 #include "fs/mount/session.h"
 #include "layers/store/version.h"
 
@@ -22,7 +23,8 @@ struct shale_daemon_opts {
 	int ready; /* where to say that it serves, or why not; -1 */
 	int lock;  /* of the state directory, held */
 	bool foreground;
-	int holder;    /* process id of who keeps the connection */
+	int holder; /* process id of who keeps the connection */
+	struct shale_pocket pocket;
 	bool takeover; /* a daemon before this one has died */
 	bool quota;    /* both were given; else the workspace's own count */
 	uint64_t quota_bytes, quota_inodes;

@@ -6,6 +6,7 @@ fs_shalefs_SOURCES = \
 	fs/daemon/history.c fs/daemon/history.h \
 	fs/daemon/log.c fs/daemon/log.h \
 	fs/daemon/main.c \
-	fs/daemon/requests.c
+	fs/daemon/requests.c \
+	fs/holder/pocket.c fs/holder/pocket.h
 fs_shalefs_LDADD = $(LIBS_MOUNT) $(LIBS_LIVE) $(LIBS_WORKSPACE) \
 	$(LIBS_CONTROL) $(LIBS_STORE)

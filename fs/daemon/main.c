@@ -35,6 +35,7 @@ static const struct option options[] = {
 	{"quota-inodes", required_argument, NULL, 'n'},
 	{"foreground", no_argument, NULL, 'f'},
 	{"holder", required_argument, NULL, 'h'},
+	{"pocket", required_argument, NULL, 'p'},
 	{"takeover", no_argument, NULL, 't'},
 	{NULL, 0, NULL, 0},
 };
@@ -50,7 +51,8 @@ static int parse(struct shale_daemon_opts *o, int argc, char **argv)
 {
 	int c;
 
-	*o = (struct shale_daemon_opts){.fd = -1, .ready = -1, .lock = -1};
+	*o = (struct shale_daemon_opts){
+		.fd = -1, .ready = -1, .lock = -1, .pocket = {-1, -1}};
 	while ((c = getopt_long(argc, argv, "f", options, NULL)) != -1) {
 		switch (c) {
 		case 's':
@@ -80,6 +82,10 @@ static int parse(struct shale_daemon_opts *o, int argc, char **argv)
 			break;
 		case 'h':
 			o->holder = (int)strtol(optarg, NULL, 10);
+			break;
+		case 'p':
+			if (shale_pocket_parse(optarg, &o->pocket) < 0)
+				return -EINVAL;
 			break;
 		case 't':
 			o->takeover = true;

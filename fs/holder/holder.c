@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -33,7 +34,7 @@ static uint64_t now_ms(void)
 /* shalefs, with signals as it had them before we blocked ours. */
 static int start(struct shale_holder *h, bool takeover)
 {
-	char holder[24], *argv[ARGS_MAX + 6];
+	char holder[24], pocket[32], *argv[ARGS_MAX + 8];
 	posix_spawnattr_t attr;
 	sigset_t none;
 	size_t n = 0;
@@ -43,6 +44,9 @@ static int start(struct shale_holder *h, bool takeover)
 	snprintf(holder, sizeof(holder), "%d", (int)getpid());
 	argv[n++] = (char *)"--holder";
 	argv[n++] = holder;
+	snprintf(pocket, sizeof(pocket), "%d:%d", h->pocket[0], h->pocket[1]);
+	argv[n++] = (char *)"--pocket";
+	argv[n++] = pocket;
 	argv[n++] = (char *)(takeover ? "--takeover" : "--ready");
 	argv[n++] = takeover ? NULL : (char *)h->ready;
 	argv[n] = NULL;
@@ -135,6 +139,10 @@ int shale_holder_run(struct shale_holder *h)
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
 		sigaddset(&signals, wanted[i]);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, h->pocket) < 0) {
+		syslog(LOG_ERR, "socketpair: %s", strerror(errno));
+		return 1;
+	}
 	for (bool first = true;; first = false) {
 		uint64_t since = now_ms();
 		int r = start(h, !first);

@@ -24,6 +24,7 @@ struct shale_holder {
 	const char *ready; /* descriptor for the first one to say that it serves
 			    */
 	int fuse;          /* the connection */
+	int pocket[2];     /* fs/holder/pocket.h */
 	pid_t child;       /* the daemon */
 	unsigned quick;    /* daemons in a row that failed at once */
 };

@@ -63,7 +63,8 @@ int shale_resume_state(struct shale_live *live,
 	if (state.next_ino < shale_index_next_ino(live->index))
 		state.next_ino = shale_index_next_ino(live->index);
 	live->state = state;
-	live->rebase = last && state.last != state.pinned && !live->opts.takeover;
+	live->rebase =
+		last && state.last != state.pinned && !live->opts.takeover;
 	return 0;
 }
 
@@ -251,6 +252,12 @@ static int sweep_file(void *arg, uint64_t ino, uint32_t epoch)
 	for (uint32_t i = 0; i < c.n_files; i++)
 		named |= c.file[i].epoch == epoch;
 	shale_rec_content_release(&c);
+	/* A commit that outlived the daemon before us may be reading it. */
+	if (!named && live->opts.takeover && epoch > live->committed &&
+	    epoch < live->state.epoch) {
+		struct shale_drop drop = {ino, epoch};
+		return shale_buf_append(&live->held, &drop, sizeof(drop));
+	}
 	return named ? 0
 		     : shale_files_remove(live->files, ino, epoch,
 					  shale_db_position(live->db));

@@ -224,6 +224,13 @@ SHALE_DEFINE_CLEANUP(workspace, struct shale_workspace *, drop_workspace);
 int shale_workspace_open(struct shale_workspace **out, int store_dirfd,
 			 const char *name, struct shale_err *err)
 {
+	return shale_workspace_reopen(out, store_dirfd, name, -1, err);
+}
+
+int shale_workspace_reopen(struct shale_workspace **out, int store_dirfd,
+			   const char *name, int lock, struct shale_err *err)
+{
+	cleanup_fd int held = lock;
 	SHALE_CLEANUP(shale_cleanup_workspace)
 	struct shale_workspace *ws = calloc(1, sizeof(*ws));
 	if (!ws)
@@ -237,9 +244,12 @@ int shale_workspace_open(struct shale_workspace **out, int store_dirfd,
 		.content_letters = "CM", /* as fs/live/record.h has them */
 	};
 	int r = shale_workspace_read(store_dirfd, name, &ws->info, err);
+	ws->lock = steal_fd(&held);
 	if (r == 0)
-		r = shale_workspace_lock(store_dirfd, name, &ws->dirfd,
-					 &ws->lock, err);
+		r = ws->lock < 0
+			    ? shale_workspace_lock(store_dirfd, name,
+						   &ws->dirfd, &ws->lock, err)
+			    : open_dir(store_dirfd, name, &ws->dirfd, err);
 	if (r < 0)
 		return r;
 	r = shale_files_open(&ws->files, ws->dirfd, err);

@@ -63,6 +63,12 @@ int shale_workspace_read(int store_dirfd, const char *name,
  */
 int shale_workspace_open(struct shale_workspace **out, int store_dirfd,
 			 const char *name, struct shale_err *err);
+/*
+ * The same with a lock that is held already, by a process before this one: a
+ * descriptor that is taken over, also after an error.  -1: take it.
+ */
+int shale_workspace_reopen(struct shale_workspace **out, int store_dirfd,
+			   const char *name, int lock, struct shale_err *err);
 /* What the message to others says after the process: "mounted on DIR". */
 int shale_workspace_note(struct shale_workspace *ws, const char *text,
 			 struct shale_err *err);
