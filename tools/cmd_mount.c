@@ -2,6 +2,7 @@
 #include "fs/control/mountinfo.h"
 #include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
+#include "tools/mount_upgrade.h"
 #include "tools/mount_words.h"
 #include "tools/mount_workspace.h"
 #include "tools/quota.h"
@@ -273,9 +274,24 @@ static int run_asked(struct shale_ctx *ctx, struct asked *a, char **argv, int n)
 	return r < 0 ? shale_fail(ctx, r) : SHALE_EXIT_OK;
 }
 
+static int run_upgrade(struct shale_ctx *ctx, char **argv, int n)
+{
+	int code = SHALE_EXIT_OK;
+
+	if (n < 1)
+		return shale_usage(ctx, "which mounts?");
+	for (int i = 0; i < n; i++) {
+		int r = shale_mount_upgrade(ctx, argv[i]);
+		if (r < 0)
+			code = shale_fail(ctx, r);
+	}
+	return code;
+}
+
 static int run(struct shale_ctx *ctx, int argc, char **argv)
 {
 	struct asked a = {0};
+	bool upgrade = false;
 	int n;
 	const struct shale_opt opts[] = {
 		{"rw", 0, NULL,
@@ -296,19 +312,22 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 		 SHALE_OPT_LIST, &a.options},
 		{"foreground", 'f', NULL, "stay until unmounted",
 		 SHALE_OPT_FLAG, &a.foreground},
+		{"upgrade", 0, NULL,
+		 "have the installed daemon take over the mount at DIR",
+		 SHALE_OPT_FLAG, &upgrade},
 		{0},
 	};
 	int r = shale_opt_parse(ctx, &shale_cmd_mount, opts, argc, argv, &n);
 	if (r != 0)
 		return r > 0 ? SHALE_EXIT_OK : SHALE_EXIT_USAGE;
-	r = run_asked(ctx, &a, argv, n);
+	r = upgrade ? run_upgrade(ctx, argv, n) : run_asked(ctx, &a, argv, n);
 	shale_mount_words_release(&a.words);
 	return r;
 }
 
 const struct shale_cmd shale_cmd_mount = {
 	.name = "mount",
-	.args = "[REF…] DIR",
+	.args = "[REF…] DIR | --upgrade DIR…",
 	.summary = "mount a version, read-only or with a workspace",
 	.detail =
 		"Several REFs stack, the last on top.  Writable mounts keep "

@@ -8,5 +8,6 @@ fs_shalefs_SOURCES = \
 	fs/daemon/main.c \
 	fs/daemon/requests.c \
 	fs/holder/pocket.c fs/holder/pocket.h
+fs_shalefs_CPPFLAGS = $(AM_CPPFLAGS) -DSHALE_VERSION='"$(VERSION)"'
 fs_shalefs_LDADD = $(LIBS_MOUNT) $(LIBS_LIVE) $(LIBS_WORKSPACE) \
 	$(LIBS_CONTROL) $(LIBS_STORE)

@@ -47,10 +47,15 @@ static json_t *do_status(struct shale_daemon *d, int *r, struct shale_err *err)
 	json_t *doc = json_object();
 
 	json_object_set_new(doc, "kind", json_string(d->info.kind));
+	json_object_set_new(doc, "version", json_string(SHALE_VERSION));
+	if (d->info.n)
+		json_object_set_new(doc, "image",
+				    json_string(d->info.manifests[0]));
 	if (d->info.workspace)
 		json_object_set_new(doc, "workspace",
 				    json_string(d->info.workspace));
 	add_number(doc, "pid", (uint64_t)getpid());
+	add_number(doc, "daemon_pid", (uint64_t)getpid());
 	add_number(doc, "holder_pid", (uint64_t)d->opts.holder);
 	add_number(doc, "seconds", (uint64_t)(time(NULL) - d->since));
 	shale_session_count(d->session, &counts);

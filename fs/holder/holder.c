@@ -2,6 +2,7 @@
 #include "fs/holder/holder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -34,7 +35,7 @@ static uint64_t now_ms(void)
 /* shalefs, with signals as it had them before we blocked ours. */
 static int start(struct shale_holder *h, bool takeover)
 {
-	char holder[24], pocket[32], *argv[ARGS_MAX + 8];
+	char holder[24], pocket[32], program[32], *argv[ARGS_MAX + 8];
 	posix_spawnattr_t attr;
 	sigset_t none;
 	size_t n = 0;
@@ -57,7 +58,9 @@ static int start(struct shale_holder *h, bool takeover)
 		return -r;
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
 	posix_spawnattr_setsigmask(&attr, &none);
-	r = posix_spawn(&h->child, argv[0], NULL, &attr, argv, environ);
+	snprintf(program, sizeof(program), "/proc/self/fd/%d", h->program);
+	r = posix_spawn(&h->child, h->fall_back ? program : argv[0], NULL,
+			&attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	return -r;
 }
@@ -85,15 +88,18 @@ static bool connected(const struct shale_holder *h)
 }
 
 /* Does this end of a daemon call for another one? */
-static bool must_follow(const struct shale_holder *h, int status, bool first)
+static bool must_follow(struct shale_holder *h, int status, bool first)
 {
 	if (!connected(h))
 		return false;
 	if (WIFSIGNALED(status))
 		return true;
-	/* One that could not take over may have lacked memory, or space. */
-	return !first && WEXITSTATUS(status) != 0 &&
-	       WEXITSTATUS(status) != SHALE_EXIT_NO_TAKEOVER;
+	if (first || WEXITSTATUS(status) == 0)
+		return false;
+	/* What was installed meanwhile may be unable; or it lacked memory. */
+	bool known = h->fall_back;
+	h->fall_back = !known && h->program >= 0;
+	return WEXITSTATUS(status) != SHALE_EXIT_NO_TAKEOVER || h->fall_back;
 }
 
 /*
@@ -139,6 +145,7 @@ int shale_holder_run(struct shale_holder *h)
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
 		sigaddset(&signals, wanted[i]);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
+	h->program = open(h->argv[0], O_PATH | O_CLOEXEC);
 	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, h->pocket) < 0) {
 		syslog(LOG_ERR, "socketpair: %s", strerror(errno));
 		return 1;

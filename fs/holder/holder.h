@@ -26,7 +26,10 @@ struct shale_holder {
 	int fuse;          /* the connection */
 	int pocket[2];     /* fs/holder/pocket.h */
 	pid_t child;       /* the daemon */
-	unsigned quick;    /* daemons in a row that failed at once */
+	int program;    /* the first one's file: it serves on when a newer one
+			   cannot */
+	bool fall_back; /* … run that one next */
+	unsigned quick; /* daemons in a row that failed at once */
 };
 
 /* Run the first daemon and its successors.  Returns the exit code. */
