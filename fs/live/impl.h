@@ -72,10 +72,14 @@ struct shale_live {
 	struct shale_buf held; /* struct shale_drop */
 	uint32_t committed;
 
-	/* Files that replaced others by rename: their data is flushed before
-	 * the journal that says so. */
+	/* Files that replaced others by rename, struct shale_replaced: their
+	 * data is flushed before the journal that says so.  Who flushes some
+	 * holds `replaced_flush`: until it is done, nobody else may think that
+	 * there are none. */
+	pthread_mutex_t replaced_flush;
+	struct shale_buf flushing; /* under it */
 	pthread_mutex_t replaced_lock;
-	struct shale_buf replaced; /* struct shale_replaced */
+	struct shale_buf replaced; /* under that */
 };
 
 struct shale_replaced {

@@ -73,6 +73,7 @@ static void init_locks(struct shale_live *live)
 	pthread_rwlockattr_destroy(&attr);
 	pthread_mutex_init(&live->names, NULL);
 	pthread_mutex_init(&live->held_lock, NULL);
+	pthread_mutex_init(&live->replaced_flush, NULL);
 	pthread_mutex_init(&live->replaced_lock, NULL);
 	pthread_mutex_init(&live->fsynced_lock, NULL);
 }
@@ -156,8 +157,10 @@ static void free_live(struct shale_live *live)
 		pthread_rwlock_destroy(&live->stripe[s]);
 	pthread_mutex_destroy(&live->names);
 	pthread_mutex_destroy(&live->held_lock);
+	pthread_mutex_destroy(&live->replaced_flush);
 	pthread_mutex_destroy(&live->replaced_lock);
 	pthread_mutex_destroy(&live->fsynced_lock);
+	shale_buf_release(&live->flushing);
 	shale_buf_release(&live->replaced);
 	shale_buf_release(&live->held);
 	free(live->touched);

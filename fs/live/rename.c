@@ -136,6 +136,21 @@ static void move_to(struct shale_change *ch, struct shale_live_node *node,
 	shale_change_touch(ch, node);
 }
 
+/* A file that replaces another is known to fsyncs before its rename counts. */
+static int commit_rename(struct rename *m, struct shale_change *ch,
+			 const struct shale_live_node *src,
+			 const struct shale_caller *who)
+{
+	if (m->plan.verdict != SHALE_RENAME_REPLACE || !S_ISREG(src->attr.mode))
+		return shale_change_commit(ch, who);
+	int r = shale_sync_replacing(m->live, src->ino);
+	if (r < 0)
+		return r;
+	r = shale_change_commit(ch, who);
+	shale_sync_replaced(m->live, src->ino, r == 0 ? ch->pos : 0);
+	return r;
+}
+
 static int carry_out(struct rename *m, const struct shale_caller *who)
 {
 	cleanup_change struct shale_change ch;
@@ -167,11 +182,7 @@ static int carry_out(struct rename *m, const struct shale_caller *who)
 	}
 	from->attr.nlink += (uint32_t)m->plan.old_links;
 	to->attr.nlink += (uint32_t)m->plan.new_links;
-	r = shale_change_commit(&ch, who);
-	if (r == 0 && m->plan.verdict == SHALE_RENAME_REPLACE &&
-	    S_ISREG(src->attr.mode))
-		shale_sync_replaced(m->live, src->ino, ch.pos);
-	return r;
+	return commit_rename(m, &ch, src, who);
 }
 
 int shale_live_rename(struct shale_live *live, const struct shale_caller *who,

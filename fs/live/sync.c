@@ -112,46 +112,71 @@ static void forget_applied(struct shale_live *live)
 	live->replaced.len = kept * sizeof(*list);
 }
 
-void shale_sync_replaced(struct shale_live *live, uint64_t ino, uint64_t pos)
+#define NOT_YET UINT64_MAX
+
+int shale_sync_replacing(struct shale_live *live, uint64_t ino)
 {
-	struct shale_replaced it = {ino, pos};
+	struct shale_replaced it = {ino, NOT_YET};
 
 	pthread_mutex_lock(&live->replaced_lock);
 	if (live->replaced.len >= REPLACED_MANY)
 		forget_applied(live);
-	/* Out of memory: the file is as safe as on other file systems. */
-	(void)shale_buf_append(&live->replaced, &it, sizeof(it));
+	int r = shale_buf_append(&live->replaced, &it, sizeof(it));
+	pthread_mutex_unlock(&live->replaced_lock);
+	return r;
+}
+
+void shale_sync_replaced(struct shale_live *live, uint64_t ino, uint64_t pos)
+{
+	pthread_mutex_lock(&live->replaced_lock);
+	struct shale_replaced *list = (void *)live->replaced.data;
+	/* It may be gone: who flushes it waits for the inode's lock. */
+	for (size_t i = live->replaced.len / sizeof(*list); i-- > 0;)
+		if (list[i].ino == ino && list[i].pos == NOT_YET)
+			list[i].pos = pos;
 	pthread_mutex_unlock(&live->replaced_lock);
 }
 
+/* Take over what is listed, behind what could not be flushed before. */
+static int take_list(struct shale_live *live)
+{
+	pthread_mutex_lock(&live->replaced_lock);
+	forget_applied(live);
+	int r = shale_buf_append(&live->flushing, live->replaced.data,
+				 live->replaced.len);
+	if (r == 0)
+		live->replaced.len = 0;
+	pthread_mutex_unlock(&live->replaced_lock);
+	return r;
+}
+
+static int flush_taken(struct shale_live *live)
+{
+	const struct shale_replaced *it = (const void *)live->flushing.data;
+	size_t n = live->flushing.len / sizeof(*it);
+	uint64_t pos;
+
+	for (size_t i = 0; i < n; i++) {
+		int r = flush_file(live, it[i].ino, &pos);
+		/* Removed since, or no file? */
+		if (r < 0 && r != -ESTALE && r != -ENODATA)
+			return r;
+	}
+	live->flushing.len = 0;
+	return 0;
+}
+
 /*
- * Flush the data of files that replaced others, and say so in the journal: a
- * crash that keeps the rename then keeps what was renamed.
+ * Flush the data of files that replaced others up to now, and say so in the
+ * journal: a crash that keeps the rename then keeps what was renamed.
  */
 static int flush_replaced(struct shale_live *live)
 {
-	cleanup_buf struct shale_buf list = {0};
-	uint64_t pos;
-
-	pthread_mutex_lock(&live->replaced_lock);
-	forget_applied(live);
-	list = live->replaced;
-	live->replaced = (struct shale_buf){0};
-	pthread_mutex_unlock(&live->replaced_lock);
-
-	const struct shale_replaced *it = (const void *)list.data;
-	size_t n = list.len / sizeof(*it);
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = flush_file(live, it[i].ino, &pos);
-		if (r == -ESTALE || r == -ENODATA)
-			r = 0; /* removed since, or no file */
-	}
-	if (r < 0) { /* the next one tries again */
-		pthread_mutex_lock(&live->replaced_lock);
-		(void)shale_buf_append(&live->replaced, list.data, list.len);
-		pthread_mutex_unlock(&live->replaced_lock);
-	}
+	pthread_mutex_lock(&live->replaced_flush);
+	int r = take_list(live);
+	if (r == 0)
+		r = flush_taken(live);
+	pthread_mutex_unlock(&live->replaced_flush);
 	return r;
 }
 
@@ -174,10 +199,10 @@ int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync)
 		r = 0;
 	if (r < 0 || (!flushed && atomic_load(&live->synced) >= pos))
 		return r;
-	uint64_t now = shale_db_position(live->db);
+	uint64_t now = shale_db_position(live->db); /* before the list is read */
 	r = flush_replaced(live);
 	if (r == 0)
-		r = shale_db_sync(live->db, 0, NULL);
+		r = shale_db_sync(live->db, now, NULL);
 	uint64_t old = atomic_load(&live->synced);
 	while (r == 0 && old < now &&
 	       !atomic_compare_exchange_weak(&live->synced, &old, now))

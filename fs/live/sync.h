@@ -4,7 +4,13 @@
 
 #include "fs/live/impl.h"
 
-/* `ino` replaced another file by a rename that stands at `pos`. */
+/*
+ * A rename by which `ino` replaces another file is about to be committed, with
+ * the inode locked: from now on no fsync makes names durable without its data.
+ * -ENOMEM.
+ */
+int shale_sync_replacing(struct shale_live *live, uint64_t ino);
+/* It stands at `pos`; 0: it failed. */
 void shale_sync_replaced(struct shale_live *live, uint64_t ino, uint64_t pos);
 
 #endif

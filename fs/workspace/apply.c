@@ -9,6 +9,21 @@ enum { THROTTLE = 4 }; /* times opts.unapplied */
 
 /* ------------------------------------------------------------- one turn */
 
+int shale_applier_mark(struct shale_db *db, uint64_t pos, uint64_t *end,
+		       struct shale_err *err)
+{
+	struct le64 body = le64_make(pos);
+	struct shale_record record = {
+		.type = SHALE_JOURNAL_MARK,
+		.body = body.b,
+		.len = sizeof(body),
+	};
+	int r = shale_journal_append(db->journal, &record, true, err);
+	if (r == 0 && end)
+		*end = record.end;
+	return r;
+}
+
 /*
  * Write the mark `pos`.  One flush is enough: the mark's own record says that
  * data files are on disk, which they are by then; it counts in a replay only if
@@ -20,16 +35,9 @@ static int mark(struct shale_db *db, uint64_t pos, struct shale_err *err)
 	if (r < 0)
 		return shale_err_wrap(err, r, "flush");
 
-	struct le64 body = le64_make(pos);
-	struct shale_record record = {
-		.type = SHALE_JOURNAL_MARK,
-		.body = body.b,
-		.len = sizeof(body),
-	};
-	r = shale_journal_append(db->journal, &record, true, err);
-	if (r < 0)
-		return r;
-	return shale_journal_sync(db->journal, record.end, err);
+	uint64_t end;
+	r = shale_applier_mark(db, pos, &end, err);
+	return r < 0 ? r : shale_journal_sync(db->journal, end, err);
 }
 
 /* Mark where batches end now, unless `*marked` is there; then apply to `to`. */

@@ -188,12 +188,37 @@ bool shale_db_answered(struct shale_db *db, const struct shale_request *request)
 				 request->unique);
 }
 
-/*
- * An fsync record: the inodes' data is on disk, and a replay after a power cut
- * may go up to here.  `*end` is the position behind it.
- */
-static int note_flushed(struct shale_db *db, const uint64_t *inos, size_t n,
-			uint64_t *end, struct shale_err *err)
+/* Append a record that a sync, this one or a later one, has to flush. */
+static int note_locked(struct shale_db *db, unsigned type, const uint8_t *body,
+		       size_t len, struct shale_err *err)
+{
+	struct shale_record record = {.type = type, .body = body, .len = len};
+
+	int r = shale_journal_append(db->journal, &record, true, err);
+	if (r == 0)
+		db->noted_end = record.end;
+	return r;
+}
+
+int shale_db_sync(struct shale_db *db, uint64_t pos, struct shale_err *err)
+{
+	struct le64 body = le64_make(pos);
+	int r = 0;
+
+	pthread_mutex_lock(&db->commit);
+	if (pos > db->noted) {
+		r = note_locked(db, SHALE_JOURNAL_NAMES, body.b, sizeof(body),
+				err);
+		if (r == 0)
+			db->noted = pos;
+	}
+	uint64_t end = db->noted_end;
+	pthread_mutex_unlock(&db->commit);
+	return r < 0 ? r : shale_journal_sync(db->journal, end, err);
+}
+
+int shale_db_flushed(struct shale_db *db, const uint64_t *inos, size_t n,
+		     struct shale_err *err)
 {
 	cleanup_buf struct shale_buf body = {0};
 	for (size_t i = 0; i < n; i++) {
@@ -201,39 +226,12 @@ static int note_flushed(struct shale_db *db, const uint64_t *inos, size_t n,
 		if (shale_buf_append(&body, &ino, sizeof(ino)) < 0)
 			return shale_err_set(err, ENOMEM, "sync");
 	}
-	struct shale_record record = {
-		.type = SHALE_JOURNAL_FSYNC,
-		.body = body.data,
-		.len = body.len,
-	};
-
+	if (!n)
+		return 0;
 	pthread_mutex_lock(&db->commit);
-	int r = 0;
-	uint64_t position = atomic_load(&db->position);
-	if (n || position > db->noted) {
-		r = shale_journal_append(db->journal, &record, true, err);
-		if (r == 0) {
-			db->noted = position;
-			db->noted_end = record.end;
-		}
-	}
-	*end = db->noted_end;
+	int r = note_locked(db, SHALE_JOURNAL_FSYNC, body.data, body.len, err);
 	pthread_mutex_unlock(&db->commit);
 	return r;
-}
-
-int shale_db_sync(struct shale_db *db, uint64_t ino, struct shale_err *err)
-{
-	uint64_t end;
-	int r = note_flushed(db, &ino, ino ? 1 : 0, &end, err);
-	return r < 0 ? r : shale_journal_sync(db->journal, end, err);
-}
-
-int shale_db_flushed(struct shale_db *db, const uint64_t *inos, size_t n,
-		     struct shale_err *err)
-{
-	uint64_t end;
-	return n ? note_flushed(db, inos, n, &end, err) : 0;
 }
 
 uint64_t shale_db_position(struct shale_db *db)

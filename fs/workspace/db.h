@@ -67,10 +67,11 @@ struct shale_db_opts {
  * `boot` and `reserve`.  Reads the journal behind the applied position; a torn
  * record at its end is where it ends; damage before the end is -EUCLEAN.
  *
- * After a power cut (another boot id) the journal ends at the last point that
- * was made durable on purpose: the last flush mark or shale_db_sync().  So what
- * is taken is a prefix of the names and attributes, with the content of what
- * was fsynced.
+ * After a power cut (another boot id) the journal ends at the last position that
+ * a flush mark or a shale_db_sync() was of.  So what is taken is a prefix of the
+ * names and attributes, with the content of what was fsynced.  Batches behind
+ * that position are dropped, also those that reached the disk with the mark's
+ * or the sync's own record: of what they say, nothing was flushed.
  */
 int shale_db_open(struct shale_db **out, int dirfd,
 		  const struct shale_db_opts *opts, struct shale_err *err);
@@ -150,17 +151,17 @@ bool shale_db_answered(struct shale_db *db,
 		       const struct shale_request *request);
 
 /*
- * Make the journal durable up to what was committed before the call; concurrent
- * calls share one flush.  `ino` (0: none) is recorded as an fsync of that
- * inode, whose data file the caller has flushed: replay after a power cut
- * trusts its content up to there.
+ * Make batches up to `pos` (shale_db_position() at some time) durable, and have
+ * a replay after a power cut believe their names.  The caller has flushed the
+ * data of files that replaced others by rename up to there, and told so by
+ * shale_db_flushed().  Concurrent calls share one flush.
  */
-int shale_db_sync(struct shale_db *db, uint64_t ino, struct shale_err *err);
+int shale_db_sync(struct shale_db *db, uint64_t pos, struct shale_err *err);
 
 /*
- * Record that the data files of `n` inodes were flushed, without a flush of the
- * journal: for files that replaced others by rename, before a shale_db_sync()
- * of something else makes the rename durable.
+ * Record that the data files of `n` inodes were flushed: a replay after a power
+ * cut believes their content up to here.  No flush: the next shale_db_sync()
+ * covers the record.
  */
 int shale_db_flushed(struct shale_db *db, const uint64_t *inos, size_t n,
 		     struct shale_err *err);

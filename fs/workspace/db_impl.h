@@ -29,8 +29,8 @@ struct shale_db {
 	struct shale_results results;
 
 	pthread_mutex_t commit; /* puts batches in order */
-	uint64_t noted;         /* a record of a sync is behind this position */
-	uint64_t noted_end;     /* and ends here; both under `commit` */
+	uint64_t noted;         /* a NAMES record says this position */
+	uint64_t noted_end;     /* behind it, and FSYNC records; by `commit` */
 
 	_Atomic uint64_t position; /* behind the last batch */
 	_Atomic uint64_t applied;  /* LMDB has the batches up to here */
@@ -78,6 +78,12 @@ int shale_db_recover(struct shale_db *db, struct shale_err *err);
 int shale_applier_start(struct shale_db *db, struct shale_err *err);
 /* Mark and apply all that is left; the last error. */
 int shale_applier_stop(struct shale_db *db, struct shale_err *err);
+/*
+ * Append the mark `pos`: the data files that batches up to there speak of are
+ * on disk.  `*end` (may be NULL) is behind its record, which is not flushed.
+ */
+int shale_applier_mark(struct shale_db *db, uint64_t pos, uint64_t *end,
+		       struct shale_err *err);
 /* Batches go up to `pos` now: see whether the applier must know. */
 void shale_applier_note(struct shale_db *db, uint64_t pos);
 /* Wait while much too much is unapplied; an error if that will not end. */

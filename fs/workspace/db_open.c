@@ -67,16 +67,25 @@ static int replay_record(void *arg, const struct shale_record *record,
 
 /*
  * A process was killed if anything is left to be applied.  Which data files it
- * had written and not flushed nobody knows any more, so all are, before a mark
- * speaks for them.
+ * had written and not flushed nobody knows any more, nor which of them replaced
+ * others by rename: so all are flushed, and a mark says so before the next sync
+ * has a power cut believe the names.
  */
+static int flush_left(struct shale_db *db, struct shale_err *err)
+{
+	if (syncfs(db->dirfd) < 0)
+		return shale_err_set(err, errno, "flush the workspace");
+	int r = shale_applier_mark(db, atomic_load(&db->position), NULL, err);
+	/* On a full disk no sync finds room either before the next mark. */
+	return r == -ENOSPC || r == -EDQUOT ? 0 : r;
+}
+
 static int replay(struct shale_db *db, uint64_t applied, struct shale_err *err)
 {
 	int r = shale_journal_open(&db->journal, db->dirfd, applied, false,
 				   replay_record, db, err);
-	if (r == 0 && atomic_load(&db->position) > applied &&
-	    syncfs(db->dirfd) < 0)
-		r = shale_err_set(err, errno, "flush the workspace");
+	if (r == 0 && atomic_load(&db->position) > applied)
+		r = flush_left(db, err);
 	return r;
 }
 
@@ -94,9 +103,14 @@ static int make_new(struct shale_db *db, struct shale_err *err)
 	if (r < 0)
 		return r;
 	r = write_boot(db, err);
-	if (r < 0)
-		return r;
-	return shale_db_make_applied(db, err);
+	if (r == 0)
+		r = shale_db_make_applied(db, err);
+	/* LMDB flushes its file, not the file's name. */
+	cleanup_fd int dir = openat(db->dirfd, "db", O_RDONLY | O_DIRECTORY |
+							     O_CLOEXEC);
+	if (r == 0 && dir < 0)
+		r = shale_err_set(err, errno, "open 'db'");
+	return r < 0 ? r : shale_dir_sync(dir, "db", err);
 }
 
 static int open_parts(struct shale_db *db, struct shale_err *err)

@@ -61,8 +61,11 @@ int shale_files_write(struct shale_files *files, uint64_t ino, uint32_t epoch,
 	/* Counted when it is done, also if only a part was. */
 	pthread_mutex_lock(&files->table.lock);
 	file->written++;
-	if (file->remove)
+	if (file->remove) {
 		files->table.n_remove--;
+		/* A killed process may have made it, and not flushed that. */
+		file->made = true;
+	}
 	file->remove = false;
 	pthread_mutex_unlock(&files->table.lock);
 	shale_file_release(&files->table, file);

@@ -16,8 +16,11 @@
  *           applied as a whole, the last word on a key counts
  *   MARK    one le64, a position: all data files that batches up to there speak
  *           of were on disk before this record was written
- *   FSYNC   n times le64, inodes (n may be 0) whose data files were on disk
- *           before this record was written
+ *   FSYNC   n times le64, inodes whose data files were on disk before this
+ *           record was written
+ *   NAMES   one le64, a position: of files that replaced others by rename in
+ *           batches up to there, the data was on disk before this record was
+ *           written, and an FSYNC or MARK before it says so
  */
 
 #include "layers/base/bytes.h"
@@ -28,6 +31,7 @@ enum {
 	SHALE_JOURNAL_BATCH = 1,
 	SHALE_JOURNAL_MARK = 2,
 	SHALE_JOURNAL_FSYNC = 3,
+	SHALE_JOURNAL_NAMES = 4,
 };
 
 enum {

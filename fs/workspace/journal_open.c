@@ -115,6 +115,17 @@ static void forget_from(struct shale_journal *j, size_t i)
 	j->n = i;
 }
 
+/*
+ * After a power cut the end is to stay where it was found: what is cut off
+ * would fit behind new records, should it come back by another one.
+ */
+static int keep_end(struct shale_journal *j, struct shale_err *err)
+{
+	if (fsync(j->seg[j->n - 1].fd) < 0)
+		return shale_err_set(err, errno, "flush the journal");
+	return shale_dir_sync(j->dirfd, "journal", err);
+}
+
 /* Read from `from` to the end, across segments. */
 static int find_end(struct shale_journal *j, uint64_t from, bool power_cut,
 		    shale_record_fn *fn, void *arg, struct shale_err *err)
@@ -139,7 +150,7 @@ static int find_end(struct shale_journal *j, uint64_t from, bool power_cut,
 	if (ftruncate(j->seg[i].fd, (off_t)(at - j->seg[i].start)) < 0)
 		return shale_err_set(err, errno, "truncate the journal");
 	j->end = j->allocated = at;
-	return 0;
+	return power_cut ? keep_end(j, err) : 0;
 }
 
 /* Open the segments that hold `from` and what follows; remove older ones. */

@@ -9,9 +9,10 @@
 /*
  * After a power cut.  Behind the last mark a data file may hold anything, so
  * keys that speak of its content count only as far as the inode was fsynced.
- * And the tail ends at the last record that was written to be flushed: what is
- * behind may have reached the disk by chance, without the data that its writer
- * would have flushed first (of a file that replaced another by rename).
+ * And the tail ends at the last position that a mark or a sync was of.  Batches
+ * behind it may have reached the disk, by chance or together with the record
+ * that says so, without the data that is flushed before them (of a file that
+ * replaced another by rename).
  */
 
 struct fsynced {
@@ -19,11 +20,19 @@ struct fsynced {
 };
 
 struct tail {
-	uint64_t end;    /* the last mark or fsync ends here */
+	uint64_t end;    /* names count up to here */
 	uint64_t marked; /* data files are right up to here */
 	struct shale_buf fsynced;
 	const char *letters;
 };
+
+static void note_position(struct tail *tail, unsigned type, uint64_t pos)
+{
+	if (tail->end < pos)
+		tail->end = pos;
+	if (type == SHALE_JOURNAL_MARK && tail->marked < pos)
+		tail->marked = pos;
+}
 
 static int note_record(void *arg, const struct shale_record *record,
 		       struct shale_err *err)
@@ -33,12 +42,11 @@ static int note_record(void *arg, const struct shale_record *record,
 
 	if (record->type == SHALE_JOURNAL_BATCH)
 		return 0;
-	tail->end = record->end;
 	for (size_t at = 0; at < record->len; at += sizeof(value)) {
 		memcpy(&value, record->body + at, sizeof(value));
 		struct fsynced it = {le64_get(value), record->start};
-		if (record->type == SHALE_JOURNAL_MARK)
-			tail->marked = le64_get(value);
+		if (record->type != SHALE_JOURNAL_FSYNC)
+			note_position(tail, record->type, le64_get(value));
 		else if (shale_buf_append(&tail->fsynced, &it, sizeof(it)) < 0)
 			return shale_err_set(err, ENOMEM, "replay the journal");
 	}

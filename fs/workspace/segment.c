@@ -39,7 +39,8 @@ int shale_record_encode(const struct shale_record *record,
 
 static int check_body(const struct shale_record *record)
 {
-	if (record->type == SHALE_JOURNAL_MARK)
+	if (record->type == SHALE_JOURNAL_MARK ||
+	    record->type == SHALE_JOURNAL_NAMES)
 		return record->len == 8 ? 0 : -EUCLEAN;
 	if (record->type == SHALE_JOURNAL_FSYNC)
 		return record->len % 8 == 0 ? 0 : -EUCLEAN;

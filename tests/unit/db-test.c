@@ -625,12 +625,11 @@ static void write_and_sync(struct shale_db *db)
 	put_ino(db, 'C', 2, "synced");
 	put_ino(db, 'M', 2, "synced");
 	put_ino(db, 'C', 3, "flushed");
-	uint64_t inos[] = {3};
-	CHECK_OK(shale_db_flushed(db, inos, 1, &err));
-	CHECK_OK(shale_db_sync(db, 2, &err));
+	uint64_t inos[] = {3, 2};
+	CHECK_OK(shale_db_flushed(db, inos, 2, &err));
 	put_ino(db, 'M', 2, "later");
 	put_ino(db, 'N', 9, "name");
-	CHECK_OK(shale_db_sync(db, 0, &err));
+	CHECK_OK(shale_db_sync(db, shale_db_position(db), &err));
 	put_ino(db, 'N', 10, "tail");
 }
 
@@ -651,6 +650,99 @@ TEST(after_a_power_cut_content_is_trusted_up_to_its_fsync)
 		CHECK_STR(get_ino(db, 'N', 10), "-");
 		CHECK_OK(shale_db_close(db, &err));
 	}
+	close(dir);
+}
+
+/* A name that comes while a sync, or a mark, is under way. */
+static void name_meanwhile(struct shale_db *db)
+{
+	uint64_t inos[] = {1};
+
+	put_ino(db, 'N', 1, "before");
+	uint64_t pos = shale_db_position(db);
+	put_ino(db, 'N', 2, "meanwhile");
+	CHECK_OK(shale_db_flushed(db, inos, 1, &err));
+	CHECK_OK(shale_db_sync(db, pos, &err));
+}
+
+TEST(after_a_power_cut_names_that_came_during_a_sync_are_not_there)
+{
+	int dir = new_dir();
+
+	die_after(dir, name_meanwhile);
+	change_boot_id(dir);
+	struct shale_db *db = open_db(dir, &lazy);
+	CHECK_STR(get_ino(db, 'N', 1), "before");
+	CHECK_STR(get_ino(db, 'N', 2), "-");
+	CHECK_OK(shale_db_close(db, &err));
+	close(dir);
+}
+
+static int flush_with_name(void *arg, struct shale_err *e)
+{
+	struct shale_db **db = arg;
+	cleanup_batch struct shale_batch batch = {0};
+	static bool done;
+
+	/* Here by another thread, while data files are being flushed. */
+	if (done)
+		return 0;
+	done = true;
+	CHECK_INT(shale_batch_put(&batch, "Nmeanwhile", 10, "x", 1), 0);
+	return shale_db_commit(*db, &batch, NULL, NULL, e);
+}
+
+TEST(after_a_power_cut_names_that_came_during_a_mark_are_not_there)
+{
+	struct shale_db *db;
+	struct shale_db_opts opts = lazy;
+	int dir = new_dir(), status;
+
+	opts.flush = flush_with_name;
+	opts.arg = &db;
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (shale_db_open(&db, dir, &opts, &err) < 0)
+			_exit(1);
+		put_ino(db, 'N', 1, "before");
+		/* The mark is durable; nothing is applied. */
+		uint64_t to = shale_db_position(db);
+		_exit(shale_db_pause_at(db, to, &err) < 0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK_INT(status, 0);
+	change_boot_id(dir);
+	db = open_db(dir, &lazy);
+	cleanup_buf struct shale_buf value = {0};
+	CHECK_STR(get_ino(db, 'N', 1), "before");
+	CHECK_INT(shale_db_get(db, "Nmeanwhile", 10, &value, &err), -ENOENT);
+	CHECK_OK(shale_db_close(db, &err));
+	close(dir);
+}
+
+/* Killed: the next process is told of no fsync, and takes it over. */
+static void put_content(struct shale_db *db)
+{
+	put_ino(db, 'C', 5, "survivor");
+}
+
+static void sync_names(struct shale_db *db)
+{
+	put_ino(db, 'N', 6, "name");
+	CHECK_OK(shale_db_sync(db, shale_db_position(db), &err));
+}
+
+TEST(what_a_kill_left_is_flushed_before_a_sync_speaks_for_it)
+{
+	int dir = new_dir();
+
+	die_after(dir, put_content);
+	die_after(dir, sync_names);
+	change_boot_id(dir);
+	struct shale_db *db = open_db(dir, &lazy);
+	CHECK_STR(get_ino(db, 'N', 6), "name");
+	CHECK_STR(get_ino(db, 'C', 5), "survivor");
+	CHECK_OK(shale_db_close(db, &err));
 	close(dir);
 }
 
