@@ -55,3 +55,4 @@ print-sanitized-tests:
 include tests/bench/local.mk
 include tests/crash/local.mk
 include tests/fuzz/local.mk
+include tests/power/local.mk

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happened on a mount, and what a power cut may leave of it.
+
+Each worker has a directory of its own and does one operation after another, so
+what it did is a list, and what may be found of its names is the state after
+some length of that list: not shorter than what was made durable, not longer
+than what was begun.  Contents have such a point for each file.
+
+The bytes of a file are sectors that say whose they are: file, place, and the
+number of the operation that wrote them."""
+import json
+import struct
+import zlib
+
+from disk import SECTOR
+
+STAMP = struct.Struct("<8sIIII")
+MAGIC = b"SHALEPWR"
+ZEROS = -1
+ZERO_SECTOR = bytes(SECTOR)
+FOREVER = 1 << 60
+
+
+def sector(fid, number, op):
+    head = STAMP.pack(MAGIC, fid, number, op, 0)
+    head = STAMP.pack(MAGIC, fid, number, op, zlib.crc32(head))
+    return head + bytes([(fid * 31 + number * 7 + op) & 255]) * (
+        SECTOR - STAMP.size)
+
+
+def content(fid, first, n, op):
+    return b"".join(sector(fid, first + i, op) for i in range(n))
+
+
+def read_sector(data, fid, number):
+    """The operation that wrote it; an error if it is nobody's."""
+    if data == ZERO_SECTOR:
+        return ZEROS
+    op = STAMP.unpack_from(data)[3] if len(data) == SECTOR else 0
+    if data != sector(fid, number, op):
+        raise ValueError(f"sector {number} has foreign bytes: "
+                         f"{data[:40].hex()}…")
+    return op
+
+
+class Content:
+    """What a file held, and when (in operations of its worker)."""
+
+    def __init__(self, fid, size, op):
+        self.fid = fid
+        self.sizes = [(op, size)]
+        self.sectors = {}  # number: [(operation, who wrote)]
+
+    def size_at(self, op):
+        return [size for at, size in self.sizes if at <= op][-1]
+
+    def write(self, op, first, n):
+        for i in range(first, first + n):
+            self.sectors.setdefault(i, []).append((op, op))
+        if (first + n) * SECTOR > self.sizes[-1][1]:
+            self.sizes.append((op, (first + n) * SECTOR))
+
+    def truncate(self, op, size):
+        for i, list_ in self.sectors.items():
+            if i * SECTOR >= size and list_[-1][1] != ZEROS:
+                list_.append((op, ZEROS))
+        self.sizes.append((op, size))
+
+    def at(self, op):
+        """All bytes after that operation."""
+        out = []
+        for i in range(self.size_at(op) // SECTOR):
+            who = [w for at, w in self.sectors.get(i, []) if at <= op]
+            out.append(sector(self.fid, i, who[-1])
+                       if who and who[-1] != ZEROS else ZERO_SECTOR)
+        return b"".join(out)
+
+    def newest(self, number, who, begun):
+        """Up to which operation the sector was as `who` wrote it."""
+        list_ = [(0, ZEROS)] + self.sectors.get(number, [])
+        until = -1
+        for (at, value), (next_, _) in zip(list_, list_[1:] + [(FOREVER, 0)]):
+            if value == who and at <= begun:
+                until = next_ - 1
+        return until
+
+    def check(self, data, low, begun):
+        """Is this the content at some point from `low` on, with blocks that
+        were overwritten since old or new?"""
+        high = begun
+        for i in range(len(data) // SECTOR):
+            who = read_sector(data[i * SECTOR:(i + 1) * SECTOR], self.fid, i)
+            until = self.newest(i, who, begun)
+            if until < low:
+                was = "zeros" if who == ZEROS else f"what {who} wrote"
+                raise ValueError(f"sector {i} is {was}, older than {low}: "
+                                 f"{self.sectors.get(i)}")
+            high = min(high, until)
+        ends = [at for at, _ in self.sizes[1:]] + [FOREVER]
+        for (at, size), end in zip(self.sizes, ends):
+            if size == len(data) and at <= high and end > low:
+                return
+        raise ValueError(f"{len(data)} bytes, which it had not from {low} to "
+                         f"{high}: {self.sizes}")
+
+
+class Worker:
+    """The operations of one directory."""
+
+    def __init__(self):
+        self.ops = []       # what, by number
+        self.begun = []     # record of the log
+        self.ended = []     # record, or None
+        self.names = [{}]   # {name: (file, mode, xattr)} after each
+        self.files = {}
+        self.replacing = [] # (operation, file): it replaced another
+
+    def begin(self, record, what):
+        op = len(self.ops)
+        self.ops.append(what)
+        self.begun.append(record)
+        self.ended.append(None)
+        names = self.names[-1]
+        self.names.append(getattr(self, "do_" + what[0])(
+            op, dict(names), *what[1:]) or names)
+
+    def end(self, record):
+        self.ended[-1] = record
+
+    # What each does to names and contents:
+
+    def do_base(self, op, names, name, fid, n):
+        self.files[fid] = Content(fid, 0, op)
+        self.files[fid].write(op, 0, n)
+        names[name] = (fid, 0o644, None)
+        return names
+
+    def do_create(self, op, names, name, fid):
+        self.files[fid] = Content(fid, 0, op)
+        names[name] = (fid, 0o644, None)
+        return names
+
+    def do_write(self, op, _names, _name, fid, first, n):
+        self.files[fid].write(op, first, n)
+
+    do_store = do_write  # through a mapping, with msync
+
+    def do_truncate(self, op, _names, _name, fid, size):
+        self.files[fid].truncate(op, size)
+
+    def do_fsync(self, *_):
+        pass
+
+    do_syncdir = do_commit = do_import = do_fsync
+
+    def do_rename(self, op, names, old, new, _fid):
+        if new in names:
+            self.replacing.append((op, names[old][0]))
+        names[new] = names.pop(old)
+        return names
+
+    def do_link(self, _op, names, old, new, _fid):
+        names[new] = names[old]
+        return names
+
+    def do_unlink(self, _op, names, name):
+        del names[name]
+        return names
+
+    def set_attr(self, names, fid, change):
+        return {name: change(it) if it[0] == fid else it
+                for name, it in names.items()}
+
+    def do_chmod(self, _op, names, _name, fid, mode):
+        return self.set_attr(names, fid, lambda it: (fid, mode, it[2]))
+
+    def do_xattr(self, _op, names, _name, fid, value):
+        return self.set_attr(names, fid, lambda it: (fid, it[1], value))
+
+
+class History:
+    """Everything that the log's notes tell."""
+
+    def __init__(self, log):
+        self.workers, self.begin, self.end = {}, 0, 0
+        for record, text in log.notes():
+            note = json.loads(text)
+            if note == "begin":
+                self.begin = record
+                continue
+            self.end = record
+            number, what = note
+            worker = self.workers.setdefault(number, Worker())
+            if what == "end":
+                worker.end(record)
+            else:
+                worker.begin(record, what)
+
+    def at(self, cut):
+        return Moment(self, cut)
+
+
+class Moment:
+    """What must be there when the power went before this record."""
+
+    def __init__(self, history, cut):
+        self.workers, self.cut = history.workers, cut
+        # All that ended before this record is durable, names and all.
+        self.committed = max((worker.begun[op] for worker, op
+                              in self.acknowledged("commit")), default=0)
+        # What was begun last of the names that an fsync covers: one prefix of
+        # all changes is there, so what ended before is, too.
+        self.own = {}
+        until = self.committed
+        for worker, op in self.acknowledged("fsync", "store", "syncdir"):
+            for before in range(op - 1, -1, -1):
+                if covers(worker.ops[op], worker.ops[before]):
+                    until = max(until, worker.begun[before])
+                    self.own[worker] = max(self.own.get(worker, 0), before)
+                    break
+        self.until = until
+
+    def acknowledged(self, *kinds):
+        """(worker, operation) of those kinds that had ended."""
+        for worker in self.workers.values():
+            for op, what in enumerate(worker.ops):
+                ended = worker.ended[op]
+                if what[0] in kinds and ended is not None and ended < self.cut:
+                    yield worker, op
+
+    def ended_before(self, worker, record):
+        """The last operation that had ended by then."""
+        return max((op for op, ended in enumerate(worker.ended)
+                    if ended is not None and ended < record), default=-1)
+
+    def begun(self, worker):
+        """The last operation that had begun."""
+        return max(op for op, begun in enumerate(worker.begun)
+                   if begun < self.cut)
+
+    def states(self, worker, is_it, found):
+        """After which operations were the names as they are found?"""
+        low = max(self.ended_before(worker, self.until),
+                  self.own.get(worker, 0),
+                  len([1 for what in worker.ops if what[0] == "base"]) - 1)
+        high = self.begun(worker)
+        same = [op for op in range(low, high + 1)
+                if is_it(worker.names[op + 1]) is not None]
+        if not same:
+            raise ValueError(
+                f"these names are of no moment from {low} to {high}:\n"
+                f"{found}\nafter {low}: {worker.names[low + 1]}\n"
+                f"after {high}: {worker.names[high + 1]}")
+        return same
+
+    def check_contents(self, worker, state, found):
+        """`found`: {file: bytes}, where names are as after `state`."""
+        synced = {}
+        committed = self.ended_before(worker, self.committed)
+        for other, op in self.acknowledged("fsync", "store"):
+            if other is worker:
+                synced[worker.ops[op][2]] = op
+        for fid, data in found.items():
+            low = max([synced.get(fid, 0), committed] +
+                      [op for op, file in worker.replacing
+                       if file == fid and op <= state])
+            try:
+                worker.files[fid].check(data, low, self.begun(worker))
+            except ValueError as error:
+                raise ValueError(f"file {fid}, names after {state}, fsynced "
+                                 f"{synced.get(fid)}, content from {low}: "
+                                 f"{error}") from None
+
+
+def covers(sync, what):
+    """Does this fsync make that change of names and attributes durable?"""
+    if sync[0] == "syncdir":
+        return what[0] in ("create", "rename", "link", "unlink") and any(
+            name.startswith(sync[1] + "/") for name in what[1:]
+            if isinstance(name, str))
+    return (what[0] in ("create", "chmod", "xattr") and what[2] == sync[2] or
+            what[0] in ("rename", "link") and what[3] == sync[2])

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The disk under a store loses power, fills up, fails.
+POWER_TESTS = tests/power/cuts.test
+TESTS += $(POWER_TESTS)
+dist_check_SCRIPTS += $(POWER_TESTS)
+EXTRA_DIST += tests/power/cuts.py tests/power/disk.py \
+	tests/power/history.py tests/power/load.py
+
+check_PROGRAMS += tests/power/logdisk
+tests_power_logdisk_SOURCES = tests/power/logdisk.c
+tests_power_logdisk_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
+tests_power_logdisk_LDADD = $(FUSE_LIBS)
