@@ -74,6 +74,9 @@ int shale_fail(struct shale_ctx *ctx, int r)
 	else if (!ctx->err.msg[0])
 		shale_err_say(&ctx->err, -r, "%s", strerror(-r));
 	say(ctx, "error", ctx->err.msg, code);
+	/* A verb with several arguments may go on to the next. */
+	ctx->err.msg[0] = '\0';
+	ctx->wrong_usage = false;
 	return code;
 }
 

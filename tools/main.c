@@ -4,10 +4,13 @@
 #include "tools/opt.h"
 #include "tools/verbs.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t interrupted;
 
@@ -140,10 +143,34 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &sa, NULL);
 }
 
+/*
+ * Descriptors 0 to 2 stay what everybody takes them for: were one of them
+ * closed, the next file to be opened would get its number, and standard input
+ * would be the store.  A descriptor that can neither be read nor written makes
+ * using it the error that it was, EBADF, for programs started from here too.
+ */
+static void hold_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH) != fd)
+			_exit(SHALE_EXIT_FAILED);
+}
+
+/* What has been printed must have arrived. */
+static int finish(struct shale_ctx *ctx, int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	int r = shale_err_set(&ctx->err, errno ? errno : EPIPE,
+			      "write to standard output");
+	return shale_fail(ctx, r);
+}
+
 int main(int argc, char **argv)
 {
 	struct shale_ctx ctx = {.lease = -1};
 
+	hold_standard_descriptors();
 	setlocale(LC_ALL, "");
 	catch_signals();
 	cleanup_free char *store = shale_store_default_path();
@@ -157,9 +184,5 @@ int main(int argc, char **argv)
 
 	int code = dispatch(&ctx, argc, argv, at);
 	shale_lease_end(&ctx.lease);
-	if (fflush(stdout) < 0 || ferror(stdout)) {
-		shale_err_set(&ctx.err, errno, "write to standard output");
-		return shale_fail(&ctx, -EPIPE);
-	}
-	return code;
+	return finish(&ctx, code);
 }
