@@ -51,13 +51,12 @@ static int list(struct shale_ctx *ctx, const char *repo, bool all, bool exact)
 	if (r == 0)
 		r = shale_store_versions(store, repo, &versions, &ctx->err);
 	if (r == 0 && repo && versions.n == 0)
-		r = shale_err_say(&ctx->err, ENOKEY, "no repository '%s' in %s",
-				  repo, shale_store_path(store));
+		r = shale_store_has_repo(store, repo, &ctx->err);
 	if (r < 0)
 		return r;
 
-	static const char *const heading[] = {"REPOSITORY", "TAG",   "DIGEST",
-					      "CREATED",    ">SIZE", "MESSAGE"};
+	static const char *const heading[] = {
+		"REPOSITORY", "TAG", "DIGEST", "CREATED", ">SIZE", "<MESSAGE"};
 	struct shale_columns *table = shale_columns_new(6);
 	for (int i = 0; i < 6; i++)
 		shale_columns_add(table, heading[i]);

@@ -175,8 +175,9 @@ static int run_log(struct log *log, const char *ref, const char *at)
 
 static void add_heading(struct shale_columns *table)
 {
-	static const char *const heading[] = {
-		"", "DIGEST", "CREATED", ">ADDED", "TAGS", "AUTHOR", "MESSAGE"};
+	static const char *const heading[] = {"",        "DIGEST", "CREATED",
+					      ">ADDED",  "TAGS",   "AUTHOR",
+					      "<MESSAGE"};
 	for (int i = 0; i < 7; i++)
 		shale_columns_add(table, heading[i]);
 }

@@ -2,11 +2,13 @@
 #include "fs/commit/changes.h"
 #include "layers/base/cleanup.h"
 #include "tools/mounting.h"
+#include "tools/output.h"
 #include "tools/sweep.h"
 #include "tools/target.h"
 #include "tools/verbs.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 /*
  * Have the daemon flush while the mount can still say that it failed.  A daemon
@@ -34,21 +36,42 @@ static bool holds_changes(const struct shale_target *t)
 	return any;
 }
 
-static void say_how_to_go_on(const struct shale_ctx *ctx, const char *dir,
-			     const char *workspace)
+/* Is it the store that a command without --store would take? */
+static bool is_default(const struct shale_ctx *ctx, struct shale_store *store)
 {
+	struct stat a, b;
+	return ctx->store_path && stat(ctx->store_path, &a) == 0 &&
+	       fstat(shale_store_dirfd(store), &b) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* What can be pasted into a shell. */
+static void say_how_to_go_on(const struct shale_ctx *ctx, const char *dir,
+			     const struct shale_target *t)
+{
+	cleanup_buf struct shale_buf store = {0}, quoted = {0};
+
 	if (ctx->json) {
-		shale_json_print(json_pack("{s:s, s:b}", "workspace", workspace,
-					   "changes", 1));
+		shale_json_print(json_pack("{s:s, s:b}", "workspace",
+					   t->workspace, "changes", 1));
 		return;
 	}
-	if (!ctx->quiet)
-		fprintf(stderr,
-			"workspace '%s' holds changes: go on with\n"
-			"  shale mount -w '%s' %s\n"
-			"or make a version of them with\n"
-			"  shale commit '%s' -t REF\n",
-			workspace, workspace, dir, workspace);
+	if (ctx->quiet)
+		return;
+	if (!is_default(ctx, t->store)) {
+		shale_buf_printf(&store, " --store ");
+		shale_quote(&store, shale_store_path(t->store));
+	}
+	shale_quote(&quoted, dir);
+	const char *at = store.len ? shale_buf_str(&store) : "";
+	const char *where = shale_buf_str(&quoted);
+	fprintf(stderr,
+		"workspace '%s' holds changes: go on with\n"
+		"  shale%s mount -w %s %s\n"
+		"or make a version of them with\n"
+		"  shale%s commit %s -t REF\n",
+		t->workspace, at, t->workspace, where ? where : "DIR", at,
+		t->workspace);
 }
 
 static int unmount(struct shale_ctx *ctx, const char *dir)
@@ -75,7 +98,7 @@ static int unmount(struct shale_ctx *ctx, const char *dir)
 	if (r == 0) /* what a daemon that died could not clear itself */
 		shale_sweep(t.store, false);
 	if (r == 0 && changes)
-		say_how_to_go_on(ctx, dir, t.workspace);
+		say_how_to_go_on(ctx, dir, &t);
 	return r;
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <wchar.h>
 
 /* Between two columns. */
@@ -73,22 +75,65 @@ void shale_columns_add(struct shale_columns *c, const char *cell)
 	to->width = display_width(to->text);
 }
 
-static void print_row(const struct shale_columns *c, size_t row,
-		      const int *width)
+/* Columns of the terminal that standard output is; 0: it is none. */
+static int terminal_width(void)
 {
+	struct winsize size;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* As much of `text` as `room` columns hold, and a mark that there is more. */
+static void print_cut(const char *text, int room)
+{
+	mbstate_t state = {0};
+	size_t at = 0, len = strlen(text);
+
+	while (at < len) {
+		wchar_t wc;
+		size_t n = mbrtowc(&wc, text + at, len - at, &state);
+		int w = 1;
+		if (n == 0 || n > len - at) {
+			memset(&state, 0, sizeof(state));
+			n = 1;
+		} else {
+			w = wcwidth(wc) > 0 ? wcwidth(wc) : 0;
+		}
+		if (w > room)
+			break;
+		room -= w;
+		at += n;
+	}
+	printf("%.*s\u2026", (int)at, text);
+}
+
+/* '>' or '<' in front of a heading; 0: none. */
+static char mark(const struct shale_columns *c, size_t column)
+{
+	char first = c->cells[column].text[0];
+	return first == '>' || first == '<' ? first : 0;
+}
+
+static void print_row(const struct shale_columns *c, size_t row,
+		      const int *width, int screen)
+{
+	enum { LEAST = 8 }; /* less than that of a cell says nothing */
+	int at = 0, gap = 0;
+
 	for (size_t i = 0; i < c->columns; i++) {
 		const struct cell *cell = &c->cells[row * c->columns + i];
-		bool right = c->cells[i].text[0] == '>';
-		const char *text = cell->text;
-		int w = cell->width;
-		if (row == 0 && right) {
-			text++;
-			w--;
-		}
-		int pad = width[i] - w;
-		bool last = i + 1 == c->columns;
-		printf("%*s%s%*s", right ? pad : 0, "", text,
-		       last ? 0 : (right ? 0 : pad) + GAP, "");
+		bool marked = row == 0 && mark(c, i);
+		const char *text = cell->text + marked;
+		int w = cell->width - marked, pad = width[i] - w;
+		bool right = mark(c, i) == '>';
+		if (*text)
+			printf("%*s", gap + (right ? pad : 0), "");
+		if (mark(c, i) == '<' && w > screen - at && at + LEAST < screen)
+			print_cut(text, screen - at - 1);
+		else
+			fputs(text, stdout);
+		/* Written when something follows: no line ends in spaces. */
+		gap = (*text ? right ? 0 : pad : gap + width[i]) + GAP;
+		at += width[i] + GAP;
 	}
 	putchar('\n');
 }
@@ -96,17 +141,18 @@ static void print_row(const struct shale_columns *c, size_t row,
 void shale_columns_print(struct shale_columns *c, bool print)
 {
 	size_t rows = c->n / c->columns;
+	int screen = terminal_width();
 	int *width = must(calloc(c->columns, sizeof(*width)));
 
 	for (size_t i = 0; i < rows * c->columns; i++) {
 		int w = c->cells[i].width;
-		if (i < c->columns && c->cells[i].text[0] == '>')
+		if (i < c->columns && mark(c, i))
 			w--;
 		if (w > width[i % c->columns])
 			width[i % c->columns] = w;
 	}
 	for (size_t row = 0; row < rows && print && rows > 1; row++)
-		print_row(c, row, width);
+		print_row(c, row, width, screen);
 
 	for (size_t i = 0; i < c->n; i++)
 		free(c->cells[i].text);

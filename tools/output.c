@@ -64,6 +64,32 @@ int shale_escape(struct shale_buf *out, const char *text, size_t len)
 	return r;
 }
 
+int shale_quote(struct shale_buf *out, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/._-+:@,=%";
+	const uint8_t *s = (const uint8_t *)word;
+	bool control = false;
+
+	if (*word && !word[strspn(word, plain)])
+		return shale_buf_append(out, word, strlen(word));
+	for (size_t i = 0; s[i]; i++)
+		control = control || s[i] < 0x20 || s[i] == 0x7f;
+	int r = shale_buf_printf(out, control ? "$'" : "'");
+	for (; *s && r == 0; s++) {
+		if (control && (*s < 0x20 || *s == 0x7f))
+			r = shale_buf_printf(out, "\\x%02x", *s);
+		else if (*s == '\'')
+			r = shale_buf_printf(out, control ? "\\'" : "'\\''");
+		else if (control && *s == '\\')
+			r = shale_buf_printf(out, "\\\\");
+		else
+			r = shale_buf_append(out, s, 1);
+	}
+	return r == 0 ? shale_buf_printf(out, "'") : r;
+}
+
 char *shale_human_size(uint64_t bytes, bool exact, char *out)
 {
 	static const char unit[] = "KMGTPE";
