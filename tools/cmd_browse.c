@@ -13,7 +13,9 @@ static int browse(struct shale_ctx *ctx, struct shale_store *store,
 	struct shale_mount_info info = {.kind = "browse", .repo = (char *)repo};
 
 	cleanup_free char *path = NULL;
-	int r = shale_mounting_point(ctx, dir, &path);
+	int r = repo ? shale_store_has_repo(store, repo, &ctx->err) : 0;
+	if (r == 0)
+		r = shale_mounting_point(ctx, dir, &path);
 	if (r < 0)
 		return r;
 	info.mountpoint = path;

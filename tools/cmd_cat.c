@@ -38,7 +38,7 @@ static int cat_one(struct shale_ctx *ctx, const char *text, const char *at)
 	if (!piece)
 		return shale_err_set(&ctx->err, ENOMEM, "a buffer");
 
-	int r = shale_image_arg_open(ctx, text, at, &arg);
+	int r = shale_image_arg_open(ctx, text, at, true, &arg);
 	if (r < 0)
 		return r;
 	r = shale_index_attr(arg.image->index, arg.ino, &attr, &ctx->err);
@@ -72,15 +72,15 @@ static int cat_run(struct shale_ctx *ctx, int argc, char **argv)
 	if (n == 0)
 		return shale_usage(ctx, "which file? REF:/path");
 
+	/* As cat(1): what is missing is told, the others are written. */
+	int code = SHALE_EXIT_OK;
 	signal(SIGPIPE, SIG_IGN);
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < n && r != 1 && r != -EINTR; i++) {
 		r = cat_one(ctx, argv[i], at);
 		if (r < 0)
-			return shale_fail(ctx, r);
-		if (r == 1)
-			break;
+			code = shale_fail(ctx, r);
 	}
-	return SHALE_EXIT_OK;
+	return code;
 }
 
 const struct shale_cmd shale_cmd_cat = {

@@ -56,10 +56,11 @@ static void report(struct shale_ctx *ctx, const struct shale_ref *ref,
 	} else if (ctx->quiet) {
 		return;
 	} else if (!v) {
-		printf("nothing changed: no new version\n");
+		printf("nothing changed: no new version (--allow-empty makes "
+		       "one)\n");
 	} else {
-		printf("%s:%s %s  %llu changes, %s added\n", ref->repo,
-		       ref->tag[0] ? ref->tag : "latest",
+		printf("%s:%s sha256:%s  %llu inodes and names, %s added\n",
+		       ref->repo, ref->tag[0] ? ref->tag : "latest",
 		       shale_short_digest(&v->digest, short_digest),
 		       (unsigned long long)result->changes,
 		       shale_human_size(result->stats.stored +
@@ -112,11 +113,10 @@ static int find_and_commit(struct shale_ctx *ctx, const char *arg,
 /* What its changed files hold: the most that the version may add. */
 static uint64_t content_of(const struct shale_target *target)
 {
-	return target->workspace
-		       ? shale_workspace_data_bytes(
-				 shale_store_dirfd(target->store),
-				 target->workspace)
-		       : 0;
+	return target->workspace ? shale_workspace_data_bytes(
+					   shale_store_dirfd(target->store),
+					   target->workspace)
+				 : 0;
 }
 
 static int run(struct shale_ctx *ctx, const char *arg,

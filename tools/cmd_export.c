@@ -181,7 +181,7 @@ static int run(struct shale_ctx *ctx, const char *ref, const struct asked *a,
 	opts->problem = problem;
 	opts->arg = &x;
 	cleanup_lease int lease = -1;
-	int r = shale_image_arg_open(ctx, ref, a->at, &arg);
+	int r = shale_image_arg_open(ctx, ref, a->at, true, &arg);
 	if (r == 0)
 		r = shale_store_hold(arg.store, &arg.version->digest, 1, &lease,
 				     &ctx->err);

@@ -233,6 +233,18 @@ static void print_json(struct importing *x, const struct shale_digest *digest)
 	shale_json_print(doc);
 }
 
+/* Is what -t names the parent, when no version has been made? */
+static bool names_parent(const struct importing *x)
+{
+	struct shale_version *named = NULL;
+	int r = shale_store_resolve(x->store, x->asked->version.tag, NULL,
+				    &named, NULL);
+	bool same = r == 0 &&
+		    shale_digest_equal(&named->digest, &x->parent->digest);
+	shale_version_free(named);
+	return same;
+}
+
 static void print_text(struct importing *x, const struct shale_digest *digest)
 {
 	const struct shale_import_result *sum = &x->sum;
@@ -245,6 +257,12 @@ static void print_text(struct importing *x, const struct shale_digest *digest)
 		printf("nothing changed: sha256:%s stays the newest of its "
 		       "line, no new version\n",
 		       id);
+		if (x->ref.tag[0] && !names_parent(x))
+			printf("'%s:%s' is not made; for a further tag of "
+			       "that version:\n"
+			       "  shale tag %s@%s %s:%s\n",
+			       x->ref.repo, tag, x->parent->repo, id,
+			       x->ref.repo, tag);
 		return;
 	}
 	printf("%s%s%s sha256:%s  %s %s, %s \u2192 %s stored in %.1f s",
@@ -339,6 +357,14 @@ static int run(struct importing *x, char *const *source, int n)
 	return code;
 }
 
+static int times(char *const *argv, int n, const char *word)
+{
+	int found = 0;
+	for (int i = 0; i < n; i++)
+		found += strcmp(argv[i], word) == 0;
+	return found;
+}
+
 static int import_run(struct shale_ctx *ctx, int argc, char **argv)
 {
 	struct asked a = {0};
@@ -372,8 +398,11 @@ static int import_run(struct shale_ctx *ctx, int argc, char **argv)
 	if (!a.version.tag && !a.onto)
 		return shale_usage(ctx,
 				   "which repository? -t REPOSITORY[:TAG]");
-	if (a.checksum && !a.onto)
-		return shale_usage(ctx, "--checksum goes with --onto");
+	if ((a.checksum || a.at) && !a.onto)
+		return shale_usage(ctx, "%s goes with --onto",
+				   a.at ? "--at" : "--checksum");
+	if (times(argv, n, "-") > 1)
+		return shale_usage(ctx, "standard input can be read once");
 	x.problems = json_array();
 	return run(&x, argv, n);
 }

@@ -27,8 +27,9 @@ static int push(struct listing *ls, uint64_t ino, const char *dir,
 		const char *name, size_t len)
 {
 	struct pending p = {.ino = ino};
-	const char *slash = dir[strlen(dir) - 1] == '/' ? "" : "/";
-	if (asprintf(&p.path, "%s%s%.*s", dir, slash, (int)len, name) < 0 ||
+	bool slash = len && dir[strlen(dir) - 1] != '/';
+	if (asprintf(&p.path, "%s%s%.*s", dir, slash ? "/" : "", (int)len,
+		     name) < 0 ||
 	    shale_buf_append(&ls->todo, &p, sizeof(p)) < 0)
 		return shale_err_set(&ls->ctx->err, ENOMEM, "list");
 	return 0;
@@ -118,6 +119,19 @@ static int list_one(struct listing *ls, const struct shale_image_arg *arg,
 	return print_all(ls, "", &e, 1);
 }
 
+static int list_arg(struct listing *ls, const char *text, const char *at,
+		    bool itself)
+{
+	struct shale_image_arg arg;
+	int r = shale_image_arg_open(ls->ctx, text, at, !itself, &arg);
+	if (r < 0)
+		return r;
+	ls->ix = arg.image->index;
+	r = list_one(ls, &arg, itself);
+	shale_image_arg_close(&arg);
+	return r;
+}
+
 static int ls_run(struct shale_ctx *ctx, int argc, char **argv)
 {
 	struct listing ls = {.ctx = ctx, .first = true};
@@ -128,9 +142,8 @@ static int ls_run(struct shale_ctx *ctx, int argc, char **argv)
 		 SHALE_OPT_FLAG, &ls.style.full},
 		{"recursive", 'R', NULL, "directories below, too",
 		 SHALE_OPT_FLAG, &ls.recursive},
-		{"directory", 'd', NULL,
-		 "a directory itself, not what is in it", SHALE_OPT_FLAG,
-		 &itself},
+		{"directory", 'd', NULL, "a directory or symlink itself",
+		 SHALE_OPT_FLAG, &itself},
 		{"numeric", 'n', NULL, "-l with numbers for owners",
 		 SHALE_OPT_FLAG, &ls.style.numeric},
 		{"human", 'h', NULL, "sizes with units", SHALE_OPT_FLAG,
@@ -148,18 +161,14 @@ static int ls_run(struct shale_ctx *ctx, int argc, char **argv)
 	ls.style.full = ls.style.full || ls.style.numeric;
 	ls.style.escape = isatty(STDOUT_FILENO);
 
-	for (int i = 0; i < n; i++) {
-		struct shale_image_arg arg;
-		r = shale_image_arg_open(ctx, argv[i], at, &arg);
+	/* As ls(1): what is missing is told, the others are listed. */
+	int code = SHALE_EXIT_OK;
+	for (int i = 0; i < n && r != -EINTR; i++) {
+		r = list_arg(&ls, argv[i], at, itself);
 		if (r < 0)
-			return shale_fail(ctx, r);
-		ls.ix = arg.image->index;
-		r = list_one(&ls, &arg, itself);
-		shale_image_arg_close(&arg);
-		if (r < 0)
-			return shale_fail(ctx, r);
+			code = shale_fail(ctx, r);
 	}
-	return SHALE_EXIT_OK;
+	return code;
 }
 
 const struct shale_cmd shale_cmd_ls = {

@@ -32,12 +32,25 @@ static void progress(void *arg, uint64_t done, uint64_t total, uint64_t blobs,
 	shale_progress_set(s->progress, done, total, blobs, what);
 }
 
+/* A repository as a whole: it need not have a version tagged latest. */
+static bool is_repo(const struct saving *s, struct shale_store *store,
+		    const char *text)
+{
+	return !s->at && shale_ref_check_repo(text, NULL) == 0 &&
+	       shale_store_has_repo(store, text, NULL) == 0;
+}
+
 /* One REF, with what the options add to it. */
 static int choose(struct saving *s, struct shale_store *store, const char *text,
 		  struct shale_save_list *list)
 {
 	struct shale_version *v = NULL;
 	struct shale_ref ref;
+
+	if (s->all && is_repo(s, store, text)) {
+		shale_save_list_add_repo(list, text);
+		return 0;
+	}
 	int r = shale_ctx_resolve(s->ctx, store, text, s->at, &v);
 	if (r == 0)
 		r = shale_ref_parse(text, &ref, &s->ctx->err);

@@ -6,12 +6,33 @@
 
 #include <string.h>
 
-static int find_path(struct shale_ctx *ctx, const char *ref,
+/* What is missing is where a symlink points to.  False: it is none. */
+static bool dangling(struct shale_ctx *ctx, const char *ref,
+		     const struct shale_image_arg *arg)
+{
+	const struct shale_index *ix = arg->image->index;
+	const char *target;
+	uint64_t ino;
+	uint32_t len;
+
+	if (shale_index_resolve(ix, arg->path, false, &ino, NULL) < 0 ||
+	    shale_index_target(ix, ino, &target, &len, NULL) < 0)
+		return false;
+	shale_err_say(&ctx->err, ENOKEY,
+		      "'%s' has nothing where its symbolic link '%s' points: "
+		      "'%.*s'",
+		      ref, arg->path, (int)len, target);
+	return true;
+}
+
+static int find_path(struct shale_ctx *ctx, const char *ref, bool follow_last,
 		     struct shale_image_arg *arg)
 {
 	struct shale_err why = {0};
-	int r = shale_index_resolve(arg->image->index, arg->path, true,
+	int r = shale_index_resolve(arg->image->index, arg->path, follow_last,
 				    &arg->ino, &why);
+	if (r == -ENOENT && follow_last && dangling(ctx, ref, arg))
+		return -ENOKEY;
 	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
 		return shale_err_say(
 			&ctx->err, ENOKEY, "'%s' has no '%s'%s", ref, arg->path,
@@ -22,7 +43,8 @@ static int find_path(struct shale_ctx *ctx, const char *ref,
 }
 
 int shale_image_arg_open(struct shale_ctx *ctx, const char *text,
-			 const char *at, struct shale_image_arg *out)
+			 const char *at, bool follow_last,
+			 struct shale_image_arg *out)
 {
 	char ref[512];
 	const char *path;
@@ -40,7 +62,7 @@ int shale_image_arg_open(struct shale_ctx *ctx, const char *text,
 	if (r == 0)
 		r = shale_ctx_open(ctx, arg.store, arg.version, &arg.image);
 	if (r == 0)
-		r = find_path(ctx, ref, &arg);
+		r = find_path(ctx, ref, follow_last, &arg);
 	if (r < 0) {
 		shale_image_arg_close(&arg);
 		return r;

@@ -17,12 +17,13 @@ struct shale_image_arg {
 };
 
 /*
- * Resolve and open `text`.  Symlinks of the path are followed inside the image.
- * Returns 0 or -errno with ctx->err set: -ENOKEY for a reference or path that
- * is not there.
+ * Resolve and open `text`.  Symlinks of the path are followed inside the image,
+ * the last one too if `follow_last`.  Returns 0 or -errno with ctx->err set:
+ * -ENOKEY for a reference or path that is not there.
  */
 int shale_image_arg_open(struct shale_ctx *ctx, const char *text,
-			 const char *at, struct shale_image_arg *out);
+			 const char *at, bool follow_last,
+			 struct shale_image_arg *out);
 void shale_image_arg_close(struct shale_image_arg *arg);
 
 #endif

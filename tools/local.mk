@@ -102,6 +102,7 @@ tests_unit_tools_test_LDADD = tests/lib/libcheck.a $(LIBS_TOOLS)
 TOOL_TESTS = \
 	tests/tools/completion.test \
 	tests/tools/diff.test \
+	tests/tools/habits.test \
 	tests/tools/metadata.test \
 	tests/tools/verify.test \
 	tests/tools/versions.test

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/version_opts.h"
 
+#include "tools/output.h"
+
 #include <errno.h>
 #include <pwd.h>
 #include <string.h>
@@ -39,10 +41,12 @@ static int add_label(struct shale_ctx *ctx, const char *text,
 		     struct shale_label *label)
 {
 	const char *equals = strchr(text, '=');
-	if (!equals || equals == text) {
+	if (!equals || equals == text || !shale_is_utf8(text, strlen(text))) {
 		ctx->wrong_usage = true;
 		return shale_err_say(&ctx->err, EINVAL,
-				     "--label takes KEY=VALUE, not '%s'", text);
+				     "--label takes KEY=VALUE in UTF-8, not "
+				     "'%s'",
+				     text);
 	}
 	label->key = strndup(text, (size_t)(equals - text));
 	label->value = strdup(equals + 1);
@@ -51,8 +55,14 @@ static int add_label(struct shale_ctx *ctx, const char *text,
 		       : shale_err_set(&ctx->err, ENOMEM, "labels");
 }
 
-static int copy(struct shale_ctx *ctx, const char *text, char **out)
+static int copy(struct shale_ctx *ctx, const char *what, const char *text,
+		char **out)
 {
+	if (text && !shale_is_utf8(text, strlen(text))) {
+		ctx->wrong_usage = true;
+		return shale_err_say(&ctx->err, EINVAL,
+				     "%s takes UTF-8, not '%s'", what, text);
+	}
 	*out = text ? strdup(text) : NULL;
 	return text && !*out
 		       ? shale_err_set(&ctx->err, ENOMEM, "describe a version")
@@ -64,11 +74,13 @@ int shale_version_opts_describe(struct shale_ctx *ctx,
 				struct shale_description *out)
 {
 	const struct passwd *pw = opts->author ? NULL : getpwuid(getuid());
-	int r = copy(ctx, pw ? pw->pw_name : opts->author, &out->author);
+	int r = copy(ctx, "--author", pw ? pw->pw_name : opts->author,
+		     &out->author);
 	if (r == 0)
-		r = copy(ctx, opts->message, &out->message);
+		r = copy(ctx, "--message", opts->message, &out->message);
 	if (r == 0)
-		r = copy(ctx, opts->data_version, &out->data_version);
+		r = copy(ctx, "--data-version", opts->data_version,
+			 &out->data_version);
 	if (r < 0 || !opts->labels.n)
 		return r;
 

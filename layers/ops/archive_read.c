@@ -137,8 +137,7 @@ static int fill_attr(struct archive_entry *e, bool decimal_times,
 		if (decimal_times && attr->mtime.tv_sec < 0 &&
 		    attr->mtime.tv_nsec) {
 			attr->mtime.tv_sec--;
-			attr->mtime.tv_nsec =
-				1000000000 - attr->mtime.tv_nsec;
+			attr->mtime.tv_nsec = 1000000000 - attr->mtime.tv_nsec;
 		}
 	}
 	switch (attr->mode & S_IFMT) {
@@ -252,6 +251,11 @@ void shale_archive_arrival(const struct shale_batch *batch,
 static int broken(struct archive *a, struct shale_err *err)
 {
 	const char *why = archive_error_string(a);
+	/* EILSEQ is libarchive's for what is not in a format. */
+	if (archive_errno(a) == EILSEQ && archive_format(a) == 0)
+		return shale_err_say(err, EBADMSG,
+				     "it is neither a directory nor an archive "
+				     "of a kind that is known");
 	return shale_err_say(err, EBADMSG, "%s", why ? why : "it is damaged");
 }
 

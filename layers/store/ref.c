@@ -183,6 +183,11 @@ int shale_ref_parse(const char *text, struct shale_ref *out,
 		    struct shale_err *err)
 {
 	struct shale_ref ref = {0};
+	if (strstr(text, ":/"))
+		return shale_err_say(err, EINVAL,
+				     "'%s' has a path inside; here stands the "
+				     "reference of a whole image",
+				     text);
 	size_t len = strcspn(text, "~");
 	const char *digest = memchr(text, '@', len);
 	size_t name_len = digest ? (size_t)(digest - text) : len;

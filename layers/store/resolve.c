@@ -70,6 +70,21 @@ static bool has_repo(const struct resolver *r, const char *repo, size_t before)
 	return false;
 }
 
+/* "; there are: a b c", the repositories. */
+static void list_repos(const struct resolver *r, struct shale_buf *out)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < count(r) && n <= NAMES_MAX; i++)
+		if (!has_repo(r, entry(r, i)->repo, i) && n++ < NAMES_MAX)
+			shale_buf_printf(out, "%s %s",
+					 n == 1 ? "; there are:" : "",
+					 entry(r, i)->repo);
+	if (n == 0)
+		shale_buf_printf(out, "; there is none at all");
+	if (n > NAMES_MAX)
+		shale_buf_printf(out, " ...");
+}
+
 static int no_image(const struct resolver *r, const char *repo)
 {
 	cleanup_buf struct shale_buf names = {0};
@@ -85,16 +100,10 @@ static int no_image(const struct resolver *r, const char *repo)
 				    "'shale log'",
 			s ? s : "");
 	}
-	size_t n = 0;
-	for (size_t i = 0; i < count(r) && n <= NAMES_MAX; i++)
-		if (!has_repo(r, entry(r, i)->repo, i) && n++ < NAMES_MAX)
-			shale_buf_printf(&names, " %s", entry(r, i)->repo);
-	if (n > NAMES_MAX)
-		shale_buf_printf(&names, " ...");
+	list_repos(r, &names);
 	const char *s = shale_buf_str(&names);
-	return shale_err_say(
-		r->err, ENOKEY, "no image '%s' in %s; %s%s", r->text, r->path,
-		n ? "there are:" : "there is none at all", s ? s : "");
+	return shale_err_say(r->err, ENOKEY, "no image '%s' in %s%s", r->text,
+			     r->path, s ? s : "");
 }
 
 /* ---------------------------------------------------------- one by one */
@@ -323,4 +332,22 @@ int shale_store_resolve(struct shale_store *store, const char *text,
 	if (r < 0)
 		return r;
 	return shale_store_version_in(store, ix, e->repo, &e->digest, out, err);
+}
+
+int shale_store_has_repo(struct shale_store *store, const char *repo,
+			 struct shale_err *err)
+{
+	cleanup_oci_index struct shale_oci_index *ix = NULL;
+	cleanup_buf struct shale_buf names = {0};
+
+	int r = shale_store_read_index(store, &ix, err);
+	if (r < 0)
+		return r;
+	const struct resolver resolver = {.path = store->path, .ix = ix};
+	if (has_repo(&resolver, repo, count(&resolver)))
+		return 0;
+	list_repos(&resolver, &names);
+	const char *s = shale_buf_str(&names);
+	return shale_err_say(err, ENOKEY, "no repository '%s' in %s%s", repo,
+			     store->path, s ? s : "");
 }

@@ -106,6 +106,11 @@ int shale_store_resolve(struct shale_store *store, const char *ref,
 			const struct timespec *at, struct shale_version **out,
 			struct shale_err *err);
 
+/* Does it have versions of `repo`?  -ENOKEY: no, and which repositories it has
+ * is told. */
+int shale_store_has_repo(struct shale_store *store, const char *repo,
+			 struct shale_err *err);
+
 /*
  * Publish a version.  The blobs named in `v` (trees, data, metadata) are
  * durable already.  Writes config and manifest, then index.json under the lock:
