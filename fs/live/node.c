@@ -12,7 +12,7 @@ struct timespec shale_node_now(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	clock_gettime(CLOCK_REALTIME, &now);
 	return now;
 }
 
