@@ -30,17 +30,6 @@ static int chmod_acl(struct shale_change *ch, struct shale_live_node *node)
 	return 0;
 }
 
-/* A new owner does not inherit privileges; the kernel asks for the same. */
-static int chown_kills(struct shale_change *ch, struct shale_live_node *node)
-{
-	if (S_ISDIR(node->attr.mode))
-		return 0;
-	node->attr.mode &= ~(uint32_t)S_ISUID;
-	if (node->attr.mode & S_IXGRP)
-		node->attr.mode &= ~(uint32_t)S_ISGID;
-	return shale_xattr_kill_caps(ch, node);
-}
-
 static int set_owner_and_mode(struct shale_change *ch,
 			      struct shale_live_node *node,
 			      const struct shale_set *set)
@@ -51,10 +40,11 @@ static int set_owner_and_mode(struct shale_change *ch,
 		node->attr.uid = set->uid;
 	if (set->what & SHALE_SET_GID)
 		node->attr.gid = set->gid;
-	if (set->what & (SHALE_SET_UID | SHALE_SET_GID))
-		r = chown_kills(ch, node);
-	if (set->what & SHALE_SET_KILL_SUIDGID)
-		r = r < 0 ? r : chown_kills(ch, node);
+	/* A new owner does not inherit privileges; the kernel asks for the
+	 * same. */
+	if (set->what &
+	    (SHALE_SET_UID | SHALE_SET_GID | SHALE_SET_KILL_SUIDGID))
+		r = shale_xattr_kill_privileges(ch, node);
 	if (r == 0 && (set->what & SHALE_SET_MODE)) {
 		node->attr.mode =
 			(node->attr.mode & S_IFMT) | (set->mode & 07777);

@@ -62,6 +62,13 @@ int shale_body_piece(struct shale_body *body, uint64_t off, uint64_t max,
 int shale_body_read(struct shale_body *body, uint64_t off, void *data,
 		    size_t len);
 
+/*
+ * The next data, or the next hole, at or after `off` (below size); there is a
+ * hole at the end of every file.  -ENXIO: no more data.
+ */
+int shale_body_seek(struct shale_body *body, uint64_t off, bool data,
+		    uint64_t *out);
+
 /* --------------------------------------------------------------- changing */
 
 /* -EDQUOT, -EFBIG, -ENOSPC, -EIO. */

@@ -232,20 +232,16 @@ int shale_body_resize(struct shale_body *body, uint64_t size)
 	return r;
 }
 
-/* Zeros in part of one block. */
+/* Zeros in part of one block; where there is a hole it stays one. */
 static int zero_part(struct shale_body *body, uint64_t off, uint64_t end)
 {
-	while (off < end) {
-		struct shale_body_piece piece;
-		int r = shale_body_piece(body, off, end - off, &piece);
-		if (r == 0 && piece.kind != SHALE_PIECE_HOLE)
-			return shale_body_write(body, off, zeros,
-						(size_t)(end - off));
-		if (r < 0)
-			return r;
-		off += piece.len;
-	}
-	return 0;
+	uint64_t data = end;
+	int r = off < end ? shale_body_seek(body, off, true, &data) : 0;
+
+	if (r == -ENXIO || (r == 0 && data >= end))
+		return 0;
+	return r < 0 ? r
+		     : shale_body_write(body, off, zeros, (size_t)(end - off));
 }
 
 int shale_body_punch(struct shale_body *body, uint64_t off, uint64_t end)

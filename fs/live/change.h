@@ -50,6 +50,15 @@ int shale_change_load(struct shale_change *ch, uint64_t ino,
 /* A new node, not stored yet. */
 struct shale_live_node *shale_change_new(struct shale_change *ch, uint64_t ino);
 
+/*
+ * The same as the operation makes it below `dir`: its owner, group and mode,
+ * default ACLs, target; it has no name yet.  The names lock is held.
+ */
+int shale_make_node(struct shale_change *ch, const struct shale_live_node *dir,
+		    const struct shale_caller *who,
+		    const struct shale_make *what,
+		    struct shale_live_node **out);
+
 /* Store the node's attributes, as they are at the commit; ctime is now. */
 void shale_change_touch(struct shale_change *ch, struct shale_live_node *node);
 

@@ -40,16 +40,6 @@ struct edit {
 	bool kill;
 };
 
-/* Privileges that a write takes away. */
-static int kill_privileges(struct shale_change *ch,
-			   struct shale_live_node *node)
-{
-	node->attr.mode &= ~(uint32_t)S_ISUID;
-	if (node->attr.mode & S_IXGRP)
-		node->attr.mode &= ~(uint32_t)S_ISGID;
-	return shale_xattr_kill_caps(ch, node);
-}
-
 static int edit_locked(struct shale_live *live, const struct shale_caller *who,
 		       uint64_t ino, const struct edit *edit)
 {
@@ -64,7 +54,7 @@ static int edit_locked(struct shale_live *live, const struct shale_caller *who,
 	if (r == 0)
 		r = edit->run(&body, edit->arg);
 	if (r == 0 && edit->kill)
-		r = kill_privileges(&ch, node);
+		r = shale_xattr_kill_privileges(&ch, node);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	ch.lazy = !shale_body_store(&body, &ch) && !edit->kill;
@@ -140,10 +130,10 @@ static int run_fallocate(struct shale_body *body, void *arg)
  */
 int shale_live_fallocate(struct shale_live *live,
 			 const struct shale_caller *who, uint64_t ino, int mode,
-			 uint64_t off, uint64_t len)
+			 uint64_t off, uint64_t len, bool kill)
 {
 	struct space s = {mode, off, off + len};
-	struct edit edit = {run_fallocate, &s, false};
+	struct edit edit = {run_fallocate, &s, kill};
 
 	switch (mode) {
 	case 0:
@@ -164,52 +154,6 @@ int shale_live_fallocate(struct shale_live *live,
 
 /* ------------------------------------------------------------------- seek */
 
-/* In a piece of an image: its own holes count. */
-static int seek_range(struct shale_live *live,
-		      const struct shale_rec_range *range, bool data,
-		      uint64_t *out)
-{
-	struct shale_content content;
-	struct shale_chunks *chunks;
-	uint64_t found;
-
-	int r = shale_source_content(live->source, range->image, range->ino,
-				     &content, &chunks);
-	if (r < 0)
-		return r;
-	r = shale_content_seek(&content, range->src, data, &found, NULL);
-	if (r < 0)
-		return r;
-	if (found - range->src >= range->len)
-		return -ENXIO;
-	*out = range->off + (found - range->src);
-	return 0;
-}
-
-static int seek_from(struct shale_body *body, uint64_t off, bool data,
-		     uint64_t *out)
-{
-	while (off < body->c.size) {
-		struct shale_body_piece piece;
-		int r = shale_body_piece(body, off, UINT64_MAX, &piece);
-		if (r < 0)
-			return r;
-		if (piece.kind == SHALE_PIECE_RANGE) {
-			r = seek_range(body->live, &piece.range, data, out);
-			if (r != -ENXIO)
-				return r;
-		} else if ((piece.kind == SHALE_PIECE_FILE) == data) {
-			*out = off;
-			return 0;
-		}
-		off += piece.len;
-	}
-	if (data)
-		return -ENXIO;
-	*out = body->c.size; /* there is a hole at every end */
-	return 0;
-}
-
 int shale_live_seek(struct shale_live *live, uint64_t ino, uint64_t off,
 		    int whence, uint64_t *out)
 {
@@ -222,7 +166,7 @@ int shale_live_seek(struct shale_live *live, uint64_t ino, uint64_t off,
 	if (r == 0 && off >= body.c.size)
 		r = -ENXIO;
 	if (r == 0)
-		r = seek_from(&body, off, whence == SEEK_DATA, out);
+		r = shale_body_seek(&body, off, whence == SEEK_DATA, out);
 	pthread_rwlock_unlock(shale_live_stripe(live, ino));
 	return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/body.h"
+#include "fs/live/xattr.h"
 
 #include "layers/base/cleanup.h"
 
@@ -126,7 +127,7 @@ static int run_copy(struct copy *c)
 }
 
 static int copy_locked(struct shale_live *live, const struct shale_caller *who,
-		       uint64_t src, uint64_t dst, struct copy *c,
+		       uint64_t src, uint64_t dst, struct copy *c, bool kill,
 		       uint64_t *done)
 {
 	cleanup_change struct shale_change ch;
@@ -164,6 +165,8 @@ static int copy_locked(struct shale_live *live, const struct shale_caller *who,
 	    c->dst_off < c->src_off + want)
 		return -EINVAL;
 	r = run_copy(c);
+	if (r == 0 && kill)
+		r = shale_xattr_kill_privileges(&ch, node);
 	if (r < 0)
 		return r;
 	shale_body_store(&to, &ch);
@@ -177,7 +180,7 @@ static int copy_locked(struct shale_live *live, const struct shale_caller *who,
 
 int shale_live_copy(struct shale_live *live, const struct shale_caller *who,
 		    uint64_t src, uint64_t src_off, uint64_t dst,
-		    uint64_t dst_off, uint64_t len, uint64_t *done)
+		    uint64_t dst_off, uint64_t len, bool kill, uint64_t *done)
 {
 	struct copy c = {.src_off = src_off, .dst_off = dst_off, .len = len};
 	uint64_t inos[2] = {src, dst};
@@ -185,7 +188,7 @@ int shale_live_copy(struct shale_live *live, const struct shale_caller *who,
 
 	pthread_rwlock_rdlock(&live->freeze);
 	shale_locks_take(live, &locks, inos, 2);
-	int r = copy_locked(live, who, src, dst, &c, done);
+	int r = copy_locked(live, who, src, dst, &c, kill, done);
 	shale_locks_drop(live, &locks);
 	pthread_rwlock_unlock(&live->freeze);
 	return r;

@@ -130,7 +130,8 @@ int shale_live_unlink(struct shale_live *live, const struct shale_caller *who,
 		      uint64_t dir, const char *name, size_t len);
 int shale_live_rmdir(struct shale_live *live, const struct shale_caller *who,
 		     uint64_t dir, const char *name, size_t len);
-/* flags: 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT is -EINVAL. */
+/* flags: 0, RENAME_EXCHANGE, or RENAME_NOREPLACE and RENAME_WHITEOUT, which
+ * leaves a device 0:0 under the old name. */
 int shale_live_rename(struct shale_live *live, const struct shale_caller *who,
 		      uint64_t dir, const char *name, size_t len,
 		      uint64_t new_dir, const char *new_name, size_t new_len,
@@ -178,10 +179,11 @@ int shale_live_getxattr(struct shale_live *live, uint64_t ino, const char *name,
 /* Names, each with its NUL. */
 int shale_live_listxattr(struct shale_live *live, uint64_t ino,
 			 struct shale_buf *names);
-/* flags: XATTR_CREATE, XATTR_REPLACE.  Setting an ACL changes the mode. */
+/* flags: XATTR_CREATE, XATTR_REPLACE.  Setting an access ACL changes the mode;
+ * with `kill_sgid` it takes setgid away.  -EOPNOTSUPP: no such namespace. */
 int shale_live_setxattr(struct shale_live *live, const struct shale_caller *who,
 			uint64_t ino, const char *name, const void *value,
-			size_t len, int flags);
+			size_t len, int flags, bool kill_sgid);
 int shale_live_removexattr(struct shale_live *live,
 			   const struct shale_caller *who, uint64_t ino,
 			   const char *name);
@@ -205,7 +207,7 @@ int shale_live_write(struct shale_live *live, const struct shale_caller *who,
  * KEEP_SIZE] */
 int shale_live_fallocate(struct shale_live *live,
 			 const struct shale_caller *who, uint64_t ino, int mode,
-			 uint64_t off, uint64_t len);
+			 uint64_t off, uint64_t len, bool kill);
 /*
  * Copy within the mount: what lies in images is taken over by reference, whole
  * blocks at a time; only what is dirty is copied.  `*done` may be less than
@@ -213,7 +215,7 @@ int shale_live_fallocate(struct shale_live *live,
  */
 int shale_live_copy(struct shale_live *live, const struct shale_caller *who,
 		    uint64_t src, uint64_t src_off, uint64_t dst,
-		    uint64_t dst_off, uint64_t len, uint64_t *done);
+		    uint64_t dst_off, uint64_t len, bool kill, uint64_t *done);
 /* SEEK_DATA, SEEK_HOLE. */
 int shale_live_seek(struct shale_live *live, uint64_t ino, uint64_t off,
 		    int whence, uint64_t *out);

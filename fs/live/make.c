@@ -53,8 +53,7 @@ static int inherit(struct shale_change *ch, const struct shale_live_node *dir,
 	return r;
 }
 
-/* A new node under construction, below `dir`; not named yet. */
-static int new_node(struct shale_change *ch, const struct shale_live_node *dir,
+int shale_make_node(struct shale_change *ch, const struct shale_live_node *dir,
 		    const struct shale_caller *who,
 		    const struct shale_make *what, struct shale_live_node **out)
 {
@@ -133,7 +132,7 @@ static int make_locked(struct shale_live *live, const struct shale_caller *who,
 	if (r == 0 && shale_merge_ino(&state))
 		r = -EEXIST;
 	if (r == 0)
-		r = new_node(&ch, parent, who, what, &node);
+		r = shale_make_node(&ch, parent, who, what, &node);
 	if (r < 0)
 		return r;
 	shale_names_set(&ch, parent, name, len, &state, node->ino, what->mode);
@@ -174,7 +173,7 @@ static int tmpfile_locked(struct shale_live *live,
 	shale_change_init(&ch, live);
 	int r = shale_node_load_dir(live, dir, &parent);
 	if (r == 0)
-		r = new_node(&ch, &parent, who, what, &node);
+		r = shale_make_node(&ch, &parent, who, what, &node);
 	if (r < 0)
 		return r;
 	struct shale_key orphan = shale_key_orphan(node->ino);

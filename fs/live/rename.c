@@ -13,9 +13,11 @@ int shale_rename_decide(const struct shale_rename_facts *f,
 {
 	bool exchange = f->flags & RENAME_EXCHANGE;
 	bool noreplace = f->flags & RENAME_NOREPLACE;
+	bool whiteout = f->flags & RENAME_WHITEOUT;
 
-	if ((f->flags & ~(unsigned)(RENAME_EXCHANGE | RENAME_NOREPLACE)) ||
-	    (exchange && noreplace))
+	if ((f->flags & ~(unsigned)(RENAME_EXCHANGE | RENAME_NOREPLACE |
+				    RENAME_WHITEOUT)) ||
+	    (exchange && (noreplace || whiteout)))
 		return -EINVAL;
 	if (f->dst && noreplace)
 		return -EEXIST;
@@ -151,6 +153,25 @@ static int commit_rename(struct rename *m, struct shale_change *ch,
 	return r;
 }
 
+/* The old name stands for something else now, or is gone. */
+static int leave(struct rename *m, struct shale_change *ch,
+		 const struct shale_caller *who, struct shale_live_node *from)
+{
+	struct shale_make whiteout = {.mode = S_IFCHR};
+	struct shale_live_node *node;
+
+	if (!(m->facts.flags & RENAME_WHITEOUT)) {
+		shale_names_remove(ch, from, m->from.name, m->from.len,
+				   &m->from.state);
+		return 0;
+	}
+	int r = shale_make_node(ch, from, who, &whiteout, &node);
+	if (r == 0)
+		shale_names_set(ch, from, m->from.name, m->from.len,
+				&m->from.state, node->ino, whiteout.mode);
+	return r;
+}
+
 static int carry_out(struct rename *m, const struct shale_caller *who)
 {
 	cleanup_change struct shale_change ch;
@@ -175,8 +196,9 @@ static int carry_out(struct rename *m, const struct shale_caller *who)
 				&m->from.state, dst->ino, dst->attr.mode);
 		move_to(&ch, dst, from->ino);
 	} else {
-		shale_names_remove(&ch, from, m->from.name, m->from.len,
-				   &m->from.state);
+		r = leave(m, &ch, who, from);
+		if (r < 0)
+			return r;
 		if (dst)
 			shale_change_unlink(&ch, dst);
 	}

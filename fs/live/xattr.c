@@ -76,7 +76,7 @@ int shale_xattr_without(const struct shale_buf *list, const char *name,
 	return found ? 0 : -ENODATA;
 }
 
-int shale_xattr_kill_caps(struct shale_change *ch, struct shale_live_node *node)
+static int kill_caps(struct shale_change *ch, struct shale_live_node *node)
 {
 	cleanup_buf struct shale_buf list = {0}, rest = {0};
 
@@ -89,6 +89,17 @@ int shale_xattr_kill_caps(struct shale_change *ch, struct shale_live_node *node)
 	if (r == 0)
 		shale_xattr_store(ch, node, &rest);
 	return r;
+}
+
+int shale_xattr_kill_privileges(struct shale_change *ch,
+				struct shale_live_node *node)
+{
+	if (S_ISDIR(node->attr.mode))
+		return 0;
+	node->attr.mode &= ~(uint32_t)S_ISUID;
+	if (node->attr.mode & S_IXGRP)
+		node->attr.mode &= ~(uint32_t)S_ISGID;
+	return kill_caps(ch, node);
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -138,7 +149,7 @@ int shale_live_listxattr(struct shale_live *live, uint64_t ino,
  * an empty ACL is none.  Returns 1 if nothing is to be kept under the name.
  */
 static int apply_acl(struct shale_live_node *node, const char *name,
-		     const void *value, size_t len)
+		     const void *value, size_t len, bool kill_sgid)
 {
 	bool access = strcmp(name, SHALE_ACL_ACCESS) == 0;
 	uint32_t mode;
@@ -161,14 +172,28 @@ static int apply_acl(struct shale_live_node *node, const char *name,
 	if (r < 0)
 		return r;
 	node->attr.mode = (node->attr.mode & ~0777u) | mode;
+	if (kill_sgid)
+		node->attr.mode &= ~(uint32_t)S_ISGID;
 	return equal;
 }
 
+/* `value` NULL: remove. */
+struct edit {
+	const char *name;
+	const void *value;
+	size_t len;
+	int flags;
+	bool kill_sgid;
+};
+
 static int change_list(struct shale_change *ch, struct shale_live_node *node,
-		       const char *name, const void *value, size_t len,
-		       int flags)
+		       const struct edit *edit)
 {
 	cleanup_buf struct shale_buf list = {0}, next = {0};
+	const char *name = edit->name;
+	const void *value = edit->value;
+	size_t len = edit->len;
+	int flags = edit->flags;
 
 	int r = shale_xattr_load(ch->live, node, &list);
 	if (r < 0)
@@ -180,7 +205,7 @@ static int change_list(struct shale_change *ch, struct shale_live_node *node,
 		return -EEXIST;
 	if (r < 0 && r != -ENODATA)
 		return r;
-	r = value ? apply_acl(node, name, value, len) : 0;
+	r = value ? apply_acl(node, name, value, len, edit->kill_sgid) : 0;
 	if (r < 0)
 		return r;
 	if (value && r == 0) {
@@ -196,10 +221,8 @@ static int change_list(struct shale_change *ch, struct shale_live_node *node,
 	return 0;
 }
 
-/* `value` NULL: remove. */
 static int change_xattr(struct shale_live *live, const struct shale_caller *who,
-			uint64_t ino, const char *name, const void *value,
-			size_t len, int flags)
+			uint64_t ino, const struct edit *edit)
 {
 	cleanup_change struct shale_change ch;
 	struct shale_live_node *node;
@@ -210,7 +233,7 @@ static int change_xattr(struct shale_live *live, const struct shale_caller *who,
 	shale_change_init(&ch, live);
 	int r = shale_change_load(&ch, ino, &node);
 	if (r == 0)
-		r = change_list(&ch, node, name, value, len, flags);
+		r = change_list(&ch, node, edit);
 	if (r == 0)
 		r = shale_change_commit(&ch, who);
 	shale_locks_drop(live, &locks);
@@ -218,23 +241,42 @@ static int change_xattr(struct shale_live *live, const struct shale_caller *who,
 	return r;
 }
 
+/* As of other file systems: what else there is in an image may stay and go. */
+static int check_name(const char *name)
+{
+	static const char *const spaces[] = {"user.", "trusted.", "security.",
+					     NULL};
+	size_t len = strlen(name);
+
+	if (!len || len > XATTR_NAME_MAX)
+		return -ERANGE;
+	if (!strcmp(name, SHALE_ACL_ACCESS) || !strcmp(name, SHALE_ACL_DEFAULT))
+		return 0;
+	for (size_t i = 0; spaces[i]; i++)
+		if (strncmp(name, spaces[i], strlen(spaces[i])) == 0)
+			return name[strlen(spaces[i])] ? 0 : -EINVAL;
+	return -EOPNOTSUPP;
+}
+
 int shale_live_setxattr(struct shale_live *live, const struct shale_caller *who,
 			uint64_t ino, const char *name, const void *value,
-			size_t len, int flags)
+			size_t len, int flags, bool kill_sgid)
 {
-	size_t name_len = strlen(name);
+	struct edit edit = {name, value ? value : "", len, flags, kill_sgid};
+	int r = check_name(name);
 
-	if (!name_len || name_len > XATTR_NAME_MAX)
-		return -ERANGE;
-	if (len > XATTR_SIZE_MAX)
-		return -E2BIG;
-	return change_xattr(live, who, ino, name, value ? value : "", len,
-			    flags);
+	if (r == 0 && len > XATTR_SIZE_MAX)
+		r = -E2BIG;
+	if (r < 0)
+		return r;
+	return change_xattr(live, who, ino, &edit);
 }
 
 int shale_live_removexattr(struct shale_live *live,
 			   const struct shale_caller *who, uint64_t ino,
 			   const char *name)
 {
-	return change_xattr(live, who, ino, name, NULL, 0, 0);
+	struct edit edit = {.name = name};
+
+	return change_xattr(live, who, ino, &edit);
 }

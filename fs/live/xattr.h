@@ -17,8 +17,12 @@ void shale_xattr_store(struct shale_change *ch, struct shale_live_node *node,
 int shale_xattr_without(const struct shale_buf *list, const char *name,
 			struct shale_buf *out);
 
-/* Take away security.capability, as a write by an ordinary user does. */
-int shale_xattr_kill_caps(struct shale_change *ch,
-			  struct shale_live_node *node);
+/*
+ * Take away setuid, setgid (of what its group may run) and
+ * security.capability, as a write by an ordinary user does.  Directories keep
+ * theirs.
+ */
+int shale_xattr_kill_privileges(struct shale_change *ch,
+				struct shale_live_node *node);
 
 #endif

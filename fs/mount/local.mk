@@ -6,6 +6,7 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/greeting.c fs/mount/greeting.h \
 	fs/mount/ops.h \
 	fs/mount/raw.c fs/mount/raw.h \
+	fs/mount/reply.c \
 	fs/mount/ro.c \
 	fs/mount/rw.c fs/mount/rw.h \
 	fs/mount/rw_data.c \

@@ -29,7 +29,8 @@ struct shale_receiver {
 	size_t size; /* bytes of each buffer */
 	uint8_t *in; /* resident */
 	uint8_t *out;
-	size_t len; /* of the request in `in` */
+	size_t len;     /* of the request in `in` */
+	bool kill_sgid; /* it is a SETXATTR that takes setgid away */
 };
 
 struct shale_session {
@@ -74,8 +75,15 @@ static inline struct shale_receiver *shale_req_receiver(fuse_req_t req)
 void shale_reply_error(fuse_req_t req, int r, uint64_t id,
 		       const struct shale_err *err);
 
-/* Reply to getxattr and listxattr: `size` 0 asks for the length. */
+/* Reply to getxattr: `size` 0 asks for the length. */
 void shale_reply_xattr(fuse_req_t req, const struct shale_buf *value,
+		       size_t size);
+
+/*
+ * Reply to listxattr with what the caller may know of: names in trusted. are
+ * root's, as on other file systems.
+ */
+void shale_reply_names(fuse_req_t req, const struct shale_buf *names,
 		       size_t size);
 
 /* Common to both kinds of mounts. */

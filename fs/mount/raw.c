@@ -57,6 +57,12 @@ int shale_raw_resend(int fd)
 	return write(fd, &notify, sizeof(notify)) < 0 ? -errno : 0;
 }
 
+/* INIT has said so: see shale_raw_patch(). */
+static bool takes_long(const struct shale_session *s)
+{
+	return s->opts.live && s->init_flags & FUSE_SETXATTR_EXT;
+}
+
 bool shale_raw_kills(const struct shale_receiver *r)
 {
 	switch (header(r)->opcode) {
@@ -79,6 +85,22 @@ bool shale_raw_kills(const struct shale_receiver *r)
 	default:
 		return false;
 	}
+}
+
+void shale_raw_fold(struct shale_receiver *r)
+{
+	struct fuse_in_header *head = (void *)r->in;
+	const struct fuse_setxattr_in *in = body(r, sizeof(*in));
+	size_t cut = sizeof(*in) - FUSE_COMPAT_SETXATTR_IN_SIZE;
+	uint8_t *at = r->in + sizeof(*head) + FUSE_COMPAT_SETXATTR_IN_SIZE;
+
+	r->kill_sgid = false;
+	if (!in || head->opcode != FUSE_SETXATTR || !takes_long(r->session))
+		return;
+	r->kill_sgid = in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID;
+	r->len -= cut;
+	head->len -= (uint32_t)cut;
+	memmove(at, at + cut, r->len - (size_t)(at - r->in));
 }
 
 bool shale_raw_see_init(struct shale_session *s, const struct shale_receiver *r)
@@ -108,6 +130,8 @@ bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 	 * before every write. */
 	if (s->opts.live && s->init_flags & FUSE_HANDLE_KILLPRIV_V2)
 		out->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	if (takes_long(s))
+		out->flags |= FUSE_SETXATTR_EXT;
 	return true;
 }
 

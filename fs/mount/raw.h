@@ -34,6 +34,12 @@ int shale_raw_resend(int fd);
 /* Does this SETATTR, OPEN, CREATE or WRITE ask to clear setuid and setgid? */
 bool shale_raw_kills(const struct shale_receiver *r);
 
+/*
+ * The kernel sends SETXATTR in the long form, which alone says when an ACL
+ * takes setgid away: bring it into the form that libfuse knows, and note that.
+ */
+void shale_raw_fold(struct shale_receiver *r);
+
 /* Note what INIT offers.  False: the request is no whole INIT. */
 bool shale_raw_see_init(struct shale_session *s,
 			const struct shale_receiver *r);

@@ -255,7 +255,7 @@ static void ro_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	int r = shale_forest_listxattr(forest_of(req), ino, &names, &err);
 	if (r < 0)
 		return shale_reply_error(req, r, ino, &err);
-	shale_reply_xattr(req, &names, size);
+	shale_reply_names(req, &names, size);
 }
 
 static void ro_statfs(fuse_req_t req, fuse_ino_t ino)

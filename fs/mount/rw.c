@@ -161,7 +161,7 @@ static void rw_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	int r = shale_live_listxattr(shale_rw_live(req), ino, &names);
 	if (r < 0)
 		return shale_rw_reply(req, r, ino);
-	shale_reply_xattr(req, &names, size);
+	shale_reply_names(req, &names, size);
 }
 
 static void rw_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
@@ -172,7 +172,8 @@ static void rw_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 
 	if (!shale_rw_done(req, &who))
 		r = shale_live_setxattr(shale_rw_live(req), &who, ino, name,
-					value, size, flags);
+					value, size, flags,
+					shale_req_receiver(req)->kill_sgid);
 	shale_rw_reply(req, r, ino);
 }
 

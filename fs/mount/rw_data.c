@@ -121,16 +121,24 @@ void shale_rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	fuse_reply_write(req, size);
 }
 
+/*
+ * The kernel leaves it to us to clear setuid and setgid, but has no flag in
+ * these requests: whoever is not root has no CAP_FSETID.
+ */
+static bool kills(const struct shale_caller *who)
+{
+	return who->uid != 0;
+}
+
 void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 			off_t len, struct fuse_file_info *fi)
 {
 	struct shale_caller who = shale_rw_caller(req);
 
 	(void)fi;
-	shale_rw_reply(req,
-		       shale_live_fallocate(shale_rw_live(req), &who, ino, mode,
-					    (uint64_t)off, (uint64_t)len),
-		       ino);
+	int r = shale_live_fallocate(shale_rw_live(req), &who, ino, mode,
+				     (uint64_t)off, (uint64_t)len, kills(&who));
+	shale_rw_reply(req, r, ino);
 }
 
 void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
@@ -150,7 +158,7 @@ void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
 		len = 1u << 30;
 	int r = shale_live_copy(shale_rw_live(req), &who, src,
 				(uint64_t)src_off, dst, (uint64_t)dst_off, len,
-				&done);
+				kills(&who), &done);
 	if (r < 0)
 		return shale_rw_reply(req, r, dst);
 	fuse_reply_write(req, (size_t)done);

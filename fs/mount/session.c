@@ -29,38 +29,6 @@ void shale_session_log(struct shale_session *s, const char *fmt, ...)
 	s->opts.log(s->opts.arg, line);
 }
 
-void shale_reply_error(fuse_req_t req, int r, uint64_t id,
-		       const struct shale_err *err)
-{
-	struct shale_session *s = shale_req_session(req);
-
-	if (r == -EUCLEAN || r == -EIO || r == -EPROTONOSUPPORT) {
-		cleanup_buf struct shale_buf name = {0};
-		if (s->opts.forest)
-			shale_forest_name(s->opts.forest, id, &name);
-		else
-			(void)shale_buf_printf(&name, "inode %llu",
-					       (unsigned long long)id);
-		const char *where = shale_buf_str(&name);
-		shale_session_log(s, "%s: %s", where ? where : "?",
-				  err && err->msg[0] ? err->msg : strerror(-r));
-		atomic_fetch_add(&s->errors, 1);
-		r = -EIO;
-	}
-	fuse_reply_err(req, -r);
-}
-
-void shale_reply_xattr(fuse_req_t req, const struct shale_buf *value,
-		       size_t size)
-{
-	if (size == 0)
-		fuse_reply_xattr(req, value->len);
-	else if (value->len > size)
-		fuse_reply_err(req, ERANGE);
-	else
-		fuse_reply_buf(req, (const char *)value->data, value->len);
-}
-
 void shale_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
@@ -192,6 +160,7 @@ static void process(struct shale_receiver *r)
 
 	atomic_fetch_add_explicit(&r->session->requests, 1,
 				  memory_order_relaxed);
+	shale_raw_fold(r);
 	if (!shale_raw_handle(r))
 		fuse_session_process_buf(r->session->fuse, &buf);
 }

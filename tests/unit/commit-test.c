@@ -189,7 +189,7 @@ static void clone(struct shop *s, int from, int to)
 	for (uint64_t off = 0; off < size; off += done) {
 		CHECK_INT(shale_live_copy(s->live, &nobody, s->file[from].ino,
 					  off, s->file[to].ino, off, size - off,
-					  &done),
+					  false, &done),
 			  0);
 		CHECK(done > 0);
 	}

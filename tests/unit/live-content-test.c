@@ -68,10 +68,11 @@ static void cut(struct file *f, uint64_t size)
 
 static void punch(struct file *f, uint64_t off, uint64_t len)
 {
-	CHECK_INT(shale_live_fallocate(
-			  f->rig->live, &rig_caller, f->ino,
-			  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len),
-		  0);
+	CHECK_INT(
+		shale_live_fallocate(f->rig->live, &rig_caller, f->ino,
+				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				     off, len, false),
+		0);
 	if (off + len > SPAN)
 		len = SPAN - off;
 	memset(f->data + off, 0, len);
@@ -86,7 +87,7 @@ static void copy(struct file *f, uint64_t from, uint64_t to, uint64_t len)
 	    (from < to + len && to < from + len))
 		return;
 	CHECK_INT(shale_live_copy(f->rig->live, &rig_caller, f->ino, from,
-				  f->ino, to, len, &done),
+				  f->ino, to, len, false, &done),
 		  0);
 	memcpy(f->data + to, f->data + from, done);
 	if (to + done > f->size)
@@ -189,7 +190,7 @@ TEST(copying_a_file_of_the_image_moves_no_data)
 	rig_remount(f.rig);
 	uint64_t other = rig_file(f.rig, "copy", "");
 	CHECK_INT(shale_live_copy(f.rig->live, &rig_caller, f.ino, 0, other, 0,
-				  SPAN, &done),
+				  SPAN, false, &done),
 		  0);
 	CHECK_INT(done, 3 * MIB + 5);
 	CHECK_INT(shale_live_counts(f.rig->live, &counts), 0);
@@ -235,7 +236,7 @@ TEST(a_hole_of_terabytes_costs_nothing)
 	CHECK_INT(
 		shale_live_fallocate(rig->live, &rig_caller, ino,
 				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				     1, far + 100),
+				     1, far + 100, false),
 		0);
 	CHECK_INT(shale_live_counts(rig->live, &counts), 0);
 	CHECK_INT(counts.data_bytes, 4096);
@@ -245,6 +246,29 @@ TEST(a_hole_of_terabytes_costs_nothing)
 	CHECK_INT(shale_live_write(rig->live, &rig_caller, ino, INT64_MAX,
 				   "over", 4, false),
 		  -EFBIG);
+	rig_free(rig);
+}
+
+TEST(zeroing_part_of_a_hole_of_the_image_leaves_it_a_hole)
+{
+	struct rig *rig = rig_new();
+	struct shale_live_counts counts;
+	uint64_t ino = rig_file(rig, "holes", "start"), out;
+
+	CHECK_INT(shale_live_write(rig->live, &rig_caller, ino, MIB, "end", 3,
+				   false),
+		  0);
+	rig_commit(rig);
+	rig_remount(rig);
+	CHECK_INT(
+		shale_live_fallocate(rig->live, &rig_caller, ino,
+				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				     5000, MIB / 2, false),
+		0);
+	CHECK_INT(shale_live_counts(rig->live, &counts), 0);
+	CHECK_INT(counts.data_bytes, 0);
+	CHECK_INT(shale_live_seek(rig->live, ino, 4096, SEEK_DATA, &out), 0);
+	CHECK_INT(out, MIB);
 	rig_free(rig);
 }
 

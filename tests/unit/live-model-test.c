@@ -369,7 +369,7 @@ static void do_fallocate(struct model *m)
 	if (!i)
 		return;
 	CHECK_INT(shale_live_fallocate(m->rig->live, &rig_caller, n->ino, mode,
-				       off, len),
+				       off, len, false),
 		  0);
 	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		for (uint64_t at = off; at < off + len && at < n->size; at++)
@@ -392,7 +392,7 @@ static void do_copy(struct model *m)
 	if (to > MAX_SIZE)
 		to = 0;
 	int r = shale_live_copy(m->rig->live, &rig_caller, src->ino, from,
-				dst->ino, to, len, &done);
+				dst->ino, to, len, false, &done);
 	CHECK_INT(r, 0);
 	uint64_t want = from >= src->size        ? 0
 			: len < src->size - from ? len
@@ -445,7 +445,7 @@ static void do_xattr(struct model *m)
 	if (!i)
 		return;
 	CHECK_INT(shale_live_setxattr(m->rig->live, &rig_caller, n->ino,
-				      "user.x", &value, 1, 0),
+				      "user.x", &value, 1, 0, false),
 		  0);
 	n->xattr = value;
 }

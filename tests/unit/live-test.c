@@ -178,7 +178,26 @@ TEST(exchange_swaps_a_file_and_a_directory)
 	CHECK_INT(rig_ino(rig, "f/.."), 1);
 	CHECK_INT(rig_rename(rig, "f", "nope", RENAME_EXCHANGE), -ENOENT);
 	CHECK_INT(rig_rename(rig, "f", "e", RENAME_NOREPLACE), -EEXIST);
-	CHECK_INT(rig_rename(rig, "f", "g", 4), -EINVAL);
+	CHECK_INT(rig_rename(rig, "f", "g", 8), -EINVAL);
+	rig_free(rig);
+}
+
+TEST(a_whiteout_stays_where_a_directory_was_and_is_committed)
+{
+	struct rig *rig = base();
+
+	CHECK_INT(
+		rig_rename(rig, "d", "e/d", RENAME_WHITEOUT | RENAME_NOREPLACE),
+		0);
+	CHECK_INT(rig_rename(rig, "f", "e", RENAME_WHITEOUT | RENAME_EXCHANGE),
+		  -EINVAL);
+	rig_commit(rig);
+	rig_remount(rig);
+	CHECK_STR(rig_text(rig, "e/d/s/x"), "deep");
+	CHECK_INT(rig_stat(rig, "d").mode, S_IFCHR);
+	CHECK_INT(rig_stat(rig, "d").nlink, 1);
+	CHECK_INT(rig_stat(rig, "d").rdev_major, 0);
+	CHECK_INT(rig_stat(rig, "e").nlink, 3);
 	rig_free(rig);
 }
 
@@ -202,7 +221,8 @@ TEST(an_open_file_outlives_its_name)
 				.size = 9,
 				.mode = 0600};
 	CHECK_INT(shale_live_setattr(rig->live, &who, ino, &set, &node), 0);
-	CHECK_INT(shale_live_fallocate(rig->live, &who, ino, 0, 0, 10), 0);
+	CHECK_INT(shale_live_fallocate(rig->live, &who, ino, 0, 0, 10, false),
+		  0);
 	CHECK_INT(shale_live_seek(rig->live, ino, 0, SEEK_HOLE, &end), 0);
 	CHECK_INT(shale_live_fsync(rig->live, ino, false), 0);
 	CHECK_INT(shale_live_read(rig->live, ino, 0, data, 20, &got), 0);
@@ -461,7 +481,8 @@ static void set_acl(struct rig *rig, const char *path, const char *name,
 		memcpy(value + len + 4, &id, 4);
 	}
 	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller,
-				      rig_ino(rig, path), name, value, len, 0),
+				      rig_ino(rig, path), name, value, len, 0,
+				      false),
 		  0);
 }
 
@@ -529,16 +550,16 @@ TEST(xattrs_are_set_replaced_removed_and_committed)
 	struct shale_buf names = {0};
 
 	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f, "user.b", "1",
-				      1, 0),
+				      1, 0, false),
 		  0);
 	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f, "user.b", "1",
-				      1, 1),
+				      1, 1, false),
 		  -EEXIST);
 	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f, "user.a", "",
-				      0, 2),
+				      0, 2, false),
 		  -ENODATA);
 	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f, "user.a", "",
-				      0, 1),
+				      0, 1, false),
 		  0);
 	rig_commit(rig);
 	rig_remount(rig);
@@ -567,7 +588,7 @@ TEST(a_write_by_an_ordinary_user_takes_privileges_away)
 	CHECK_INT(shale_live_setattr(rig->live, &rig_caller, f, &set, &node),
 		  0);
 	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f,
-				      "security.capability", "c", 1, 0),
+				      "security.capability", "c", 1, 0, false),
 		  0);
 	CHECK_INT(shale_live_write(rig->live, &rig_caller, f, 0, "x", 1, false),
 		  0);
