@@ -19,6 +19,7 @@ MOUNT_TESTS = \
 	tests/mount/gc.test \
 	tests/mount/interrupt.test \
 	tests/mount/layers.test \
+	tests/mount/posix.test \
 	tests/mount/powercut.test \
 	tests/mount/quota.test \
 	tests/mount/sharing.test \
@@ -32,8 +33,13 @@ MOUNT_TESTS = \
 TESTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)
 dist_check_SCRIPTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)
 
-check_PROGRAMS += tests/lib/gendata tests/mount/truth
+check_PROGRAMS += tests/lib/gendata tests/mount/posix tests/mount/truth
 tests_lib_gendata_SOURCES = tests/lib/gendata.c
+tests_mount_posix_SOURCES = tests/mount/posix.c tests/mount/posix.h \
+	tests/mount/posix_content.c tests/mount/posix_dir.c \
+	tests/mount/posix_name.c tests/mount/posix_open.c \
+	tests/mount/posix_right.c
+tests_mount_posix_LDADD = tests/lib/libcheck.a
 tests_mount_truth_SOURCES = tests/mount/truth.c tests/mount/truth.h \
 	tests/mount/truth_compare.c tests/mount/truth_op.c
 tests_mount_truth_LDADD = $(LIBS_BASE)

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may do what; special bits, ACLs, extended attributes. */
+#include "tests/mount/posix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* cap_net_raw+ep, as setcap writes it (struct vfs_cap_data, revision 2). */
+static const uint8_t caps[20] = {1, 0, 0, 2, 0, 32};
+
+/* An ACL: u::rwx,u:POSIX_USER:rwx,g::r-x,m::rwx,o::--- */
+static const uint8_t acl[] = {
+	2,    0,    0,    0,    0x01, 0,    7,    0,    0xff, 0xff, 0xff,
+	0xff, 0x02, 0,    7,    0,    0x39, 0x30, 0,    0,    0x04, 0,
+	5,    0,    0xff, 0xff, 0xff, 0xff, 0x10, 0,    7,    0,    0xff,
+	0xff, 0xff, 0xff, 0x20, 0,    0,    0,    0xff, 0xff, 0xff, 0xff,
+};
+
+static int write_byte(void)
+{
+	int fd = open("file", O_WRONLY);
+	int r = fd < 0 || pwrite(fd, "x", 1, 0) != 1 ? -errno : 0;
+
+	close(fd);
+	return r;
+}
+
+static int truncate_file(void)
+{
+	return POSIX_R(truncate("file", 5));
+}
+
+static int open_truncating(void)
+{
+	return POSIX_R(open("file", O_WRONLY | O_TRUNC));
+}
+
+static int punch_file(void)
+{
+	int fd = open("file", O_WRONLY);
+	return POSIX_R(fallocate(fd, 3, 0, 4096));
+}
+
+static bool has_caps(void)
+{
+	return getxattr("file", "security.capability", NULL, 0) > 0;
+}
+
+POSIX(whoever_writes_takes_setuid_setgid_and_capabilities_away)
+{
+	static int (*const ways[])(void) = {write_byte, truncate_file,
+					    open_truncating, punch_file};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+		POSIX_OK(chmod("file", 06777));
+		POSIX_OK(setxattr("file", "security.capability", caps,
+				  sizeof(caps), 0));
+		CHECK_INT(posix_as(POSIX_USER, POSIX_GROUP, ways[i]), 0);
+		CHECK_INT(posix_mode("twin"), 0777);
+		CHECK(!has_caps());
+	}
+	POSIX_OK(chmod("file", 06777));
+	POSIX_OK(
+		setxattr("file", "security.capability", caps, sizeof(caps), 0));
+	CHECK_INT(write_byte(), 0); /* root keeps the bits only */
+	CHECK_INT(posix_mode("file"), 06777);
+	CHECK(!has_caps());
+}
+
+POSIX(a_new_owner_inherits_no_privilege)
+{
+	POSIX_OK(chmod("file", 06755));
+	POSIX_OK(
+		setxattr("file", "security.capability", caps, sizeof(caps), 0));
+	POSIX_OK(chown("file", POSIX_USER, (gid_t)-1));
+	CHECK_INT(posix_mode("file"), 0755);
+	CHECK(!has_caps());
+	POSIX_OK(chmod("dir", 06755));
+	POSIX_OK(chown("dir", POSIX_USER, POSIX_GROUP));
+	CHECK_INT(posix_mode("dir"), 06755);
+}
+
+static int make_below(void)
+{
+	int fd = open("dir/f", O_CREAT | O_EXCL | O_WRONLY, 02775);
+	int tmp = open("dir", O_TMPFILE | O_RDWR, 02775);
+	struct stat st;
+
+	if (fd < 0 || tmp < 0 || mkdir("dir/d", 0755) < 0 ||
+	    symlink("x", "dir/l") < 0 || mkfifo("dir/p", 0644) < 0 ||
+	    fstat(tmp, &st) < 0)
+		return -errno;
+	return st.st_gid == POSIX_GROUP && st.st_mode == (S_IFREG | 0755)
+		       ? 0
+		       : -EPROTO;
+}
+
+POSIX(directories_with_setgid_hand_on_their_group)
+{
+	static const char *const made[] = {"dir/f", "dir/d", "dir/l", "dir/p"};
+	struct stat st;
+
+	POSIX_OK(chown("dir", 0, POSIX_GROUP));
+	POSIX_OK(chmod("dir", 02777));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, make_below), 0);
+	for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
+		POSIX_OK(lstat(made[i], &st));
+		CHECK_INT(st.st_gid, POSIX_GROUP);
+		CHECK_INT(st.st_uid, POSIX_USER);
+	}
+	CHECK_INT(posix_mode("dir/d"), 02755);
+	/* Not a member: no setgid program of that group. */
+	CHECK_INT(posix_mode("dir/f"), 0755);
+}
+
+static int unlink_inner(void)
+{
+	return POSIX_R(unlink("dir/inner"));
+}
+
+static int rename_inner(void)
+{
+	return POSIX_R(rename("dir/inner", "dir/mine"));
+}
+
+static int replace_inner(void)
+{
+	int fd = open("dir/new", O_CREAT | O_WRONLY, 0600);
+	return fd < 0 ? -EPROTO : POSIX_R(rename("dir/new", "dir/inner"));
+}
+
+POSIX(sticky_directories_protect_what_is_others)
+{
+	POSIX_OK(chmod("dir", 01777));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, unlink_inner), -EPERM);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, rename_inner), -EPERM);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, replace_inner), -EPERM);
+	POSIX_OK(chown("dir/inner", POSIX_USER, 0));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, rename_inner), 0);
+}
+
+static int write_with_acl(void)
+{
+	int fd = open("dir/sub/f", O_WRONLY);
+	return POSIX_R(fd);
+}
+
+POSIX(default_acls_are_inherited_and_rule_over_the_umask)
+{
+	char value[100];
+
+	POSIX_OK(chmod("dir", 0755));
+	POSIX_OK(setxattr("dir", "system.posix_acl_default", acl, sizeof(acl),
+			  0));
+	umask(077);
+	POSIX_OK(mkdir("dir/sub", 0777));
+	int fd = open("dir/sub/f", O_CREAT | O_WRONLY, 0664);
+	umask(022);
+	POSIX_OK(fd);
+	close(fd);
+	CHECK_INT(posix_mode("dir/sub"), 0770);
+	CHECK_INT(posix_mode("dir/sub/f"), 0660);
+	CHECK_INT(getxattr("dir/sub", "system.posix_acl_default", value,
+			   sizeof(value)),
+		  sizeof(acl));
+	CHECK_MEM(value, acl, sizeof(acl));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, write_with_acl), 0);
+	CHECK_INT(posix_as(POSIX_USER + 1, POSIX_USER, write_with_acl),
+		  -EACCES);
+	POSIX_OK(chmod("dir/sub/f", 0640)); /* the mask */
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, write_with_acl), -EACCES);
+	POSIX_OK(removexattr("dir/sub/f", "system.posix_acl_access"));
+	CHECK_INT(posix_mode("dir/sub/f"), 0640);
+	POSIX_NOT(setxattr("dir/sub/f", "system.posix_acl_default", acl,
+			   sizeof(acl), 0),
+		  EACCES);
+	POSIX_NOT(setxattr("dir", "system.posix_acl_access", acl,
+			   sizeof(acl) - 1, 0),
+		  EINVAL);
+}
+
+static int set_acl(void)
+{
+	return POSIX_R(setxattr("file", "system.posix_acl_access", acl,
+				sizeof(acl), 0));
+}
+
+POSIX(an_acl_set_by_an_owner_outside_the_group_takes_setgid_away)
+{
+	POSIX_OK(chown("file", POSIX_USER, POSIX_GROUP));
+	POSIX_OK(chmod("file", 02755));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_GROUP, set_acl), 0);
+	CHECK_INT(posix_mode("file"), 02770);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, set_acl), 0);
+	CHECK_INT(posix_mode("file"), 0770);
+}
+
+static int chmod_setgid(void)
+{
+	return POSIX_R(chmod("file", 02750));
+}
+
+POSIX(only_members_make_a_file_setgid)
+{
+	POSIX_OK(chown("file", POSIX_USER, POSIX_GROUP));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, chmod_setgid), 0);
+	CHECK_INT(posix_mode("file"), 0750);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_GROUP, chmod_setgid), 0);
+	CHECK_INT(posix_mode("file"), 02750);
+	CHECK_INT(posix_as(POSIX_USER + 1, POSIX_GROUP, chmod_setgid), -EPERM);
+}
+
+/* What a user without rights sees: user.x, not trusted.x. */
+static int list_as_user(void)
+{
+	char names[100];
+	ssize_t n = listxattr("file", names, sizeof(names));
+
+	if (n < 0)
+		return -errno;
+	for (char *name = names; name < names + n; name += strlen(name) + 1)
+		if (strcmp(name, "user.x"))
+			return -EPROTO;
+	if (getxattr("file", "trusted.x", NULL, 0) >= 0 || errno != ENODATA)
+		return -EPROTO;
+	return POSIX_R(setxattr("file", "trusted.y", "", 0, 0));
+}
+
+POSIX(attributes_of_every_namespace_keep_to_its_rules)
+{
+	char value[2000] = "v", got[3000];
+
+	POSIX_OK(
+		setxattr("file", "user.x", value, sizeof(value), XATTR_CREATE));
+	POSIX_NOT(setxattr("file", "user.x", "", 0, XATTR_CREATE), EEXIST);
+	POSIX_NOT(setxattr("file", "user.y", "", 0, XATTR_REPLACE), ENODATA);
+	POSIX_OK(setxattr("twin", "trusted.x", "", 0, 0));
+	CHECK_INT(getxattr("file", "trusted.x", got, sizeof(got)), 0);
+	CHECK_INT(getxattr("twin", "user.x", NULL, 0), sizeof(value));
+	POSIX_NOT(getxattr("file", "user.x", got, 10), ERANGE);
+	POSIX_NOT(listxattr("file", got, 3), ERANGE);
+	CHECK_INT(listxattr("file", got, sizeof(got)), 17);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, list_as_user), -EPERM);
+	POSIX_NOT(lsetxattr("link", "user.x", "", 0, 0), EPERM);
+	POSIX_OK(lsetxattr("link", "trusted.x", "t", 1, 0));
+	POSIX_OK(lsetxattr("link", "security.x", "s", 1, 0));
+	CHECK_INT(lgetxattr("link", "security.x", got, sizeof(got)), 1);
+	POSIX_OK(removexattr("file", "user.x"));
+	POSIX_NOT(removexattr("file", "user.x"), ENODATA);
+	POSIX_NOT(setxattr("file", "nowhere.x", "", 0, 0), EOPNOTSUPP);
+}
+
+static int read_file(void)
+{
+	return POSIX_R(open("file", O_RDONLY));
+}
+
+static int enter_dir(void)
+{
+	return POSIX_R(access("dir/inner", F_OK));
+}
+
+static int list_dir(void)
+{
+	return POSIX_R(open("dir", O_RDONLY | O_DIRECTORY));
+}
+
+static int take_ownership(void)
+{
+	return POSIX_R(chown("file", POSIX_USER, (gid_t)-1));
+}
+
+static int give_own_group(void)
+{
+	return POSIX_R(chown("file", (uid_t)-1, POSIX_USER));
+}
+
+static int touch_now(void)
+{
+	return POSIX_R(utimensat(AT_FDCWD, "file", NULL, 0));
+}
+
+static int set_times(void)
+{
+	static const struct timespec times[2] = {{1, 0}, {1, 0}};
+	return POSIX_R(utimensat(AT_FDCWD, "file", times, 0));
+}
+
+POSIX(modes_and_owners_say_who_may)
+{
+	POSIX_OK(chmod("file", 0640));
+	POSIX_OK(chown("file", 0, POSIX_GROUP));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, read_file), -EACCES);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_GROUP, read_file), 0);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, take_ownership), -EPERM);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, touch_now), -EACCES);
+	POSIX_OK(chmod("file", 0666));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, touch_now), 0);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, set_times), -EPERM);
+	POSIX_OK(chown("file", POSIX_USER, POSIX_GROUP));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, set_times), 0);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, give_own_group), 0);
+	POSIX_OK(chmod("dir", 0711));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, enter_dir), 0);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, list_dir), -EACCES);
+	POSIX_OK(chmod("dir", 0744));
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, enter_dir), -EACCES);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, list_dir), 0);
+}
