@@ -24,9 +24,8 @@ void shale_workspace_info_release(struct shale_workspace_info *info)
 	*info = (struct shale_workspace_info){0};
 }
 
-int shale_workspace_info_write(int dirfd,
-			       const struct shale_workspace_info *info,
-			       struct shale_err *err)
+int shale_workspace_info_encode(const struct shale_workspace_info *info,
+				struct shale_buf *out, struct shale_err *err)
 {
 	cleanup_json json_t *images = json_array();
 	for (size_t i = 0; i < info->n_base; i++) {
@@ -54,10 +53,21 @@ int shale_workspace_info_write(int dirfd,
 		return shale_err_say(err, EINVAL,
 				     "a name or reference is not UTF-8");
 	cleanup_free char *text = json_dumps(root, JSON_INDENT(2));
-	if (!text)
+	if (!text || shale_buf_append(out, text, strlen(text)) < 0)
 		return shale_err_set(err, ENOMEM, "write workspace.json");
-	return shale_file_replace(dirfd, "workspace.json", text, strlen(text),
-				  err);
+	return 0;
+}
+
+int shale_workspace_info_write(int dirfd,
+			       const struct shale_workspace_info *info,
+			       struct shale_err *err)
+{
+	cleanup_buf struct shale_buf text = {0};
+
+	int r = shale_workspace_info_encode(info, &text, err);
+	return r < 0 ? r
+		     : shale_file_replace(dirfd, "workspace.json", text.data,
+					  text.len, err);
 }
 
 static int damaged(struct shale_err *err, const char *what)
@@ -146,29 +156,36 @@ static int decode(const json_t *root, struct shale_workspace_info *info,
 	return r < 0 ? r : decode_created(root, &info->created, err);
 }
 
-int shale_workspace_info_read(int dirfd, struct shale_workspace_info *out,
-			      struct shale_err *err)
+int shale_workspace_info_decode(const void *data, size_t len,
+				struct shale_workspace_info *out,
+				struct shale_err *err)
 {
-	cleanup_buf struct shale_buf text = {0};
 	struct shale_workspace_info info = {0};
 	json_error_t where;
 
-	int r = shale_read_file(dirfd, "workspace.json", INFO_BYTES, &text,
-				err);
-	if (r == -EFBIG)
-		return damaged(err, "it is too large");
-	if (r < 0)
-		return r;
 	cleanup_json json_t *root =
-		json_loadb((const char *)text.data, text.len,
-			   JSON_REJECT_DUPLICATES, &where);
+		json_loadb(data, len, JSON_REJECT_DUPLICATES, &where);
 	if (!root)
 		return damaged(err, where.text);
-	r = decode(root, &info, err);
+	int r = decode(root, &info, err);
 	if (r < 0) {
 		shale_workspace_info_release(&info);
 		return r;
 	}
 	*out = info;
 	return 0;
+}
+
+int shale_workspace_info_read(int dirfd, struct shale_workspace_info *out,
+			      struct shale_err *err)
+{
+	cleanup_buf struct shale_buf text = {0};
+
+	int r = shale_read_file(dirfd, "workspace.json", INFO_BYTES, &text,
+				err);
+	if (r == -EFBIG)
+		return damaged(err, "it is too large");
+	return r < 0 ? r
+		     : shale_workspace_info_decode(text.data, text.len, out,
+						   err);
 }

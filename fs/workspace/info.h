@@ -13,12 +13,21 @@
  */
 
 #include "fs/workspace/workspace.h"
+#include "layers/base/buf.h"
+
+/* Append the document.  -EINVAL when something is not UTF-8. */
+int shale_workspace_info_encode(const struct shale_workspace_info *info,
+				struct shale_buf *out, struct shale_err *err);
+/* `out` is the caller's, to release.  -EUCLEAN, -EPROTONOSUPPORT. */
+int shale_workspace_info_decode(const void *data, size_t len,
+				struct shale_workspace_info *out,
+				struct shale_err *err);
 
 /* Write it durably.  -EINVAL when something is not UTF-8. */
 int shale_workspace_info_write(int dirfd,
 			       const struct shale_workspace_info *info,
 			       struct shale_err *err);
-/* -ENOENT, -EUCLEAN, -EPROTONOSUPPORT. */
+/* The same from the file, which may also be missing: -ENOENT. */
 int shale_workspace_info_read(int dirfd, struct shale_workspace_info *out,
 			      struct shale_err *err);
 

@@ -25,7 +25,8 @@ FUZZERS = \
 	tests/fuzz/record_fuzz \
 	tests/fuzz/ref_fuzz \
 	tests/fuzz/tree_fuzz \
-	tests/fuzz/whiteout_fuzz
+	tests/fuzz/whiteout_fuzz \
+	tests/fuzz/workspace_fuzz
 check_PROGRAMS += $(FUZZERS)
 fuzzers: $(FUZZERS)
 .PHONY: fuzzers
@@ -63,3 +64,6 @@ tests_fuzz_tree_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_whiteout_fuzz_SOURCES = tests/fuzz/whiteout_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_whiteout_fuzz_LDADD = $(LIBS_OPS)
 tests_fuzz_whiteout_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_workspace_fuzz_SOURCES = tests/fuzz/workspace_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_workspace_fuzz_LDADD = $(LIBS_WORKSPACE)
+tests_fuzz_workspace_fuzz_LDFLAGS = $(FUZZ_FLAGS)
