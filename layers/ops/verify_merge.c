@@ -15,31 +15,41 @@ SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
 
 /* ---------------------------------------------------------------- opening */
 
-/* A file without a name; in memory where the store cannot be written. */
-static int scratch_file(struct shale_store *store)
+/* The file that `fd` is becomes the image's index, if there is room for it. */
+static int merge_into(int fd, struct shale_image *image,
+		      const struct shale_digest *digests, const char *name,
+		      struct shale_err *err)
 {
-	int fd = openat(shale_store_dirfd(store), "tmp",
-			O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-	return fd >= 0 ? fd : memfd_create("shale-verify", MFD_CLOEXEC);
+	if (fd < 0)
+		return shale_err_set(err, errno, "verify");
+	int r = shale_index_merge(fd, image->trees, digests, image->n_trees,
+				  NULL, err);
+	return r < 0 ? r : shale_index_open(&image->index, fd, name, err);
 }
 
-/* Merge without the cache, which is not what is to be proved. */
+/*
+ * Merge without the cache, which is not what is to be proved: in a file without
+ * a name; in memory where the store cannot be written or is full.
+ */
 static int merge(struct shale_verify *v,
 		 const struct shale_verify_version *version,
 		 struct shale_image *image, struct shale_err *err)
 {
 	cleanup_free struct shale_digest *digests =
 		calloc(version->n_trees + 1, sizeof(*digests));
-	cleanup_fd int fd = scratch_file(v->store);
-	if (!digests || fd < 0)
-		return shale_err_set(err, digests ? errno : ENOMEM, "verify");
+	if (!digests)
+		return shale_err_set(err, ENOMEM, "verify");
 	for (uint32_t i = 0; i < version->n_trees; i++)
 		digests[i] = v->blobs[version->trees[i]].digest;
-	int r = shale_index_merge(fd, image->trees, digests, image->n_trees,
-				  NULL, err);
-	return r < 0 ? r
-		     : shale_index_open(&image->index, fd, version->root->name,
-					err);
+
+	const char *name = version->root->name;
+	cleanup_fd int file = openat(shale_store_dirfd(v->store), "tmp",
+				     O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	int r = file < 0 ? -EROFS : merge_into(file, image, digests, name, err);
+	if (r != -EROFS && r != -ENOSPC && r != -EDQUOT)
+		return r;
+	cleanup_fd int memory = memfd_create("shale-verify", MFD_CLOEXEC);
+	return merge_into(memory, image, digests, name, err);
 }
 
 int shale_verify_open(struct shale_verify *v,

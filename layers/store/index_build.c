@@ -153,7 +153,8 @@ int shale_index_get(struct shale_store *store,
 	if (shale_index_cache_open(store, name, out, NULL) == 0)
 		return 0;
 	r = shale_index_build(store, stack, n, trees, out, name, err);
-	if (r == -EROFS || r == -EACCES || r == -EPERM || r == -ENOSPC)
+	if (r == -EROFS || r == -EACCES || r == -EPERM || r == -ENOSPC ||
+	    r == -EDQUOT)
 		r = build_in_memory(store, stack, n, trees, out, name, err);
 	return r;
 }
