@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "layers/store/hold.h"
 #include "tools/export_to.h"
 #include "tools/output.h"
 #include "tools/verbs.h"
@@ -180,11 +179,7 @@ static int run(struct shale_ctx *ctx, const char *ref, const struct asked *a,
 	opts->progress = progress;
 	opts->problem = problem;
 	opts->arg = &x;
-	cleanup_lease int lease = -1;
 	int r = shale_image_arg_open(ctx, ref, a->at, true, &arg);
-	if (r == 0)
-		r = shale_store_hold(arg.store, &arg.version->digest, 1, &lease,
-				     &ctx->err);
 	if (r == 0) {
 		x.piped = strcmp(a->dest, "-") == 0;
 		x.progress = shale_progress_new(ctx, "export");

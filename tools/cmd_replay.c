@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/cleanup.h"
 #include "layers/ops/replay.h"
-#include "layers/store/hold.h"
 #include "layers/store/shared.h"
 #include "tools/change_line.h"
 #include "tools/verbs.h"
@@ -93,17 +92,6 @@ static int open_images(struct shale_ctx *ctx, const char *ref, const char *at,
 	return r;
 }
 
-/* They stay, whatever is forgotten meanwhile. */
-static int hold_images(struct shale_ctx *ctx, const struct images *i,
-		       int *lease)
-{
-	struct shale_digest both[2] = {i->to->digest};
-	if (i->from)
-		both[1] = i->from->digest;
-	return shale_store_hold(i->store, both, i->from ? 2 : 1, lease,
-				&ctx->err);
-}
-
 /* "sha256:…", or "sha256:… from sha256:…": both name versions for good. */
 static void name_versions(const struct images *i, char *what, size_t size)
 {
@@ -132,10 +120,7 @@ static int replay(struct replaying *x, const char *dir, const char *ref,
 	struct shale_ctx *ctx = x->ctx;
 	char what[2 * SHALE_DIGEST_STR + 8];
 
-	cleanup_lease int lease = -1;
 	int r = open_images(ctx, ref, at, from, &i, opts);
-	if (r == 0)
-		r = hold_images(ctx, &i, &lease);
 	if (r < 0)
 		return r;
 	name_versions(&i, what, sizeof(what));

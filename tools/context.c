@@ -42,6 +42,8 @@ static int hold(struct shale_ctx *ctx, struct shale_store *store,
 		return shale_store_hold(store, manifest, 1, &ctx->lease,
 					&ctx->err);
 	int r = shale_lease_add(ctx->lease, manifest, &ctx->err);
+	if (shale_lease_may_lack(r, &ctx->err))
+		return 0;
 	return r < 0 ? r : shale_store_settle(store, manifest, 1, &ctx->err);
 }
 
@@ -49,9 +51,7 @@ int shale_ctx_open(struct shale_ctx *ctx, struct shale_store *store,
 		   struct shale_version *version, struct shale_image **out)
 {
 	int r = hold(ctx, store, &version->digest);
-	/* What is there can be read also when nothing more fits. */
-	if (r < 0 && r != -ENOSPC && r != -EDQUOT)
-		return r;
-	ctx->err.msg[0] = '\0';
-	return shale_store_open_image(store, &version, 1, out, &ctx->err);
+	return r < 0 ? r
+		     : shale_store_open_image(store, &version, 1, out,
+					      &ctx->err);
 }

@@ -356,7 +356,7 @@ int shale_save(struct shale_store *store, const struct shale_save_list *list,
 	       struct shale_save_result *result, struct shale_err *err)
 {
 	struct saving s = {.store = store, .calls = calls};
-	cleanup_fd int lease = -1;
+	cleanup_lease int lease = -1;
 	int r = hold(&s, list, &lease, err);
 	if (r == 0)
 		r = read_versions(&s, list, err);

@@ -53,12 +53,12 @@ int shale_store_hold(struct shale_store *store,
 {
 	cleanup_lease int fd = -1;
 	int r = shale_store_lease(store, &fd, err);
-	if (r == -EROFS || r == -EACCES || r == -EPERM) {
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = shale_lease_add(fd, &manifests[i], err);
+	if (shale_lease_may_lack(r, err)) {
 		*out = -1;
 		return 0;
 	}
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = shale_lease_add(fd, &manifests[i], err);
 	if (r == 0)
 		r = shale_store_settle(store, manifests, n, err);
 	if (r == 0)

@@ -26,8 +26,8 @@ int shale_version_present(struct shale_store *store,
 
 /*
  * Hold images while a command reads them: a lease on them, and that they are
- * there.  shale_lease_end() lets go.  Where the store cannot be written, `*fd`
- * is -1: then nobody removes anything either.  -ENOKEY: one has gone.
+ * there.  shale_lease_end() lets go.  Where none can be had but the command may
+ * go on (shale_lease_may_lack()), `*fd` is -1.  -ENOKEY: one has gone.
  */
 int shale_store_hold(struct shale_store *store,
 		     const struct shale_digest *manifests, size_t n, int *fd,

@@ -74,6 +74,15 @@ int shale_lease_add(int fd, const struct shale_digest *manifest,
 	return r;
 }
 
+bool shale_lease_may_lack(int r, struct shale_err *err)
+{
+	bool may = r == -EROFS || r == -EACCES || r == -EPERM || r == -ENOSPC ||
+		   r == -EDQUOT;
+	if (may && err)
+		err->msg[0] = '\0';
+	return may;
+}
+
 void shale_leases_release(struct shale_leases *leases)
 {
 	if (leases)

@@ -18,6 +18,14 @@
 int shale_lease_add(int fd, const struct shale_digest *manifest,
 		    struct shale_err *err);
 
+/*
+ * Taking or extending a lease gave this error: may a command that only reads go
+ * on without?  Where the store cannot be written nobody removes anything
+ * either; and on a full disk what is there can be read nonetheless.  If so,
+ * `err` is made empty.
+ */
+bool shale_lease_may_lack(int r, struct shale_err *err);
+
 struct shale_leases {
 	bool any;
 	struct timespec oldest; /* when the oldest living lease was taken */
