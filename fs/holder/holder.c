@@ -90,11 +90,10 @@ static bool connected(const struct shale_holder *h)
 /* Does this end of a daemon call for another one? */
 static bool must_follow(struct shale_holder *h, int status, bool first)
 {
-	if (!connected(h))
-		return false;
+	/* Also when it was unmounted since: somebody must flush and tidy up. */
 	if (WIFSIGNALED(status))
 		return true;
-	if (first || WEXITSTATUS(status) == 0)
+	if (first || WEXITSTATUS(status) == 0 || !connected(h))
 		return false;
 	/* What was installed meanwhile may be unable; or it lacked memory. */
 	bool known = h->fall_back;

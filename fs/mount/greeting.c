@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/mount/greeting.h"
 
+#include "layers/base/cleanup.h"
 #include "layers/base/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -74,8 +76,13 @@ int shale_greeting_keep(const struct shale_greeting *g, struct shale_err *err)
 		r = shale_buf_append(&file, g->reply.data, g->reply.len);
 	if (r < 0)
 		return shale_err_set(err, -r, "keep the kernel's greeting");
-	return shale_file_replace(g->dirfd, "greeting", file.data, file.len,
-				  err);
+	/* It need not outlive the machine, so it is not flushed. */
+	cleanup_fd int fd = openat(g->dirfd, "greeting",
+				   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+				   0600);
+	if (fd < 0)
+		return shale_err_set(err, errno, "make 'greeting'");
+	return shale_write_full(fd, file.data, file.len, "greeting", err);
 }
 
 void shale_greeting_release(struct shale_greeting *g)
