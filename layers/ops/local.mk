@@ -76,6 +76,7 @@ layers_ops_libarchives_a_SOURCES = \
 	layers/ops/archive_export.c \
 	layers/ops/archive_load.c \
 	layers/ops/archive_out.c layers/ops/archive_out.h \
+	layers/ops/archive_item.c layers/ops/archive_item.h \
 	layers/ops/archive_read.c layers/ops/archive_read.h \
 	layers/ops/archive_save.c \
 	layers/ops/source_archive.c
