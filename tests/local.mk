@@ -8,6 +8,7 @@ READER_TESTS = tests/reader/reader.test
 # Real mounts, of the programs as they were built.
 MOUNT_TESTS = \
 	tests/readme.test \
+	tests/mount/applications.test \
 	tests/mount/commit.test \
 	tests/mount/containers.test \
 	tests/mount/cow.test \
@@ -20,6 +21,7 @@ MOUNT_TESTS = \
 	tests/mount/interrupt.test \
 	tests/mount/layers.test \
 	tests/mount/posix.test \
+	tests/mount/postgres.test \
 	tests/mount/powercut.test \
 	tests/mount/quota.test \
 	tests/mount/sharing.test \
@@ -49,7 +51,8 @@ EXTRA_DIST += tests/lib/hammer.py tests/lib/mount.sh tests/long.sh tests/on-moun
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py
 EXTRA_DIST += tests/lib/bad_archives.py tests/lib/oci_layers.py \
-	tests/lib/overlay_ops.py tests/lib/while_reading.py
+	tests/lib/overlay_ops.py tests/lib/pg_ids.py tests/lib/sqlite_writers.py \
+	tests/lib/while_reading.py
 
 # What also runs under sanitizers: all that needs no mount, and the two mount
 # tests that go through most of the daemon.
