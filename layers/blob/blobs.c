@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/file.h>
 #include <sys/random.h>
 
@@ -161,6 +162,25 @@ int shale_blobs_lock(struct shale_blobs *blobs, int how, int *out,
 			return shale_err_set(err, errno, "lock 'blobs/sha256'");
 	*out = steal_fd(&fd);
 	return 0;
+}
+
+int shale_blobs_refresh(struct shale_blobs *blobs,
+			const struct shale_digest *digest,
+			struct shale_err *err)
+{
+	const struct timespec now[2] = {{.tv_nsec = UTIME_OMIT},
+					{.tv_nsec = UTIME_NOW}};
+	struct name name = name_of(digest);
+	cleanup_fd int lock = -1;
+
+	int r = shale_blobs_lock(blobs, LOCK_SH, &lock, err);
+	if (r < 0)
+		return r;
+	if (utimensat(blobs->dir, name.text, now, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	return errno == ENOENT
+		       ? -ENOENT
+		       : shale_err_set(err, errno, "blob sha256:%s", name.text);
 }
 
 int shale_blobs_publish(struct shale_blobs *blobs,

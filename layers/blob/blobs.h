@@ -34,6 +34,15 @@ bool shale_blobs_has(struct shale_blobs *blobs,
 		     const struct shale_digest *digest);
 
 /*
+ * Is it there, for somebody who will name it?  Then it is young from now on
+ * (as one that is published again): it may be garbage that gc is about to
+ * remove.  0; -ENOENT: it must be brought.
+ */
+int shale_blobs_refresh(struct shale_blobs *blobs,
+			const struct shale_digest *digest,
+			struct shale_err *err);
+
+/*
  * Read `len` bytes at `off` of a blob through the descriptor cache.  -ENOENT:
  * no such blob here; -EUCLEAN: it ends before.
  */

@@ -11,7 +11,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PIECE = 256 << 10, LAYOUT_LIMIT = 4096 };
+enum {
+	PIECE = 256 << 10,
+	LAYOUT_LIMIT = 4096,
+	/* More documents for people than there can be versions is a bomb. */
+	COPIES_MAX = 1 << 20,
+};
 
 /* The file as it is read; trusts nothing of what it says. */
 struct reading {
@@ -148,6 +153,8 @@ static int take_copy(struct reading *rd, struct archive *a,
 		     struct shale_err *err)
 {
 	struct shale_digest digest;
+	if (rd->loading.copies.len >= COPIES_MAX * sizeof(digest))
+		return shale_err_say(err, EBADMSG, "it has too many documents");
 	struct shale_sha256 *sha = shale_sha256_new();
 	int r = sha ? read_content(rd, a, INT64_MAX, into_sum, sha, err)
 		    : shale_err_set(err, ENOMEM, "a checksum");
@@ -257,7 +264,7 @@ int shale_load(struct shale_store *store, int fd, bool force,
 		.calls = calls,
 		.fd = fd,
 	};
-	cleanup_fd int lease = -1;
+	cleanup_lease int lease = -1;
 	*out = (struct shale_loaded){0};
 	int r = shale_store_lease(store, &lease, err);
 	if (r == 0)

@@ -55,9 +55,9 @@ int shale_load_blob_begin(struct shale_load_blobs *b,
 	b->sha = shale_sha256_new();
 	if (!b->sha)
 		return shale_err_set(err, ENOMEM, "a checksum");
-	if (shale_blobs_has(blobs, digest))
-		return 0;
-	int r = shale_blobs_create(blobs, &b->fd, b->now.name, err);
+	int r = shale_blobs_refresh(blobs, digest, err);
+	if (r == -ENOENT)
+		r = shale_blobs_create(blobs, &b->fd, b->now.name, err);
 	if (r < 0)
 		b->now.name[0] = '\0';
 	return r;
@@ -136,13 +136,16 @@ int shale_load_blobs_want(struct shale_load_blobs *b,
 	char text[SHALE_DIGEST_STR];
 	struct shale_load_blob *blob = shale_load_blobs_find(b, digest);
 	shale_digest_str(digest, text);
-	if (!blob)
-		return shale_blobs_has(shale_store_blobs(b->store), digest)
-			       ? 0
+	if (!blob) {
+		int r = shale_blobs_refresh(shale_store_blobs(b->store), digest,
+					    err);
+		return r != -ENOENT
+			       ? r
 			       : shale_err_say(err, EBADMSG,
 					       "it is not complete: blob %s is "
 					       "missing",
 					       text);
+	}
 	if (size != UINT64_MAX && blob->size != size)
 		return shale_err_say(
 			err, EBADMSG,

@@ -257,6 +257,26 @@ TEST(garbage_that_is_published_again_is_young)
 	end(&c);
 }
 
+TEST(garbage_that_somebody_will_name_is_young)
+{
+	struct chain c = chain();
+	struct shale_err err;
+	int lease;
+	struct shale_blobs *blobs = shale_store_blobs(c.store);
+	struct shale_digest old = put(c.store, "will be named"),
+			    gone = put(c.store, "will not");
+
+	tick();
+	CHECK_OK(shale_store_lease(c.store, &lease, &err));
+	CHECK_OK(shale_blobs_refresh(blobs, &old, &err));
+	gc(c.store, NULL);
+	CHECK(has(c.store, &old));
+	CHECK(!has(c.store, &gone));
+	CHECK_INT(shale_blobs_refresh(blobs, &gone, &err), -ENOENT);
+	close(lease);
+	end(&c);
+}
+
 TEST(only_the_very_file_that_was_seen_is_removed)
 {
 	struct chain c = chain();
