@@ -57,11 +57,17 @@ static int remove_file(int dir, const char *name, struct shale_err *err)
 static int lift(int dir, const char *name, int stage, struct shale_err *err)
 {
 	char above[32];
+	struct stat st;
 	int r = remove_file(dir, name, err);
 
-	for (unsigned i = 0; r == 1; i++) {
+	/* Its number is its own: no name is tried as often as there are. */
+	uint64_t i = 0;
+	if (r == 1 && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		i = st.st_ino;
+	for (; r == 1; i++) {
 		fchmodat(dir, name, 0700, 0);
-		snprintf(above, sizeof(above), "old-%u", i);
+		snprintf(above, sizeof(above), "old-%llu",
+			 (unsigned long long)i);
 		if (renameat2(dir, name, stage, above, RENAME_NOREPLACE) == 0)
 			return 0;
 		if (errno != EEXIST)
