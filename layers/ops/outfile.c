@@ -52,6 +52,19 @@ static int create(struct shale_outfile *out, struct shale_err *err)
 	return 0;
 }
 
+/* What is replaced may be for some eyes only; so is what replaces it. */
+static int keep_mode(const struct shale_outfile *out, const struct stat *was,
+		     struct shale_err *err)
+{
+	if (geteuid() == 0 && fchown(out->fd, was->st_uid, was->st_gid) < 0)
+		return shale_err_set(err, errno, "keep the owner of '%s'",
+				     out->path);
+	if (fchmod(out->fd, was->st_mode & 0777) < 0)
+		return shale_err_set(err, errno, "keep the mode of '%s'",
+				     out->path);
+	return 0;
+}
+
 int shale_outfile_open(struct shale_outfile *out, const char *path,
 		       struct shale_err *err)
 {
@@ -71,6 +84,8 @@ int shale_outfile_open(struct shale_outfile *out, const char *path,
 	int r = open_place(out, path, err);
 	if (r == 0)
 		r = create(out, err);
+	if (r == 0 && there)
+		r = keep_mode(out, &st, err);
 	if (r < 0)
 		shale_outfile_release(out);
 	return r;
