@@ -72,6 +72,28 @@ static int parse(const char *words, struct parsed *p)
 	return r;
 }
 
+TEST(a_word_is_quoted_as_a_shell_reads_it)
+{
+	static const struct {
+		const char *word, *quoted;
+	} cases[] = {
+		{"/srv/data-1.0", "/srv/data-1.0"},
+		{"", "''"},
+		{"a b", "'a b'"},
+		{"it's", "'it'\\''s'"},
+		{"$(x)", "'$(x)'"},
+		{"~", "'~'"},
+		{"a\nb", "$'a\\x0ab'"},
+		{"'\\\n", "$'\\'\\\\\\x0a'"},
+		{"\xff z", "'\xff z'"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		cleanup_buf struct shale_buf out = {0};
+		CHECK_INT(shale_quote(&out, cases[i].word), 0);
+		CHECK_STR(shale_buf_str(&out), cases[i].quoted);
+	}
+}
+
 TEST(options_and_arguments_mix)
 {
 	struct parsed p;
