@@ -31,7 +31,7 @@ int shale_applier_mark(struct shale_db *db, uint64_t pos, uint64_t *end,
  */
 static int mark(struct shale_db *db, uint64_t pos, struct shale_err *err)
 {
-	int r = db->opts.flush ? db->opts.flush(db->opts.arg, err) : 0;
+	int r = db->opts.flush ? db->opts.flush(db->opts.arg, pos, err) : 0;
 	if (r < 0)
 		return shale_err_wrap(err, r, "flush");
 

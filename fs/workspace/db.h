@@ -39,17 +39,27 @@ struct shale_db;
 
 struct shale_db_opts {
 	/*
-	 * Make everything durable that data files hold now.  Called by the
-	 * flushing thread, no lock held; it must not commit.  Returns 0 or
-	 * -errno, which leaves the mark unwritten (and the next try comes
-	 * later).  NULL: there are no data files.
+	 * Make everything durable that data files hold now and batches up to
+	 * `pos` speak of.  Called by the flushing thread, no lock held; it must
+	 * not commit.  Returns 0 or -errno, which leaves the mark unwritten
+	 * (and the next try comes later).  NULL: there are no data files.
 	 */
-	int (*flush)(void *arg, struct shale_err *err);
+	int (*flush)(void *arg, uint64_t pos, struct shale_err *err);
+	/*
+	 * The same at the open after a kill, of every data file there is: the
+	 * host tells of an error, and not where.  NULL as above.
+	 */
+	int (*flush_all)(void *arg, struct shale_err *err);
 	/*
 	 * Batches up to `pos` are applied: what waited for that may go.  Same
 	 * thread and rules.  May be NULL.
 	 */
 	void (*applied)(void *arg, uint64_t pos);
+	/*
+	 * There was a power cut: of what was not flushed before, nothing is
+	 * believed.  Called once, by the open.  May be NULL.
+	 */
+	int (*power_cut)(void *arg, struct shale_err *err);
 	void *arg;
 	/*
 	 * First letters of keys that say which bytes of an inode's data files
@@ -67,11 +77,11 @@ struct shale_db_opts {
  * `boot` and `reserve`.  Reads the journal behind the applied position; a torn
  * record at its end is where it ends; damage before the end is -EUCLEAN.
  *
- * After a power cut (another boot id) the journal ends at the last position that
- * a flush mark or a shale_db_sync() was of.  So what is taken is a prefix of the
- * names and attributes, with the content of what was fsynced.  Batches behind
- * that position are dropped, also those that reached the disk with the mark's
- * or the sync's own record: of what they say, nothing was flushed.
+ * After a power cut (another boot id) the journal ends at the last position
+ * that a flush mark or a shale_db_sync() was of.  So what is taken is a prefix
+ * of the names and attributes, with the content of what was fsynced.  Batches
+ * behind that position are dropped, also those that reached the disk with the
+ * mark's or the sync's own record: of what they say, nothing was flushed.
  */
 int shale_db_open(struct shale_db **out, int dirfd,
 		  const struct shale_db_opts *opts, struct shale_err *err);

@@ -73,9 +73,18 @@ static int replay_record(void *arg, const struct shale_record *record,
  */
 static int flush_left(struct shale_db *db, struct shale_err *err)
 {
-	if (syncfs(db->dirfd) < 0)
-		return shale_err_set(err, errno, "flush the workspace");
-	int r = shale_applier_mark(db, atomic_load(&db->position), NULL, err);
+	uint64_t pos = atomic_load(&db->position);
+	int r = 0;
+
+	if (syncfs(db->dirfd) < 0 && db->opts.flush_all)
+		r = db->opts.flush_all(db->opts.arg, NULL);
+	else if (db->opts.flush)
+		r = db->opts.flush(db->opts.arg, pos, NULL);
+	/* What cannot be flushed, now or by the killed one, stays known: no
+	 * mark then, and the applier tells who asks for one. */
+	if (r < 0)
+		return 0;
+	r = shale_applier_mark(db, pos, NULL, err);
 	/* On a full disk no sync finds room either before the next mark. */
 	return r == -ENOSPC || r == -EDQUOT ? 0 : r;
 }
@@ -106,8 +115,8 @@ static int make_new(struct shale_db *db, struct shale_err *err)
 	if (r == 0)
 		r = shale_db_make_applied(db, err);
 	/* LMDB flushes its file, not the file's name. */
-	cleanup_fd int dir = openat(db->dirfd, "db", O_RDONLY | O_DIRECTORY |
-							     O_CLOEXEC);
+	cleanup_fd int dir =
+		openat(db->dirfd, "db", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r == 0 && dir < 0)
 		r = shale_err_set(err, errno, "open 'db'");
 	return r < 0 ? r : shale_dir_sync(dir, "db", err);
@@ -133,6 +142,8 @@ static int open_parts(struct shale_db *db, struct shale_err *err)
 	if (same)
 		return replay(db, applied, err);
 	r = shale_db_recover(db, err);
+	if (r == 0 && db->opts.power_cut)
+		r = db->opts.power_cut(db->opts.arg, err);
 	return r < 0 ? r : write_boot(db, err);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/workspace/files.h"
 
+#include "fs/workspace/file_failed.h"
 #include "fs/workspace/file_table.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
@@ -32,6 +33,11 @@ int shale_files_open(struct shale_files **out, int dirfd, struct shale_err *err)
 		return shale_err_set(err, ENOMEM, "open 'data'");
 	files->dirfd = steal_fd(&fd);
 	shale_file_table_init(&files->table, files->dirfd);
+	r = shale_file_load_failed(&files->table, err);
+	if (r < 0) {
+		shale_files_close(files);
+		return r;
+	}
 	*out = files;
 	return 0;
 }
@@ -167,17 +173,18 @@ static int sync_file(struct shale_files *files, struct shale_file *file,
 		r = sync_names(files, file->ino);
 	shale_file_release(&files->table, opened);
 
+	if (r < 0) {
+		shale_file_fail(&files->table, file, -r);
+		return shale_err_set(err, -r, "flush data of inode %llu",
+				     (unsigned long long)file->ino);
+	}
 	pthread_mutex_lock(&files->table.lock);
-	if (r < 0)
-		file->failed = -r;
-	else if (file->flushed < written)
+	if (file->flushed < written)
 		file->flushed = written;
-	if (r == 0 && made)
+	if (made)
 		file->made = false;
 	pthread_mutex_unlock(&files->table.lock);
-	return r < 0 ? shale_err_set(err, -r, "flush data of inode %llu",
-				     (unsigned long long)file->ino)
-		     : 0;
+	return 0;
 }
 
 int shale_files_sync(struct shale_files *files, uint64_t ino, uint32_t epoch,
@@ -189,9 +196,11 @@ int shale_files_sync(struct shale_files *files, uint64_t ino, uint32_t epoch,
 	return r;
 }
 
+/* Of what goes when batches up to there are applied, nothing counts by then. */
 static bool is_dirty(const struct shale_file *file, void *arg)
 {
-	(void)arg;
+	if (file->remove && file->remove_at <= *(uint64_t *)arg)
+		return false;
 	return file->written != file->flushed || file->made || file->failed;
 }
 
@@ -216,12 +225,10 @@ static int sync_all(struct shale_files *files, struct shale_file **list,
 
 	if (syncfs(files->dirfd) < 0)
 		r = -errno;
+	for (size_t i = 0; i < n && r < 0; i++)
+		shale_file_fail(&files->table, list[i], -r);
 	pthread_mutex_lock(&files->table.lock);
-	for (size_t i = 0; i < n; i++) {
-		if (r < 0) {
-			list[i]->failed = -r;
-			continue;
-		}
+	for (size_t i = 0; i < n && r == 0; i++) {
 		list[i]->made = false;
 		if (list[i]->flushed < written[i])
 			list[i]->flushed = written[i];
@@ -230,11 +237,12 @@ static int sync_all(struct shale_files *files, struct shale_file **list,
 	return r < 0 ? shale_err_set(err, -r, "flush data files") : 0;
 }
 
-int shale_files_flush(struct shale_files *files, struct shale_err *err)
+int shale_files_flush(struct shale_files *files, uint64_t pos,
+		      struct shale_err *err)
 {
 	cleanup_free struct shale_file **list = NULL;
 	size_t n;
-	int r = shale_file_collect(&files->table, is_dirty, NULL, &list, &n);
+	int r = shale_file_collect(&files->table, is_dirty, &pos, &list, &n);
 	if (r < 0)
 		return shale_err_set(err, -r, "flush data files");
 
@@ -248,6 +256,35 @@ int shale_files_flush(struct shale_files *files, struct shale_err *err)
 	for (size_t i = 0; i < n; i++)
 		shale_file_release(&files->table, list[i]);
 	return r;
+}
+
+static int flush_unknown(void *arg, uint64_t ino, uint32_t epoch)
+{
+	struct shale_files *files = arg;
+	struct shale_file *file;
+
+	int r = shale_file_acquire(&files->table, ino, epoch, false, &file);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&files->table.lock);
+	file->written++; /* for all that is known */
+	pthread_mutex_unlock(&files->table.lock);
+	sync_file(files, file, NULL); /* its failure stays with the file */
+	shale_file_release(&files->table, file);
+	return 0;
+}
+
+int shale_files_flush_all(struct shale_files *files, struct shale_err *err)
+{
+	int r = shale_files_each(files, flush_unknown, files, err);
+	if (r < 0)
+		return shale_err_set(err, -r, "flush data files");
+	return shale_files_flush(files, 0, err);
+}
+
+int shale_files_power_cut(struct shale_files *files, struct shale_err *err)
+{
+	return shale_file_forget_failed(&files->table, err);
 }
 
 /* -------------------------------------------------------------- removing */
@@ -289,7 +326,7 @@ static void remove_file(struct shale_files *files, struct shale_file *file)
 		shale_file_shut(&files->table, file);
 		file->remove = file->made = false;
 		file->remove_at = 0;
-		file->failed = 0;
+		shale_file_unfail(&files->table, file);
 		file->flushed = file->written;
 		files->table.n_remove--;
 	} /* else it is in use: the next time */

@@ -50,11 +50,21 @@ int shale_files_get(struct shale_files *files, uint64_t ino, uint32_t epoch,
 int shale_files_sync(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		     struct shale_err *err);
 /*
- * Make all dirty ones durable: fdatasync of few, syncfs for many.  Once a flush
- * of a file failed, this and shale_files_sync() of it fail until it is removed:
- * the kernel may have dropped what it could not write.
+ * Make all dirty ones durable but those that are to be removed when batches up
+ * to `pos` are applied: fdatasync of few, syncfs for many.  Once a flush of a
+ * file failed, this and shale_files_sync() of it fail until it is removed, also
+ * in processes that come after (file_failed.h): the kernel may have dropped
+ * what it could not write.
  */
-int shale_files_flush(struct shale_files *files, struct shale_err *err);
+int shale_files_flush(struct shale_files *files, uint64_t pos,
+		      struct shale_err *err);
+/*
+ * Flush every data file there is: the host's file system has told of an error,
+ * and nobody knows whose.  An error if any has failed.
+ */
+int shale_files_flush_all(struct shale_files *files, struct shale_err *err);
+/* After a power cut no such failure counts any more. */
+int shale_files_power_cut(struct shale_files *files, struct shale_err *err);
 
 /* Remove when batches up to `pos` are applied. */
 int shale_files_remove(struct shale_files *files, uint64_t ino, uint32_t epoch,

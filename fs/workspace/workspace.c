@@ -189,10 +189,22 @@ int shale_workspace_lock(int store_dirfd, const char *name, int *out_dir,
 
 /* --------------------------------------------------------------- opening */
 
-static int flush(void *arg, struct shale_err *err)
+static int flush(void *arg, uint64_t pos, struct shale_err *err)
 {
 	struct shale_workspace *ws = arg;
-	return shale_files_flush(ws->files, err);
+	return shale_files_flush(ws->files, pos, err);
+}
+
+static int flush_all(void *arg, struct shale_err *err)
+{
+	struct shale_workspace *ws = arg;
+	return shale_files_flush_all(ws->files, err);
+}
+
+static int power_cut(void *arg, struct shale_err *err)
+{
+	struct shale_workspace *ws = arg;
+	return shale_files_power_cut(ws->files, err);
 }
 
 static void applied(void *arg, uint64_t pos)
@@ -239,7 +251,9 @@ int shale_workspace_reopen(struct shale_workspace **out, int store_dirfd,
 
 	const struct shale_db_opts opts = {
 		.flush = flush,
+		.flush_all = flush_all,
 		.applied = applied,
+		.power_cut = power_cut,
 		.arg = ws,
 		.content_letters = "CM", /* as fs/live/record.h has them */
 	};

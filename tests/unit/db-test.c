@@ -312,8 +312,9 @@ struct watch {
 	_Atomic int flushes, fail, ahead;
 };
 
-static int watch_flush(void *arg, struct shale_err *e)
+static int watch_flush(void *arg, uint64_t at, struct shale_err *e)
 {
+	(void)at;
 	struct watch *w = arg;
 	uint64_t pos = w->db ? shale_db_position(w->db) : 0;
 
@@ -678,8 +679,9 @@ TEST(after_a_power_cut_names_that_came_during_a_sync_are_not_there)
 	close(dir);
 }
 
-static int flush_with_name(void *arg, struct shale_err *e)
+static int flush_with_name(void *arg, uint64_t at, struct shale_err *e)
 {
+	(void)at;
 	struct shale_db **db = arg;
 	cleanup_batch struct shale_batch batch = {0};
 	static bool done;

@@ -58,7 +58,7 @@ TEST(what_is_written_is_read_and_zeros_follow)
 	CHECK_INT(faccessat(dir, "data/34/1234.1", F_OK, 0), 0);
 	CHECK(shale_files_bytes(f) >= 2 * 512);
 	CHECK_OK(shale_files_sync(f, 0x1234, 1, &err));
-	CHECK_OK(shale_files_flush(f, &err));
+	CHECK_OK(shale_files_flush(f, 0, &err));
 	shale_files_close(f);
 	close(dir);
 }
@@ -100,7 +100,7 @@ TEST(a_file_is_removed_when_its_position_is_applied_and_not_before)
 	shale_files_applied(f, 1000);
 	CHECK_INT(count(f), 1);
 	CHECK_INT(faccessat(dir, "data/07/7.1", F_OK, 0), 0);
-	CHECK_OK(shale_files_flush(f, &err));
+	CHECK_OK(shale_files_flush(f, 0, &err));
 	shale_files_close(f);
 	close(dir);
 }
@@ -133,7 +133,7 @@ TEST(many_files_need_few_descriptors_and_one_flush)
 	}
 	int after = dup(dir);
 	CHECK(after - before < 600);
-	CHECK_OK(shale_files_flush(f, &err));
+	CHECK_OK(shale_files_flush(f, 0, &err));
 	for (int i = 0; i < 2000; i += 7) {
 		snprintf(text, sizeof(text), "%08d", i);
 		CHECK_OK(shale_files_read(f, 1000 + (uint64_t)i, 1, got, 8, 0,
@@ -164,10 +164,89 @@ TEST(a_failed_flush_never_becomes_clean)
 	CHECK_INT(shale_files_write(f, 5, 1, "x", 1, 0, &err), -ESPIPE);
 	CHECK_INT(shale_files_sync(f, 5, 1, &err), -EINVAL);
 	CHECK_INT(shale_files_sync(f, 5, 1, &err), -EINVAL);
-	CHECK_INT(shale_files_flush(f, &err), -EINVAL);
+	CHECK_INT(shale_files_flush(f, 0, &err), -EINVAL);
 	CHECK_INT(shale_files_remove(f, 5, 1, 1), 0);
 	shale_files_applied(f, 1);
-	CHECK_OK(shale_files_flush(f, &err));
+	CHECK_OK(shale_files_flush(f, 0, &err));
+	shale_files_close(f);
+	close(dir);
+}
+
+/* A file whose flush fails, and nothing else. */
+static int new_dir_with_failed(void)
+{
+	struct shale_files *f;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	CHECK(mkdirat(dir, "data/05", 0700) == 0);
+	CHECK(mkfifoat(dir, "data/05/5.1", 0600) == 0);
+	CHECK_INT(shale_files_write(f, 5, 1, "x", 1, 0, &err), -ESPIPE);
+	CHECK_INT(shale_files_sync(f, 5, 1, &err), -EINVAL);
+	shale_files_close(f);
+	return dir;
+}
+
+TEST(the_next_process_knows_of_a_failed_flush)
+{
+	int dir = new_dir_with_failed();
+	struct shale_files *f;
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	CHECK_INT(shale_files_sync(f, 5, 1, &err), -EIO);
+	CHECK_INT(shale_files_flush(f, 0, &err), -EIO);
+	CHECK_INT(shale_files_remove(f, 5, 1, 1), 0);
+	shale_files_applied(f, 1);
+	CHECK_OK(shale_files_flush(f, 0, &err));
+	shale_files_close(f);
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	write_text(f, 5, 1, "another file", 0);
+	CHECK_OK(shale_files_sync(f, 5, 1, &err));
+	shale_files_close(f);
+	close(dir);
+}
+
+TEST(what_cannot_be_flushed_is_found_among_all_data_files)
+{
+	struct shale_files *f;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	write_text(f, 4, 1, "fine", 0);
+	CHECK_OK(shale_files_flush_all(f, &err));
+	CHECK(mkdirat(dir, "data/05", 0700) == 0);
+	CHECK(mkfifoat(dir, "data/05/5.1", 0600) == 0);
+	CHECK_INT(shale_files_flush_all(f, &err), -EINVAL);
+	CHECK_OK(shale_files_sync(f, 4, 1, &err));
+	CHECK_INT(shale_files_sync(f, 5, 1, &err), -EINVAL);
+	shale_files_close(f);
+	close(dir);
+}
+
+TEST(after_a_power_cut_a_failed_flush_is_over)
+{
+	int dir = new_dir_with_failed();
+	struct shale_files *f;
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	CHECK_OK(shale_files_power_cut(f, &err));
+	CHECK_OK(shale_files_flush(f, 0, &err));
+	CHECK_INT(faccessat(dir, "data/failed", F_OK, 0), -1);
+	shale_files_close(f);
+	close(dir);
+}
+
+/* Else a mark would wait for the removal, and the removal for the mark. */
+TEST(what_is_to_be_removed_before_a_mark_is_not_flushed_for_it)
+{
+	int dir = new_dir_with_failed();
+	struct shale_files *f;
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	CHECK_INT(shale_files_remove(f, 5, 1, 10), 0);
+	CHECK_INT(shale_files_flush(f, 9, &err), -EIO);
+	CHECK_OK(shale_files_flush(f, 10, &err));
 	shale_files_close(f);
 	close(dir);
 }
