@@ -116,15 +116,15 @@ def check_versions(moment, store, random_):
                              "was when it was committed")
 
 
-def recover(dir, moment, random_):
-    """Mount what is in `dir`/cut, and look at everything."""
-    said = subprocess.run(["e2fsck", "-fy", f"{dir}/cut"],
+def recover(dir, image, moment, random_):
+    """Mount what is in the image, and look at everything."""
+    said = subprocess.run(["e2fsck", "-fy", image],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if said.returncode > 1:
         raise ValueError(f"e2fsck: {said.stdout.decode()}")
     store = f"{dir}/after"
     os.makedirs(store, exist_ok=True)
-    run("mount", "-o", "loop,noatime", f"{dir}/cut", store)
+    run("mount", "-o", "loop,noatime", image, store)
     try:
         with open(f"{store}/store/workspaces/w/boot", "w") as file:
             file.write("another boot\n")
@@ -162,15 +162,19 @@ def main():
     at = sorted(moments(log, history, int(cuts), int(seed)))
     for number, cut in enumerate(at):
         random_ = random.Random(f"{seed} {number}")
-        flushed = cutter.cut(cut, f"{dir}/cut", random_)
+        # A name of its own: a loop device of the last one may still be ending.
+        image = f"{dir}/cut.{number}"
+        flushed = cutter.cut(cut, image, random_)
         try:
-            recover(dir, history.at(cut), random_)
+            recover(dir, image, history.at(cut), random_)
         except (ValueError, SystemError, subprocess.SubprocessError) as error:
             wrong += 1
-            print(f"after a power cut before record {cut} (flushed to "
-                  f"{flushed}):\n{error}")
-            if os.environ.get("SHALE_KEEP"):
-                run("cp", "--sparse=auto", f"{dir}/cut", f"{dir}/cut.{cut}")
+            print(f"cut {number}, before record {cut} (flushed to {flushed}):"
+                  f"\n{error}")
+            if os.environ.get("SHALE_KEEP"):  # as the power left it
+                cutter.cut(cut, image + ".kept",
+                           random.Random(f"{seed} {number}"))
+        os.unlink(image)
     print(f"{len(log.records)} records, {len(at)} power cuts, {wrong} wrong")
     return 1 if wrong else 0
 

@@ -63,6 +63,15 @@ class Disk:
     def mount(self):
         run("mount", "-o", self.options, self.loop, self.fs)
 
+    def remount(self):
+        """Without what was in memory, checked."""
+        unmount(self.fs)
+        done = subprocess.run(["e2fsck", "-fy", self.loop], check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode > 1:
+            raise SystemError(f"e2fsck: {done.stdout.decode()}")
+        self.mount()
+
     def tell(self, text):
         """A command to the disk: note, fail, heal."""
         os.write(self.control, text.encode())

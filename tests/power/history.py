@@ -250,8 +250,15 @@ class Moment:
             raise ValueError(
                 f"these names are of no moment from {low} to {high}:\n"
                 f"{found}\nafter {low}: {worker.names[low + 1]}\n"
-                f"after {high}: {worker.names[high + 1]}")
+                f"after {high}: {worker.names[high + 1]}\n" +
+                self.tell(worker, low, high))
         return same
+
+    def tell(self, worker, low, high):
+        """The operations around there, and their places in the log."""
+        return "\n".join(
+            f"{op}: {worker.ops[op]} from {worker.begun[op]} to "
+            f"{worker.ended[op]}" for op in range(max(0, low - 8), high + 1))
 
     def check_contents(self, worker, state, found):
         """`found`: {file: bytes}, where names are as after `state`."""
@@ -275,8 +282,8 @@ class Moment:
 def covers(sync, what):
     """Does this fsync make that change of names and attributes durable?"""
     if sync[0] == "syncdir":
-        return what[0] in ("create", "rename", "link", "unlink") and any(
-            name.startswith(sync[1] + "/") for name in what[1:]
-            if isinstance(name, str))
+        names = {"create": what[1:2], "rename": what[1:3],
+                 "link": what[2:3], "unlink": what[1:2]}.get(what[0], [])
+        return any(name.startswith(sync[1] + "/") for name in names)
     return (what[0] in ("create", "chmod", "xattr") and what[2] == sync[2] or
             what[0] in ("rename", "link") and what[3] == sync[2])

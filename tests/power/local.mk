@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The disk under a store loses power, fills up, fails.
-POWER_TESTS = tests/power/cuts.test
+POWER_TESTS = tests/power/cuts.test tests/power/faults.test
 TESTS += $(POWER_TESTS)
 dist_check_SCRIPTS += $(POWER_TESTS)
-EXTRA_DIST += tests/power/cuts.py tests/power/disk.py \
+EXTRA_DIST += tests/power/cuts.py tests/power/disk.py tests/power/faults.py \
 	tests/power/history.py tests/power/load.py
 
 check_PROGRAMS += tests/power/logdisk

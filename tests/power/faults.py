@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that fails under a store: who asked is told, nothing is called clean
+that is not, nothing stored is lost, and what is asked again succeeds.
+
+    faults.py DIR SCENARIO SEED TIMES
+
+Errors are injected below ext4 (logdisk.c): one that hits its metadata makes it
+read-only, as on any machine; then it is checked and mounted again."""
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+
+from disk import Disk, SECTOR, run, unmount
+from history import content
+
+DISK_MIB = 128
+
+
+class Fault:
+    def __init__(self, dir, seed):
+        self.dir, self.random = dir, random.Random(seed)
+        self.m, self.src = f"{dir}/m", f"{dir}/src"
+        for path in (self.m, self.src):
+            os.makedirs(path)
+        with open(f"{self.src}/base", "wb") as file:
+            file.write(content(1, 0, 256, 0))
+        # As far as it can, ext4 goes on.
+        self.disk = Disk(dir, DISK_MIB, "noatime,errors=continue")
+        self.env = {**os.environ, "SHALE_STORE": f"{self.disk.fs}/store"}
+        self.shale("import", self.src, "-t", "p:v1")
+
+    def try_(self, *args):
+        """The command's exit code, and what it said."""
+        done = subprocess.run(["shale", "-q", *args], env=self.env,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout.decode(errors="replace")
+
+    def shale(self, *args):
+        code, said = self.try_(*args)
+        if code:
+            raise SystemError(f"shale {' '.join(args)}: exit {code}\n{said}")
+        return said
+
+    def fails(self, *args):
+        code, said = self.try_(*args)
+        if not code:
+            raise ValueError(f"shale {' '.join(args)} succeeds")
+        return said
+
+    def mount(self):
+        self.shale("mount", *(["p:v1"] if not os.path.exists(
+            f"{self.disk.fs}/store/workspaces/w") else []), "-w", "w", self.m)
+
+    def kill(self):
+        """Holder and daemon, and the mount goes."""
+        status = json.loads(self.shale("status", "--mount", self.m, "--json"))
+        os.kill(status["holder_pid"], signal.SIGKILL)
+        os.kill(status["pid"], signal.SIGKILL)
+        run("umount", "-l", self.m)
+
+    def heal(self):
+        """The disk is well again, the file system checked and mounted anew."""
+        self.disk.tell("heal")
+        self.disk.remount()
+
+    def power_cut(self):
+        """What a power cut leaves of the disk, everything written there, as
+        another store."""
+        image, after = f"{self.dir}/cut", f"{self.dir}/after"
+        run("cp", "--sparse=auto", self.disk.image, image)
+        said = subprocess.run(["e2fsck", "-fy", image], check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if said.returncode > 1:
+            raise ValueError(f"e2fsck: {said.stdout.decode()}")
+        os.makedirs(after, exist_ok=True)
+        run("mount", "-o", "loop", image, after)
+        boot = f"{after}/store/workspaces/w/boot"
+        if os.path.exists(boot):
+            with open(boot, "w") as file:
+                file.write("another boot\n")
+        self.env["SHALE_STORE"] = f"{after}/store"
+
+    def back(self):
+        """To the disk of before."""
+        unmount(f"{self.dir}/after")
+        os.unlink(f"{self.dir}/cut")
+        self.env["SHALE_STORE"] = f"{self.disk.fs}/store"
+
+    def new(self, name, fid):
+        fd = os.open(f"{self.m}/{name}", os.O_RDWR | os.O_CREAT, 0o644)
+        os.pwrite(fd, content(fid, 0, 64, 7), 0)
+        return fd
+
+    def holds(self, name, fid, n=64, op=7):
+        with open(f"{self.m}/{name}", "rb") as file:
+            if file.read() != content(fid, 0, n, op):
+                raise ValueError(f"{name} is not what was written")
+
+
+def refuses(call, *args):
+    """It fails with EIO."""
+    try:
+        call(*args)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return
+        raise
+    raise ValueError(f"{call.__name__} succeeds on a disk that fails")
+
+
+def data_flush(fault):
+    """A failed flush of a file is told, for as long as the file is there."""
+    fault.mount()
+    good, bad = fault.new("good", 2), fault.new("bad", 3)
+    os.fsync(good)
+    os.pwrite(bad, content(3, 0, 64, 7), 0)
+    fault.disk.tell("fail write 0 1 SHALEPWR")
+    refuses(os.fsync, bad)
+    fault.disk.tell("heal")
+    refuses(os.fsync, bad)
+    fault.holds("bad", 3)
+    os.fsync(good)
+    os.close(bad)
+    os.close(good)
+    fault.fails("umount", fault.m)
+    fault.kill()
+    fault.mount()  # the next daemon knows
+    fault.holds("bad", 3)
+    bad = os.open(f"{fault.m}/bad", os.O_RDWR)
+    refuses(os.fsync, bad)
+    os.close(bad)
+    os.unlink(f"{fault.m}/bad")
+    os.close(fault.new("bad", 4))
+    fault.shale("commit", fault.m, "-t", "p:v2")
+    fault.holds("bad", 4)
+    fault.shale("umount", fault.m)
+    fault.shale("verify", "--read-data")
+
+
+def journal_flush(fault):
+    """A journal that cannot be flushed takes no change; what was answered is
+    there for the next daemon, and on disk when that has unmounted."""
+    fault.mount()
+    os.close(fault.new("before", 2))
+    top = os.open(fault.m, os.O_RDONLY)
+    fault.disk.tell("fail write 0 1 SHLJ")
+    refuses(os.fsync, top)
+    fault.disk.tell("heal")
+    refuses(os.mkdir, f"{fault.m}/dir")
+    fault.holds("before", 2)
+    fault.holds("base", 1, 256, 0)
+    os.close(top)
+    fault.kill()
+    fault.mount()
+    fault.holds("before", 2)
+    fd = fault.new("after", 3)
+    os.fsync(fd)
+    os.close(fd)
+    fault.shale("umount", fault.m)
+    fault.power_cut()
+    fault.mount()
+    fault.holds("before", 2)
+    fault.holds("after", 3)
+    fault.shale("umount", fault.m)
+    fault.back()
+
+
+def read(fault):
+    """A read that fails is told, and goes well when the disk does."""
+    fault.mount()
+    fd = fault.new("new", 2)
+    os.fsync(fd)
+    os.close(fd)
+    fault.shale("umount", fault.m)
+    fault.disk.remount()  # nothing is in memory
+    fault.mount()
+    fault.disk.tell("fail read 0 1 SHALEPWR")
+    refuses(lambda: open(f"{fault.m}/new", "rb").read())
+    fault.disk.tell("heal")
+    fault.holds("new", 2)
+    fault.holds("base", 1, 256, 0)
+    fault.shale("umount", fault.m)
+    fault.shale("verify", "--read-data")
+
+
+def strike(fault, command, prepare, times):
+    """`command` at writes that fail: every 7th, then one at random."""
+    rules = ["6 7"] + [f"{fault.random.randrange(60)} 0"
+                       for _ in range(times)]
+    told = 0
+    for number, rule in enumerate(rules):
+        tag = f"p:new{number}"
+        prepare()
+        fault.disk.tell(f"fail write {rule}")
+        code, said = command(fault, tag)
+        fault.heal()
+        fault.shale("verify", "--read-data")
+        there = not fault.try_("ls", f"{tag}:/")[0]
+        if code == 0 and not there:
+            raise ValueError(f"writes {rule} fail, it succeeds: {tag} is gone")
+        if code != 0:
+            told += 1
+            if "rror" not in said and "Read-only" not in said:
+                raise ValueError(f"it says {said}")
+            if command(fault, tag)[0]:
+                raise ValueError("it fails on a disk that is well again")
+    print(f"{len(rules)} strikes, {told} told, "
+          f"{fault.disk.failed()} writes failed")
+
+
+def strike_import(fault):
+    def command(fault, tag):
+        with open(f"{fault.src}/more", "wb") as file:
+            file.write(fault.random.randbytes(300000))
+        return fault.try_("import", fault.src, "-t", tag)
+    return command, lambda: None
+
+
+def strike_commit(fault):
+    """Of a workspace that rests."""
+    def command(fault, tag):
+        return fault.try_("commit", "w", "-t", tag)
+    def change():
+        fault.mount()
+        for i in range(20):
+            os.close(fault.new(f"f{i}", fault.random.randrange(10, 1000)))
+        fault.shale("umount", fault.m)
+    return command, change
+
+
+STRIKES = {"import": strike_import, "commit": strike_commit}
+
+
+def full(fault):
+    """A disk without space: the writer is told, what was taken stays, deleting
+    works, and a power cut finds it all."""
+    fault.mount()
+    fd = fault.new("kept", 2)
+    os.fsync(fd)
+    with open(f"{fault.disk.fs}/ballast", "wb") as file:
+        stat = os.statvfs(fault.disk.fs)
+        os.posix_fallocate(file.fileno(), 0,
+                           (stat.f_bavail - 1024) * stat.f_frsize)
+    taken = fill(fault, fd)
+    os.fsync(fd)
+    os.close(fd)
+    fault.kill()
+    fault.power_cut()
+    fault.mount()
+    if os.stat(f"{fault.m}/kept").st_size != taken * SECTOR:
+        raise ValueError("the file is not as long as what was taken")
+    fault.holds("kept", 2, taken)
+    os.unlink(f"{fault.m}/kept")
+    os.unlink(f"{fault.env['SHALE_STORE']}/../ballast")
+    fault.holds("base", 1, 256, 0)
+    fault.shale("commit", fault.m, "-t", "p:v2")
+    fault.shale("umount", fault.m)
+    fault.shale("verify", "--read-data")
+    fault.back()
+
+
+def fill(fault, fd):
+    """Write until there is no space; how many sectors were taken."""
+    taken = 64
+    try:
+        while True:
+            os.pwrite(fd, content(2, taken, 64, 7), taken * SECTOR)
+            taken += 64
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    os.ftruncate(fd, taken * SECTOR)  # of the last one, a part may be there
+    return taken
+
+
+def main():
+    dir, scenario, seed, times = sys.argv[1:]
+    fault = Fault(dir, int(seed))
+    try:
+        if scenario in STRIKES:
+            strike(fault, *STRIKES[scenario](fault), int(times))
+        else:
+            globals()[scenario](fault)
+    finally:
+        fault.disk.tell("heal")
+        if os.path.ismount(fault.m) and fault.try_("umount", fault.m)[0]:
+            fault.kill()
+        fault.disk.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
