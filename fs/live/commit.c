@@ -7,6 +7,27 @@
 #include <inttypes.h>
 #include <string.h>
 
+/*
+ * Let go of data files of epochs up to `epoch` that were kept for a commit,
+ * when batches up to `pos` are applied.
+ */
+static void let_go(struct shale_live *live, uint32_t epoch, uint64_t pos)
+{
+	size_t kept = 0;
+
+	pthread_mutex_lock(&live->held_lock);
+	struct shale_drop *drops = (void *)live->held.data;
+	for (size_t i = 0; i < live->held.len / sizeof(*drops); i++) {
+		if (drops[i].epoch > epoch)
+			drops[kept++] = drops[i];
+		else
+			(void)shale_files_remove(live->files, drops[i].ino,
+						 drops[i].epoch, pos);
+	}
+	live->held.len = kept * sizeof(*drops);
+	pthread_mutex_unlock(&live->held_lock);
+}
+
 int shale_live_freeze(struct shale_live *live, uint32_t *frozen, uint64_t *pos,
 		      struct shale_err *err)
 {
@@ -21,6 +42,9 @@ int shale_live_freeze(struct shale_live *live, uint32_t *frozen, uint64_t *pos,
 	if (r == 0) {
 		live->next_ino = live->state.next_ino;
 		shale_quota_seal(live);
+		/* What was kept belongs to a commit that failed: this one does
+		 * not see it. */
+		let_go(live, *frozen, *pos);
 	}
 	pthread_rwlock_unlock(&live->freeze);
 	return r < 0 ? shale_err_set(err, -r, "freeze the workspace") : 0;
@@ -50,25 +74,6 @@ static int record(struct shale_live *live, uint32_t frozen,
 	return r < 0 ? shale_err_set(err, -r, "count what changed") : 0;
 }
 
-/* Let go of the data files that were kept for the commit. */
-static void let_go(struct shale_live *live)
-{
-	uint64_t pos = shale_db_position(live->db);
-	size_t kept = 0;
-
-	pthread_mutex_lock(&live->held_lock);
-	struct shale_drop *drops = (void *)live->held.data;
-	for (size_t i = 0; i < live->held.len / sizeof(*drops); i++) {
-		if (drops[i].epoch > live->committed)
-			drops[kept++] = drops[i];
-		else
-			(void)shale_files_remove(live->files, drops[i].ino,
-						 drops[i].epoch, pos);
-	}
-	live->held.len = kept * sizeof(*drops);
-	pthread_mutex_unlock(&live->held_lock);
-}
-
 int shale_live_committed(struct shale_live *live, uint32_t frozen,
 			 const struct shale_rec_image *which,
 			 struct shale_err *err)
@@ -89,6 +94,6 @@ int shale_live_committed(struct shale_live *live, uint32_t frozen,
 	r = shale_settle(live);
 	if (r < 0)
 		return shale_err_set(err, -r, "point contents at the image");
-	let_go(live);
+	let_go(live, live->committed, shale_db_position(live->db));
 	return 0;
 }

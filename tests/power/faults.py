@@ -124,6 +124,8 @@ def data_flush(fault):
     refuses(os.fsync, bad)
     fault.holds("bad", 3)
     os.fsync(good)
+    if "nput/output" not in fault.fails("commit", fault.m, "-t", "p:v2"):
+        raise ValueError("a commit does not say why it fails")
     os.close(bad)
     os.close(good)
     fault.fails("umount", fault.m)

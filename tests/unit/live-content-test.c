@@ -297,3 +297,30 @@ TEST(what_was_cut_off_never_comes_back)
 	CHECK_INT(rig_stat(rig, "f").size, 12);
 	rig_free(rig);
 }
+
+static int count_file(void *arg, uint64_t ino, uint32_t epoch)
+{
+	(void)ino;
+	(void)epoch;
+	++*(int *)arg;
+	return 0;
+}
+
+TEST(what_was_kept_for_a_commit_that_failed_goes_with_the_next)
+{
+	struct rig *rig = rig_new();
+	struct shale_err err = {0};
+	int files = 0;
+
+	rig_file(rig, "f", "text");
+	rig_freeze(rig); /* nobody says that it succeeded */
+	CHECK_INT(rig_unlink(rig, "f"), 0);
+	CHECK_OK(shale_db_advance(rig->ws->db, &err));
+	CHECK_OK(shale_files_each(rig->ws->files, count_file, &files, &err));
+	CHECK_INT(files, 1);
+	rig_freeze(rig);
+	files = 0;
+	CHECK_OK(shale_files_each(rig->ws->files, count_file, &files, &err));
+	CHECK_INT(files, 0);
+	rig_free(rig);
+}
