@@ -168,13 +168,13 @@ static void print_json(const struct replaying *x, const char *dir,
 		       const struct shale_replay_result *sum)
 {
 	json_t *doc = json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "made",
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:O}", "made",
 		(json_int_t)sum->made, "removed", (json_int_t)sum->removed,
 		"attributes", (json_int_t)sum->changed, "bytes",
 		(json_int_t)sum->bytes, "in_the_way", (json_int_t)sum->in_way,
 		"left_out", (json_int_t)sum->left_out, "damaged",
 		(json_int_t)sum->damaged, "xattrs", (json_int_t)sum->xattrs,
-		"problems", x->problems);
+		"unfinished", sum->unfinished, "problems", x->problems);
 	shale_json_path(doc, dir, strlen(dir));
 	shale_json_print(doc);
 }
@@ -186,6 +186,11 @@ static enum shale_exit finish(const struct replaying *x, const char *dir,
 		print_json(x, dir, sum);
 	else if (!x->tell)
 		print_sum(x, dir, sum);
+	if (sum->unfinished)
+		shale_warn(x->ctx,
+			   "%s: unfinished: run it again when what has failed "
+			   "is mended",
+			   dir);
 	if (sum->damaged)
 		return SHALE_EXIT_DAMAGE;
 	return sum->in_way || sum->left_out || sum->xattrs ? SHALE_EXIT_PARTLY
@@ -248,8 +253,15 @@ const struct shale_cmd shale_cmd_replay = {
 		"content) is in the way:\nit is listed and left, everything "
 		"else is done, and the exit code is 3.\n\n"
 		"Everything is made in DIR/" SHALE_REPLAY_STAGE
-		" and renamed.  A replay that was interrupted is\nrun again to "
-		"finish it.  -n lists paths in the letters of 'shale diff'; so "
+		" and renamed, with --from after it is on disk:\na path has "
+		"what it had or all of the new.  A replay that was "
+		"interrupted, killed, cut off\nwith the power or stopped by a "
+		"full disk is run again to finish it, and so is one from\n"
+		"nothing that found damage or an I/O error (exit code 14); "
+		"until then, " SHALE_REPLAY_STAGE " is\nthere.  What else was "
+		"left out (devices, for an ordinary user) does not come by "
+		"running\nit again.  When it says that it is done, all is on "
+		"disk.\n\n-n lists paths in the letters of 'shale diff'; so "
 		"does -v.",
 	.run = run,
 };

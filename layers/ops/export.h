@@ -15,6 +15,7 @@ struct shale_export_opts {
 	enum shale_overwrite overwrite;
 	bool same_owner; /* as struct shale_restore has it */
 	bool no_xattrs;
+	bool contents;    /* as struct shale_restore has it */
 	unsigned threads; /* 0: one a processor */
 	bool own_root;    /* give the directory itself its attributes */
 	bool staged;      /* as struct shale_restore has it */

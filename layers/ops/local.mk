@@ -40,6 +40,7 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/reader.c layers/ops/reader.h \
 	layers/ops/replay.c layers/ops/replay.h \
 	layers/ops/replay_apply.c \
+	layers/ops/replay_batch.c \
 	layers/ops/replay_dir.c \
 	layers/ops/replay_file.c \
 	layers/ops/replay_finish.c \
@@ -47,9 +48,12 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/replay_links.c \
 	layers/ops/replay_local.c \
 	layers/ops/replay_stage.c \
+	layers/ops/replay_steps.c \
 	layers/ops/restore.c layers/ops/restore.h \
+	layers/ops/restore_attributes.c \
 	layers/ops/restore_basis.c \
 	layers/ops/ring.c layers/ops/ring.h \
+	layers/ops/same_bytes.c layers/ops/same_bytes.h \
 	layers/ops/save.h \
 	layers/ops/save_list.c \
 	layers/ops/saved_name.c layers/ops/saved_name.h \

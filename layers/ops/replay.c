@@ -2,6 +2,7 @@
 #include "layers/ops/replay.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/io.h"
 #include "layers/ops/export.h"
 #include "layers/ops/export_impl.h"
 #include "layers/ops/replay_impl.h"
@@ -60,7 +61,7 @@ int shale_replay_told(struct shale_replaying *rp,
 	return rp->opts->change(rp->opts->arg, &d);
 }
 
-static int stopped(const struct shale_replaying *rp)
+int shale_replay_stopped(const struct shale_replaying *rp)
 {
 	const struct shale_replay_opts *opts = rp->opts;
 	if (opts->cancelled && opts->cancelled(opts->arg))
@@ -70,147 +71,24 @@ static int stopped(const struct shale_replaying *rp)
 	return 0;
 }
 
-/* -------------------------------------------------------------------- steps */
-
-static int add_step(void *arg, const struct shale_difference *d)
-{
-	struct shale_replaying *rp = arg;
-	struct shale_replay_step step = {.d = *d};
-
-	step.d.path = strdup(d->path);
-	if (step.d.path &&
-	    shale_buf_append(&rp->steps, &step, sizeof(step)) == 0)
-		return 0;
-	free((char *)step.d.path);
-	return shale_err_set(rp->err, ENOMEM, "replay");
-}
-
-static bool is_dir(const struct shale_attr *attr)
-{
-	return S_ISDIR(attr->mode);
-}
-
-/* Must what was there go before what comes can be made? */
-static bool removes(const struct shale_difference *d)
-{
-	return d->letter == 'D' ||
-	       (d->letter == 'T' && (is_dir(&d->was) || is_dir(&d->is)));
-}
-
-/* What is in a directory goes before it. */
-static int remove_all(struct shale_replaying *rp)
-{
-	struct shale_replay_step *step = (void *)rp->steps.data;
-	int r = 0;
-	for (size_t i = rp->steps.len / sizeof(*step); r == 0 && i-- > 0;) {
-		if (!removes(&step[i].d))
-			continue;
-		r = stopped(rp);
-		if (r == 0)
-			r = shale_replay_remove(rp, &step[i]);
-	}
-	return r;
-}
-
-/* A directory that was made whole, or is none here, whose inside may follow. */
-struct outer {
-	const char *path;
-	bool whole;
-};
-
-/*
- * Is the path in one of those?  They are left behind when no path in them can
- * come any more: paths ascend as strcmp() has it.
- */
-static const struct outer *find_outer(struct shale_buf *outers,
-				      const char *path)
-{
-	const struct outer *v = (const void *)outers->data;
-	size_t n = outers->len / sizeof(*v), len = 0;
-
-	for (; n; n--) {
-		len = strlen(v[n - 1].path);
-		if (!strncmp(path, v[n - 1].path, len) &&
-		    (uint8_t)path[len] <= '/')
-			break;
-	}
-	outers->len = n * sizeof(*v);
-	for (size_t i = 0; i < n; i++) {
-		len = strlen(v[i].path);
-		if (!strncmp(path, v[i].path, len) && path[len] == '/')
-			return &v[i];
-	}
-	return NULL;
-}
-
-/* One step, unless what is around it was made whole or is not there. */
-static int apply_one(struct shale_replaying *rp, struct shale_replay_step *step,
-		     struct shale_buf *outers)
-{
-	bool whole = false, shut = step->failed && is_dir(&step->d.is);
-	const struct outer *in = find_outer(outers, step->d.path);
-	int r = 0;
-
-	if (in && !in->whole)
-		return 0;
-	if (!step->failed) {
-		r = stopped(rp);
-		if (r == 0)
-			r = shale_replay_apply(rp, step, in != NULL, &whole,
-					       &shut);
-	}
-	struct outer out = {step->d.path, whole && !step->failed};
-	if (r == 0 && (whole || shut) &&
-	    shale_buf_append(outers, &out, sizeof(out)) < 0)
-		r = shale_err_set(rp->err, ENOMEM, "replay");
-	return r;
-}
-
-static int apply_all(struct shale_replaying *rp)
-{
-	struct shale_replay_step *step = (void *)rp->steps.data;
-	size_t n = rp->steps.len / sizeof(*step);
-	cleanup_buf struct shale_buf outers = {0};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if (step[i].d.letter != 'D')
-			r = apply_one(rp, &step[i], &outers);
-	outers.len = 0;
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if (step[i].later)
-			r = apply_one(rp, &step[i], &outers);
-	return r;
-}
-
-static void release(struct shale_replaying *rp)
-{
-	struct shale_replay_step *step = (void *)rp->steps.data;
-	for (size_t i = 0; i < rp->steps.len / sizeof(*step); i++)
-		free((char *)step[i].d.path);
-	char **dir = (void *)rp->dirs.data;
-	for (size_t i = 0; i < rp->dirs.len / sizeof(*dir); i++)
-		free(dir[i]);
-	shale_buf_release(&rp->steps);
-	shale_buf_release(&rp->dirs);
-	shale_replay_links_release(&rp->links);
-}
-
 /* ------------------------------------------------------------- the two ways */
 
-static int open_stage(struct shale_replaying *rp, bool *again)
+static int open_stage(struct shale_replaying *rp)
 {
 	int r = shale_replay_stage_open(rp->root, rp->opts->what,
-					&rp->restore.staging, again, rp->err);
+					&rp->restore.staging, &rp->again,
+					rp->err);
 	rp->restore.staged = r == 0;
 	return r;
 }
 
-/* The stage goes, then the root gets its time. */
+/* Everything is on disk before nothing tells any more that it is not. */
 static int close_stage(struct shale_replaying *rp)
 {
-	int r = shale_replay_stage_remove(rp->root, rp->restore.staging,
-					  rp->err);
+	int r = syncfs(rp->root) < 0
+			? shale_err_set(rp->err, errno, "write to disk")
+			: shale_replay_stage_remove(
+				  rp->root, rp->restore.staging, rp->err);
 	close(rp->restore.staging);
 	rp->restore.staged = false;
 	return r;
@@ -218,29 +96,24 @@ static int close_stage(struct shale_replaying *rp)
 
 static int step_by_step(struct shale_replaying *rp)
 {
-	bool again;
-	int r = 0;
-
-	if (!rp->opts->dry_run)
-		r = open_stage(rp, &again);
+	int r = rp->opts->dry_run ? 0 : open_stage(rp);
 	if (r == 0)
-		r = remove_all(rp);
-	if (r == 0)
-		r = apply_all(rp);
-	if (rp->opts->dry_run)
+		r = shale_replay_steps(rp);
+	if (!rp->restore.staged)
 		return r;
 	/* What was done is to be right also where not all was. */
-	if (rp->restore.staged) {
-		int closed = r == 0 ? close_stage(rp) : 0;
-		r = r < 0 ? r : closed;
-		int finished = shale_replay_touch(rp, "/", true);
-		if (finished == 0)
-			finished = shale_replay_finish(rp);
-		r = r < 0 ? r : finished;
-	}
-	if (rp->restore.staged)
+	int finished = shale_replay_touch(rp, "/", true);
+	if (finished == 0)
+		finished = shale_replay_finish(rp);
+	r = r < 0 ? r : finished;
+	if (r < 0 || rp->sum->unfinished) {
 		close(rp->restore.staging);
-	return r;
+		return r;
+	}
+	r = close_stage(rp);
+	if (r == 0) /* the stage was in it */
+		r = shale_replay_finish_root(rp);
+	return r < 0 ? r : shale_dir_sync(rp->root, "the directory", rp->err);
 }
 
 static int changes(struct shale_replaying *rp)
@@ -252,7 +125,8 @@ static int changes(struct shale_replaying *rp)
 		.cancelled = rp->opts->cancelled,
 		.arg = rp->opts->arg,
 	};
-	int r = shale_diff(rp->from, rp->to, &opts, add_step, rp, rp->err);
+	int r = shale_diff(rp->from, rp->to, &opts, shale_replay_add_step, rp,
+			   rp->err);
 	if (r < 0)
 		return r;
 	/* One that was interrupted at its very end is still to be tidied. */
@@ -270,13 +144,16 @@ static int tell_all(void *arg, const struct shale_difference *d)
 	return shale_replay_told(rp, &step);
 }
 
-static int fill(struct shale_replaying *rp, bool again)
+static int fill(struct shale_replaying *rp)
 {
 	const struct shale_replay_opts *o = rp->opts;
 	struct shale_export_result made = {0};
+	/* What an earlier attempt has made may not be on disk: the power may
+	 * have gone, so the contents tell. */
 	const struct shale_export_opts opts = {
-		.overwrite = again ? SHALE_OVERWRITE_IF_CHANGED
-				   : SHALE_OVERWRITE_NEVER,
+		.overwrite = rp->again ? SHALE_OVERWRITE_IF_CHANGED
+				       : SHALE_OVERWRITE_NEVER,
+		.contents = true,
 		.same_owner = o->same_owner,
 		.no_xattrs = o->no_xattrs,
 		.threads = o->threads,
@@ -295,34 +172,41 @@ static int fill(struct shale_replaying *rp, bool again)
 	rp->sum->left_out += made.left_out;
 	rp->sum->damaged += made.damaged;
 	rp->sum->xattrs += made.xattrs;
+	/* What this file system or user cannot have will not come either. */
+	rp->sum->unfinished = made.damaged != 0;
 	return r;
 }
 
-static int from_nothing(struct shale_replaying *rp)
+static int root_attributes(struct shale_replaying *rp)
 {
 	struct shale_attr attr;
-	bool again;
-
-	if (rp->opts->dry_run) {
-		const struct shale_diff_opts opts = {0};
-		return shale_diff(NULL, rp->to, &opts, tell_all, rp, rp->err);
-	}
-	int r = open_stage(rp, &again);
-	if (r < 0)
-		return r;
-	r = fill(rp, again);
-	if (r < 0) {
-		close(rp->restore.staging);
-		return r;
-	}
-	r = close_stage(rp);
-	if (r == 0)
-		r = shale_index_attr(rp->to->index, SHALE_ROOT_INO, &attr,
-				     rp->err);
+	int r = shale_index_attr(rp->to->index, SHALE_ROOT_INO, &attr, rp->err);
 	if (r == 0)
 		r = shale_restore_attributes(&rp->restore, rp->root, &attr,
 					     rp->err);
 	return r < 0 ? r : 0;
+}
+
+static int from_nothing(struct shale_replaying *rp)
+{
+	if (rp->opts->dry_run) {
+		const struct shale_diff_opts opts = {0};
+		return shale_diff(NULL, rp->to, &opts, tell_all, rp, rp->err);
+	}
+	int r = open_stage(rp);
+	if (r < 0)
+		return r;
+	r = fill(rp);
+	if (r == 0)
+		r = root_attributes(rp);
+	if (r < 0 || rp->sum->unfinished) {
+		close(rp->restore.staging);
+		return r;
+	}
+	r = close_stage(rp);
+	if (r == 0) /* the stage was in it */
+		r = root_attributes(rp);
+	return r < 0 ? r : shale_dir_sync(rp->root, "the directory", rp->err);
 }
 
 /* --------------------------------------------------------------- may we? */
@@ -377,14 +261,18 @@ static int check_directory(const struct shale_replaying *rp)
 		      memcmp(what.data, rp->opts->what, what.len) != 0))
 		return shale_err_say(rp->err, ESTALE,
 				     "it holds an unfinished replay (%.*s): "
-				     "finish that first",
-				     (int)what.len, (const char *)what.data);
+				     "finish that first, or remove its '%s'",
+				     (int)what.len, (const char *)what.data,
+				     SHALE_REPLAY_STAGE);
 	if (begun || rp->from)
 		return 0;
 	r = is_empty(rp);
-	if (r < 0)
-		return r;
-	return r ? 0 : shale_err_say(rp->err, ENOTEMPTY, "it is not empty");
+	if (r != 0)
+		return r < 0 ? r : 0;
+	/* Of one that was killed when all but this was done. */
+	if (!rp->opts->dry_run)
+		unlinkat(rp->root, SHALE_REPLAY_STAGE, AT_REMOVEDIR);
+	return shale_err_say(rp->err, ENOTEMPTY, "it is not empty");
 }
 
 int shale_replay(const struct shale_image *from, const struct shale_image *to,
@@ -409,6 +297,6 @@ int shale_replay(const struct shale_image *from, const struct shale_image *to,
 		r = check_directory(&rp);
 	if (r == 0)
 		r = from ? changes(&rp) : from_nothing(&rp);
-	release(&rp);
+	shale_replay_steps_release(&rp);
 	return r;
 }

@@ -14,9 +14,13 @@
  * rest is done.  A path where nothing stands is nobody's.
  *
  * Everything is made in DIR/.shale-replay, with all its attributes, then
- * renamed: a file, and also a whole new directory.  So a path has what it had
- * or all of the new, and a replay that was interrupted is run again to finish
- * it.  Names are removed first, directories' times set last.
+ * renamed: a file, and also a whole new directory; from another version many
+ * are made durable together before.  So a path has what it had or all of the
+ * new, and a replay that was interrupted, killed or cut off with the power is
+ * run again to finish it.  (From nothing what is there is of the first attempt,
+ * and is compared with the version.)  Names are removed first, directories'
+ * times set last; when all is on disk, the stage goes.  (Then the root gets its
+ * time: a replay from nothing that is killed in between leaves it another one.)
  */
 
 #include "layers/ops/diff.h"
@@ -54,6 +58,8 @@ struct shale_replay_result {
 	uint64_t left_out; /* could not be made */
 	uint64_t damaged;  /* of those: the image is damaged there */
 	uint64_t xattrs;   /* files that lack some of them */
+	bool unfinished;   /* damage or an I/O error left something that only
+			    * a second run can make: the stage is there still */
 };
 
 /*

@@ -97,18 +97,20 @@ int shale_replay_set(struct shale_replay_place *p)
 }
 
 int shale_replay_apply(struct shale_replaying *rp,
-		       struct shale_replay_step *step, bool covered,
-		       bool *whole, bool *shut)
+		       struct shale_replay_step *step, bool *whole, bool *shut)
 {
 	SHALE_CLEANUP(leave)
 	struct shale_replay_place p = {.rp = rp, .step = step, .parent = -1};
 	bool several = step->d.what & SHALE_DIFF_LINKS || step->d.is.nlink > 1;
 
-	if (covered) {
-		int r = shale_replay_told(rp, step);
-		if (r < 0 || rp->opts->dry_run || is_dir(&step->d.is) ||
-		    !several)
-			return r;
+	if (step->covered && rp->opts->dry_run)
+		return shale_replay_told(rp, step);
+	if (step->covered && (is_dir(&step->d.is) || !several))
+		return 0; /* told with the directory */
+	if (several && !is_dir(&step->d.is) && !rp->opts->dry_run &&
+	    step->round == SHALE_REPLAY_ALONE) {
+		step->round = SHALE_REPLAY_FIRST;
+		return 0;
 	}
 	int r = go_there(&p);
 	if (r == 1 && !step->failed && step->d.letter)
@@ -117,5 +119,5 @@ int shale_replay_apply(struct shale_replaying *rp,
 		return r < 0 ? r : 0;
 	if (is_dir(&step->d.is))
 		return shale_replay_dir(&p, whole, shut);
-	return several ? shale_replay_link(&p, covered) : shale_replay_file(&p);
+	return several ? shale_replay_link(&p) : shale_replay_file(&p);
 }

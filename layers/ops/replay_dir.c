@@ -74,25 +74,14 @@ static int fill(struct shale_replay_place *p, int fd)
 	return r;
 }
 
-/* Only who may write a directory may move it. */
-static int move_in(int stage, const char *tmp, int parent, const char *name)
-{
-	int r = renameat2(stage, tmp, parent, name, RENAME_NOREPLACE);
-	if (r < 0 && errno == EACCES && fchmodat(stage, tmp, 0700, 0) == 0)
-		r = renameat2(stage, tmp, parent, name, RENAME_NOREPLACE);
-	if (r < 0 && errno == EINVAL) /* a file system without that flag */
-		r = renameat(stage, tmp, parent, name);
-	return r < 0 ? -errno : 0;
-}
-
 static int build(struct shale_replay_place *p)
 {
-	static const char tmp[] = "directory";
 	struct shale_replaying *rp = p->rp;
 	int stage = rp->restore.staging;
-	struct shale_err why = {0};
-	const char *name;
+	uint64_t bytes = rp->sum->bytes;
+	char tmp[SHALE_STAGED_NAME];
 
+	snprintf(tmp, sizeof(tmp), "directory-%zu", rp->batch.len);
 	if (mkdirat(stage, tmp, 0700) < 0)
 		return shale_err_set(rp->err, errno, "make a directory in '%s'",
 				     SHALE_REPLAY_STAGE);
@@ -102,17 +91,8 @@ static int build(struct shale_replay_place *p)
 		return shale_err_set(rp->err, errno, "open '%s'",
 				     SHALE_REPLAY_STAGE);
 	int r = fill(p, fd);
-	if (r < 0)
-		return r;
-	cleanup_fd int parent = shale_replay_open(rp, p->d->path, &name, &why);
-	r = parent < 0 ? parent : move_in(stage, tmp, parent, name);
-	if (r == 0)
-		return shale_replay_touch(rp, p->d->path, true);
-	if (parent >= 0)
-		shale_err_set(&why, -r, "give it its name");
-	r = shale_replay_outcome(rp, p->step, r, &why);
-	int stale = shale_replay_stage_clear(stage, rp->err);
-	return r < 0 ? r : stale;
+	return r < 0 ? r
+		     : shale_replay_batch_add(p, tmp, rp->sum->bytes - bytes);
 }
 
 int shale_replay_dir(struct shale_replay_place *p, bool *whole, bool *shut)
@@ -131,10 +111,9 @@ int shale_replay_dir(struct shale_replay_place *p, bool *whole, bool *shut)
 			shale_replay_in_way(rp, p->step, "is not there");
 		if (had)
 			return 0;
-		if (rp->opts->dry_run)
-			rp->sum->made++;
-		else
-			r = build(p);
+		if (!rp->opts->dry_run)
+			return build(p);
+		rp->sum->made++;
 		break;
 	case SHALE_LOCAL_NEW:
 		return shale_replay_touch(rp, p->d->path, true);

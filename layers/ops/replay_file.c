@@ -6,33 +6,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-static enum shale_overwrite over(const struct shale_replay_place *p)
-{
-	return p->local == SHALE_LOCAL_NONE ? SHALE_OVERWRITE_NEVER
-					    : SHALE_OVERWRITE_ALWAYS;
-}
-
-/* What restoring a file came to. */
-static int made(struct shale_replay_place *p, int r,
-		enum shale_restored outcome, uint64_t bytes,
-		const struct shale_err *why)
-{
-	if (r >= 0 && outcome == SHALE_EXISTS) {
-		shale_replay_in_way(p->rp, p->step, "was made meanwhile");
-		return 0;
-	}
-	if (r >= 0 && outcome == SHALE_REFUSED) {
-		p->rp->sum->left_out++;
-		p->step->failed = true;
-		shale_replay_say(p->rp, p->d->path,
-				 "left out: only root can make devices");
-		return 0;
-	}
-	p->rp->sum->made += r >= 0;
-	p->rp->sum->bytes += r >= 0 ? bytes : 0;
-	return shale_replay_outcome(p->rp, p->step, r, why);
-}
-
 /* Below this, writing all of a file costs no more than finding what differs. */
 enum { BASIS_MIN = 1 << 20 };
 
@@ -59,48 +32,66 @@ static bool find_basis(const struct shale_replay_place *p, int fd,
 	       st.st_mtim.tv_nsec == p->st.st_mtim.tv_nsec;
 }
 
+/* It gets its name with the next batch, and is told then. */
 static int make(struct shale_replay_place *p)
 {
-	struct shale_restore restore = p->rp->restore;
+	struct shale_replaying *rp = p->rp;
+	struct shale_restore restore = rp->restore;
 	enum shale_restored outcome = SHALE_RESTORED;
 	struct shale_restore_basis basis = {.fd = -1};
 	struct shale_err why = {0};
-	const char *name;
+	char staged[SHALE_STAGED_NAME];
 
-	if (p->rp->opts->dry_run) {
-		p->rp->sum->made++;
-		return 0;
+	if (rp->opts->dry_run) {
+		rp->sum->made++;
+		return shale_replay_told(rp, p->step);
 	}
-	restore.overwrite = over(p);
-	cleanup_fd int fd = shale_replay_open(p->rp, p->d->path, &name, &why);
-	if (fd >= 0 && find_basis(p, fd, name, &basis))
+	if (find_basis(p, p->parent, p->name, &basis))
 		restore.basis = &basis;
-	int r = fd < 0 ? fd
-		       : shale_restore_inode(&restore, fd, name, &p->d->is,
-					     &outcome, &why);
+	int r = shale_restore_stage(&restore, &p->d->is, staged, &outcome,
+				    &why);
 	if (basis.fd >= 0)
 		close(basis.fd);
+	if (r >= 0 && outcome == SHALE_REFUSED) {
+		rp->sum->left_out++;
+		p->step->failed = true;
+		shale_replay_say(rp, p->d->path,
+				 "left out: only root can make devices");
+		return 0;
+	}
+	int whole = shale_replay_outcome(rp, p->step, r, &why);
+	if (r < 0)
+		return whole;
 	uint64_t bytes = S_ISREG(p->d->is.mode) ? p->d->is.size : 0;
-	return made(p, r, outcome, basis.used ? basis.written : bytes, &why);
+	return shale_replay_batch_add(p, staged,
+				      basis.used ? basis.written : bytes);
 }
 
 static int link_to(struct shale_replay_place *p, int fromfd, const char *from)
 {
-	struct shale_restore restore = p->rp->restore;
+	struct shale_replaying *rp = p->rp;
+	struct shale_restore restore = rp->restore;
 	enum shale_restored outcome = SHALE_RESTORED;
 	struct shale_err why = {0};
 	const char *name;
 
-	if (p->rp->opts->dry_run) {
-		p->rp->sum->made++;
+	if (rp->opts->dry_run) {
+		rp->sum->made++;
 		return 0;
 	}
-	restore.overwrite = over(p);
-	cleanup_fd int fd = shale_replay_open(p->rp, p->d->path, &name, &why);
+	restore.overwrite = p->local == SHALE_LOCAL_NONE
+				    ? SHALE_OVERWRITE_NEVER
+				    : SHALE_OVERWRITE_ALWAYS;
+	cleanup_fd int fd = shale_replay_open(rp, p->d->path, &name, &why);
 	int r = fd < 0 ? fd
 		       : shale_restore_link(&restore, fromfd, from, fd, name,
 					    &outcome, &why);
-	return made(p, r, outcome, 0, &why);
+	if (r >= 0 && outcome == SHALE_EXISTS) {
+		shale_replay_in_way(rp, p->step, "was made meanwhile");
+		return 0;
+	}
+	rp->sum->made += r >= 0;
+	return shale_replay_outcome(rp, p->step, r, &why);
 }
 
 /* 1: the group's file is there, as one of the versions has it: open its
@@ -138,7 +129,27 @@ static int find_file(struct shale_replay_place *p,
 	return 0;
 }
 
-int shale_replay_link(struct shale_replay_place *p, bool covered)
+/* Its first name was made in this round: the others wait for that, or have it
+ * brought in place. */
+static int await_maker(struct shale_replay_place *p,
+		       const struct shale_replay_group *group)
+{
+	if (!group->maker || !group->maker->staged)
+		return 0;
+	if (p->step->round < SHALE_REPLAY_MORE) {
+		p->step->round = SHALE_REPLAY_MORE;
+		return 1;
+	}
+	return shale_replay_batch_flush(p->rp);
+}
+
+/* What a directory brought along was told with that. */
+static int told(const struct shale_replay_place *p)
+{
+	return p->step->covered ? 0 : shale_replay_told(p->rp, p->step);
+}
+
+int shale_replay_link(struct shale_replay_place *p)
 {
 	struct shale_replay_group *group;
 	cleanup_fd int fd = -1;
@@ -158,14 +169,17 @@ int shale_replay_link(struct shale_replay_place *p, bool covered)
 	if (goes_on) {
 		if (p->local == SHALE_LOCAL_NEW || !p->d->letter)
 			return 0;
-		if (!p->step->later) {
-			p->step->later = true;
+		if (p->step->round < SHALE_REPLAY_ATTRS) {
+			p->step->round = SHALE_REPLAY_ATTRS;
 			return 0;
 		}
 		p->rp->sum->changed += p->rp->opts->dry_run;
 		r = p->rp->opts->dry_run ? 0 : shale_replay_set(p);
-		return r < 0 ? r : shale_replay_told(p->rp, p->step);
+		return r < 0 ? r : told(p);
 	}
+	r = await_maker(p, group);
+	if (r)
+		return r < 0 ? r : 0;
 	r = find_file(p, group, &fd, &name, &st);
 	if (r < 0)
 		return r;
@@ -174,12 +188,12 @@ int shale_replay_link(struct shale_replay_place *p, bool covered)
 		return 0;
 	if (r > 0) {
 		r = link_to(p, fd, name);
-		return r < 0 ? r : shale_replay_told(p->rp, p->step);
+		return r < 0 ? r : told(p);
 	}
 	/* The first of its names.  A file that is as it must be will do, if no
 	 * name that the old version gave it can share it. */
 	bool own = p->local == SHALE_LOCAL_NEW &&
-		   (covered || !p->d->old_ino || p->st.st_nlink == 1 ||
+		   (p->step->covered || !p->d->old_ino || p->st.st_nlink == 1 ||
 		    p->d->what & (SHALE_DIFF_TYPE | SHALE_DIFF_CONTENT));
 	r = own ? 0 : make(p);
 	if (r < 0 || p->step->failed)
@@ -187,7 +201,8 @@ int shale_replay_link(struct shale_replay_place *p, bool covered)
 	group->path = strdup(p->d->path);
 	if (!group->path)
 		return shale_err_set(p->rp->err, ENOMEM, "replay");
-	return own ? 0 : shale_replay_told(p->rp, p->step);
+	group->maker = own ? NULL : p->step;
+	return 0;
 }
 
 int shale_replay_file(struct shale_replay_place *p)
@@ -206,8 +221,7 @@ int shale_replay_file(struct shale_replay_place *p)
 	    p->st.st_nlink == 1) {
 		rp->sum->changed += rp->opts->dry_run;
 		r = rp->opts->dry_run ? 0 : shale_replay_set(p);
-	} else {
-		r = make(p);
+		return r < 0 ? r : shale_replay_told(rp, p->step);
 	}
-	return r < 0 ? r : shale_replay_told(rp, p->step);
+	return make(p);
 }

@@ -21,9 +21,6 @@ int shale_replay_touch(struct shale_replaying *rp, const char *path,
 	return shale_err_set(rp->err, ENOMEM, "replay");
 }
 
-/* The bits without which its owner cannot change what is in a directory. */
-enum { OPEN_BITS = 0700 };
-
 int shale_replay_open(struct shale_replaying *rp, const char *path,
 		      const char **name, struct shale_err *err)
 {
@@ -35,8 +32,8 @@ int shale_replay_open(struct shale_replaying *rp, const char *path,
 	if (r < 0)
 		return r;
 	if (!rp->restore.privileged && fstat(fd, &st) == 0 &&
-	    (st.st_mode & OPEN_BITS) != OPEN_BITS)
-		fchmod(fd, (st.st_mode & 07777) | OPEN_BITS);
+	    (st.st_mode & SHALE_REPLAY_OPEN_BITS) != SHALE_REPLAY_OPEN_BITS)
+		fchmod(fd, (st.st_mode & 07777) | SHALE_REPLAY_OPEN_BITS);
 	return steal_fd(&fd);
 }
 
@@ -63,7 +60,7 @@ static int finish_one(struct shale_replaying *rp, const char *path)
 		const struct timespec times[2] = {attr.mtime, attr.mtime};
 		uint32_t mode = st.st_mode & 07777;
 		if (!rp->restore.privileged &&
-		    mode == ((attr.mode & 07777) | OPEN_BITS))
+		    mode == ((attr.mode & 07777) | SHALE_REPLAY_OPEN_BITS))
 			mode = attr.mode & 07777;
 		if ((mode != (st.st_mode & 07777) && fchmod(fd, mode) < 0) ||
 		    futimens(fd, times) < 0)
@@ -71,6 +68,8 @@ static int finish_one(struct shale_replaying *rp, const char *path)
 	}
 	if (r < 0) {
 		rp->sum->left_out++;
+		/* Next time it is tried again, if something tells to. */
+		rp->sum->unfinished |= r == -EIO || r == -EUCLEAN;
 		shale_replay_say(rp, path, why.msg);
 	}
 	return 0;
@@ -79,6 +78,11 @@ static int finish_one(struct shale_replaying *rp, const char *path)
 static int by_path_backwards(const void *a, const void *b)
 {
 	return -strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int shale_replay_finish_root(struct shale_replaying *rp)
+{
+	return finish_one(rp, "/");
 }
 
 int shale_replay_finish(struct shale_replaying *rp)

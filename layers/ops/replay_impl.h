@@ -3,10 +3,12 @@
 #define SHALE_OPS_REPLAY_IMPL_H
 
 /*
- * What the parts of a replay share: the steps (replay.c), what stands in the
- * directory (replay_local.c), names of one file (replay_links.c), doing a step
- * (replay_apply.c, replay_dir.c, replay_file.c), directories' ends
- * (replay_finish.c), and the place where things are made (replay_stage.c).
+ * What the parts of a replay share: the two ways (replay.c), the steps
+ * (replay_steps.c), what stands in the directory (replay_local.c), names of one
+ * file (replay_links.c), doing a step (replay_apply.c, replay_dir.c,
+ * replay_file.c), the place where things are made (replay_stage.c), what was
+ * made there and is to get its names (replay_batch.c), and directories' ends
+ * (replay_finish.c).
  */
 
 #include "layers/base/buf.h"
@@ -16,12 +18,25 @@
 
 #include <sys/stat.h>
 
+/* When a step is done.  What one round has made has its names before the next
+ * begins. */
+enum shale_replay_round {
+	SHALE_REPLAY_ALONE, /* directories, files with one name */
+	SHALE_REPLAY_FIRST, /* files with several names: the first is made */
+	SHALE_REPLAY_MORE,  /* and the others are linked to it */
+	SHALE_REPLAY_ATTRS, /* their attributes: when each name that is to be
+			     * another file's has become that */
+	SHALE_REPLAY_ROUNDS,
+};
+
 /* A path at which the two versions differ. */
 struct shale_replay_step {
 	struct shale_difference d; /* its path is the step's own */
-	bool failed;               /* told already: nothing more to do */
-	bool later; /* attributes of a file with several names: when each name
-		     * that is to be another file's has become that */
+	enum shale_replay_round round;
+	bool failed;  /* told already: nothing more to do */
+	bool covered; /* a directory around it was made with all below it */
+	bool shut;    /* what is around it is no directory here */
+	bool staged;  /* made, and has not got its name */
 };
 
 /* What stands at a path of the directory. */
@@ -57,6 +72,7 @@ struct shale_replay_group {
 	uint64_t from_ino; /* the file in the directory that it goes on with;
 			    * 0: none */
 	char *path;        /* a name of it, once there is one */
+	const struct shale_replay_step *maker; /* that made it, if one did */
 };
 
 struct shale_replaying {
@@ -66,9 +82,11 @@ struct shale_replaying {
 	struct shale_err *err;
 	struct shale_restore restore; /* of `to` */
 	int root;
-	int failed;             /* -errno that ends it */
+	bool again;             /* it goes on with an unfinished one */
 	struct shale_buf steps; /* struct shale_replay_step, by path */
 	struct shale_buf dirs;  /* char *: directories to finish */
+	struct shale_buf batch; /* struct shale_replay_staged */
+	uint64_t batch_bytes;
 	struct shale_replay_links links;
 };
 
@@ -88,6 +106,8 @@ int shale_replay_outcome(struct shale_replaying *rp,
 /* It is done, or would be. */
 int shale_replay_told(struct shale_replaying *rp,
 		      const struct shale_replay_step *step);
+/* -EINTR: nobody wants it any more.  Tells progress. */
+int shale_replay_stopped(const struct shale_replaying *rp);
 
 /* ------------------------------------------------------------ the directory */
 
@@ -114,21 +134,27 @@ int shale_replay_attributes(const struct shale_replaying *rp, int parent,
 
 /* -------------------------------------------------------------------- steps */
 
+/* A path at which the versions differ: for shale_diff(), which has them
+ * ascending.  `arg` is the struct shale_replaying. */
+int shale_replay_add_step(void *arg, const struct shale_difference *d);
+/* Do all of them. */
+int shale_replay_steps(struct shale_replaying *rp);
+void shale_replay_steps_release(struct shale_replaying *rp);
+
 /* Remove what only the old version has at this path. */
 int shale_replay_remove(struct shale_replaying *rp,
 			struct shale_replay_step *step);
-/* Bring a path to the new version, or find that it comes `later`.  Sets
- * `*whole` for a directory that was made with all below it, `*shut` for one
- * that is none here. */
+/* Bring a path to the new version, or find that it comes in a later round.
+ * Sets `*whole` for a directory that was made with all below it, `*shut` for
+ * one that is none here. */
 int shale_replay_apply(struct shale_replaying *rp,
-		       struct shale_replay_step *step, bool covered,
-		       bool *whole, bool *shut);
+		       struct shale_replay_step *step, bool *whole, bool *shut);
 
 /* The same for a place that was looked at: a directory; anything else. */
 int shale_replay_dir(struct shale_replay_place *p, bool *whole, bool *shut);
 int shale_replay_file(struct shale_replay_place *p);
 /* One of several names of a file, now or before. */
-int shale_replay_link(struct shale_replay_place *p, bool covered);
+int shale_replay_link(struct shale_replay_place *p);
 /* Attributes alone. */
 int shale_replay_set(struct shale_replay_place *p);
 
@@ -140,11 +166,30 @@ void shale_replay_links_release(struct shale_replay_links *links);
 /* Something changes in the directory of `path`, or at the directory itself. */
 int shale_replay_touch(struct shale_replaying *rp, const char *path,
 		       bool itself);
+/* The bits without which its owner cannot change what is in a directory. */
+enum { SHALE_REPLAY_OPEN_BITS = 0700 };
 /* The directory of `path`, opened for changes in it. */
 int shale_replay_open(struct shale_replaying *rp, const char *path,
 		      const char **name, struct shale_err *err);
 /* Modes and times of all that were touched, the deepest first. */
 int shale_replay_finish(struct shale_replaying *rp);
+/* Those of the root alone. */
+int shale_replay_finish_root(struct shale_replaying *rp);
+
+/* ----------------------------------------------------------------- the batch
+ *
+ * What was made in the stage gets its name after it is on disk, many at a time:
+ * so after a power cut, too, a path has what it had or all of the new.
+ */
+
+/*
+ * `staged` in the stage, with `bytes` of content, is to be what the place's
+ * step says.  It is told when it is.
+ */
+int shale_replay_batch_add(const struct shale_replay_place *p,
+			   const char *staged, uint64_t bytes);
+/* All on disk, then each to its path. */
+int shale_replay_batch_flush(struct shale_replaying *rp);
 
 /* ----------------------------------------------------------------- the stage
  */

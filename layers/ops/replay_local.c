@@ -2,8 +2,8 @@
 #include "layers/ops/replay_impl.h"
 
 #include "layers/base/cleanup.h"
-#include "layers/base/io.h"
 #include "layers/ops/beneath.h"
+#include "layers/ops/same_bytes.h"
 #include "layers/ops/xattrs.h"
 
 #include <errno.h>
@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
-
-enum { PIECE = 256 << 10 };
 
 int shale_replay_parent(const struct shale_replaying *rp, const char *path,
 			const char **name)
@@ -61,17 +59,22 @@ static bool same_owner(const struct shale_replaying *rp, const struct side *s,
 	       (st->st_uid == s->attr->uid && st->st_gid == s->attr->gid);
 }
 
-static bool same_mode(const struct side *s, const struct stat *st)
+static bool same_mode(const struct shale_replaying *rp, const struct side *s,
+		      const struct stat *st)
 {
-	return S_ISLNK(st->st_mode) ||
-	       (st->st_mode & 07777) == mode_here(s->attr, st);
+	uint32_t mode = st->st_mode & 07777, want = mode_here(s->attr, st);
+	/* A directory that was opened to work in it may not be shut yet. */
+	return S_ISLNK(st->st_mode) || mode == want ||
+	       (S_ISDIR(st->st_mode) && !rp->restore.privileged &&
+		mode == (want | SHALE_REPLAY_OPEN_BITS));
 }
 
 /* chown takes set-id bits away, and chmod may not have come any more. */
-static bool same_mode_halfway(const struct side *s, const struct stat *st)
+static bool same_mode_halfway(const struct shale_replaying *rp,
+			      const struct side *s, const struct stat *st)
 {
 	const uint32_t ids = S_ISUID | S_ISGID;
-	return same_mode(s, st) ||
+	return same_mode(rp, s, st) ||
 	       ((st->st_mode ^ s->attr->mode) & 07777 & ~ids) == 0;
 }
 
@@ -88,31 +91,6 @@ static bool unsure_time(const struct side *s, const struct stat *st)
 	return S_ISREG(st->st_mode) && !same_time(s, st) &&
 	       st->st_mtim.tv_sec == s->attr->mtime.tv_sec &&
 	       st->st_mtim.tv_nsec == 0;
-}
-
-/* 1: the bytes are the image's. */
-static int same_bytes(const struct side *s, int parent, const char *name,
-		      struct shale_err *err)
-{
-	struct shale_content content;
-	cleanup_fd int fd = openat(
-		parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	int r = shale_image_content(s->image, s->attr->ino, &content, err);
-	cleanup_free uint8_t *here = malloc(PIECE), *there = malloc(PIECE);
-	if (r == 0 && (!here || !there))
-		r = shale_err_set(err, ENOMEM, "compare");
-	for (uint64_t off = 0; r == 0 && off < content.size; off += PIECE) {
-		size_t n = 0;
-		r = shale_content_read(&content, s->image->chunks, off, there,
-				       PIECE, &n, err);
-		if (r == 0 &&
-		    (shale_pread_full(fd, here, n, off, name, NULL) < 0 ||
-		     memcmp(here, there, n) != 0))
-			return 0;
-	}
-	return r < 0 ? r : 1;
 }
 
 static bool same_target(const struct side *s, int parent, const char *name)
@@ -146,7 +124,8 @@ static int same_thing(const struct side *s, int parent, const char *name,
 		if ((uint64_t)st->st_size != s->attr->size)
 			return 0;
 		if (s->read || unsure_time(s, st))
-			return same_bytes(s, parent, name, err);
+			return shale_same_bytes(s->image, s->attr->ino, parent,
+						name, err);
 		return 1;
 	default:
 		return 1;
@@ -255,9 +234,9 @@ static int same_attributes(const struct shale_replaying *rp,
 			   int parent, const char *name, const struct stat *st,
 			   const char **what, struct shale_err *err)
 {
-	bool mode =
-		a == b ? same_mode(a, st)
-		       : same_mode_halfway(a, st) || same_mode_halfway(b, st);
+	bool mode = a == b ? same_mode(rp, a, st)
+			   : same_mode_halfway(rp, a, st) ||
+				     same_mode_halfway(rp, b, st);
 	*what = "has another time here";
 	if (!same_time(a, st) && !same_time(b, st) && !unsure_time(a, st) &&
 	    !unsure_time(b, st))

@@ -3,8 +3,6 @@
 
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
-#include "layers/ops/beneath.h"
-#include "layers/ops/xattrs.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,9 +10,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
-enum { PIECE = 1 << 20, TMP_NAME = 40 };
+enum { PIECE = 1 << 20 };
 
 /* Hard to guess, so that nobody lies in wait for it; made with O_EXCL anyway.
  */
@@ -23,88 +20,8 @@ static void temporary_name(char *out)
 	uint64_t number[2] = {0};
 	if (getrandom(number, sizeof(number), GRND_NONBLOCK) < 0)
 		number[0] = (uint64_t)getpid();
-	snprintf(out, TMP_NAME, ".shale-%016llx",
+	snprintf(out, SHALE_STAGED_NAME, ".shale-%016llx",
 		 (unsigned long long)(number[0] ^ number[1]));
-}
-
-/* --------------------------------------------------------------- attributes */
-
-static uint32_t mode_to_set(const struct shale_attr *attr,
-			    const struct stat *st)
-{
-	uint32_t mode = attr->mode & 07777;
-	/* Set-id bits belong to the owner that the image names. */
-	if (st->st_uid != attr->uid)
-		mode &= ~(uint32_t)S_ISUID;
-	if (st->st_gid != attr->gid && !S_ISDIR(attr->mode))
-		mode &= ~(uint32_t)S_ISGID;
-	return mode;
-}
-
-/* What the directory around it handed down, and the image has not. */
-static void drop_inherited(int fd, const void *list, uint32_t len, bool dir)
-{
-	static const char *const names[] = {"system.posix_acl_access",
-					    "system.posix_acl_default"};
-	char path[SHALE_BENEATH_PROC];
-	struct shale_xattr x;
-	shale_beneath_proc(fd, NULL, path);
-	for (int i = 0; i < (dir ? 2 : 1); i++) {
-		if (shale_xattr_find(list, len, names[i], &x, NULL) < 0)
-			removexattr(path, names[i]);
-	}
-}
-
-static int set_xattrs(const struct shale_restore *rs, int fd,
-		      const struct shale_attr *attr, struct shale_err *err)
-{
-	const void *list = NULL;
-	uint32_t len = 0;
-	int r = 0;
-	if (!rs->no_xattrs)
-		r = shale_index_xattrs(rs->image->index, attr->ino, &list, &len,
-				       err);
-	if (r == 0 && !S_ISLNK(attr->mode))
-		drop_inherited(fd, list, len, S_ISDIR(attr->mode));
-	if (r < 0 || !len)
-		return r;
-	r = shale_xattrs_write(fd, list, len, rs->privileged && rs->same_owner,
-			       err);
-	return r == -EUCLEAN ? r : r < 0;
-}
-
-/* fchmod knows no O_PATH descriptors. */
-static int set_mode(int fd, uint32_t mode)
-{
-	char path[SHALE_BENEATH_PROC];
-	if (fchmod(fd, mode) == 0)
-		return 0;
-	if (errno != EBADF)
-		return -1;
-	shale_beneath_proc(fd, NULL, path);
-	return chmod(path, mode);
-}
-
-int shale_restore_attributes(const struct shale_restore *rs, int fd,
-			     const struct shale_attr *attr,
-			     struct shale_err *err)
-{
-	struct timespec times[2] = {attr->mtime, attr->mtime};
-	struct stat st;
-
-	/* chown clears capabilities and set-id bits, so it comes first. */
-	if (rs->same_owner && rs->privileged &&
-	    fchownat(fd, "", attr->uid, attr->gid, AT_EMPTY_PATH) < 0)
-		return shale_err_set(err, errno, "set the owner");
-	int xattrs = set_xattrs(rs, fd, attr, err);
-	if (xattrs < 0)
-		return xattrs;
-	if (!S_ISLNK(attr->mode) &&
-	    (fstat(fd, &st) < 0 || set_mode(fd, mode_to_set(attr, &st)) < 0))
-		return shale_err_set(err, errno, "set the mode");
-	if (utimensat(fd, "", times, AT_EMPTY_PATH) < 0)
-		return shale_err_set(err, errno, "set the time");
-	return xattrs;
 }
 
 /* ------------------------------------------------------------------ content */
@@ -226,46 +143,6 @@ static int make(const struct shale_restore *rs, int dirfd, const char *name,
 	return 0;
 }
 
-static bool same_target(const struct shale_restore *rs, int dirfd,
-			const char *name, const struct shale_attr *attr)
-{
-	char target[SHALE_TARGET_MAX + 2];
-	const char *stored;
-	uint32_t len;
-	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
-	return shale_index_target(rs->image->index, attr->ino, &stored, &len,
-				  NULL) == 0 &&
-	       n == (ssize_t)len && memcmp(target, stored, len) == 0;
-}
-
-static bool unchanged(const struct shale_restore *rs, int dirfd,
-		      const char *name, const struct stat *st,
-		      const struct shale_attr *attr)
-{
-	if ((st->st_mode & S_IFMT) != (attr->mode & S_IFMT) ||
-	    st->st_mtim.tv_sec != attr->mtime.tv_sec ||
-	    st->st_mtim.tv_nsec != attr->mtime.tv_nsec)
-		return false;
-	if (rs->same_owner && rs->privileged &&
-	    (st->st_uid != attr->uid || st->st_gid != attr->gid))
-		return false;
-	switch (attr->mode & S_IFMT) {
-	case S_IFLNK:
-		return same_target(rs, dirfd, name, attr);
-	case S_IFCHR:
-	case S_IFBLK:
-		if (st->st_rdev != makedev(attr->rdev_major, attr->rdev_minor))
-			return false;
-		break;
-	case S_IFREG:
-		if ((uint64_t)st->st_size != attr->size)
-			return false;
-		break;
-	}
-	return (st->st_mode & 07777) == mode_to_set(attr, st);
-}
-
-/* Rename, over what is there if that is wanted. */
 static int place(const struct shale_restore *rs, int tmpdir, const char *tmp,
 		 int dirfd, const char *name, enum shale_restored *outcome,
 		 struct shale_err *err)
@@ -304,20 +181,21 @@ static int look_first(const struct shale_restore *rs, int dirfd,
 	if (S_ISDIR(st.st_mode))
 		return shale_err_set(err, EISDIR, "replace it");
 	if (rs->overwrite == SHALE_OVERWRITE_IF_CHANGED &&
-	    unchanged(rs, dirfd, name, &st, attr)) {
+	    shale_restore_unchanged(rs, dirfd, name, &st, attr)) {
 		*outcome = SHALE_UNCHANGED;
 		return 1;
 	}
 	return 0;
 }
 
-static int make_and_place(const struct shale_restore *rs, int tmpdir, int dirfd,
-			  const char *name, const struct shale_attr *attr,
-			  enum shale_restored *outcome, struct shale_err *err)
+/* With all its attributes, under a name of its own, which is `tmp`. */
+static int make_whole(const struct shale_restore *rs, int tmpdir, char *tmp,
+		      const struct shale_attr *attr,
+		      enum shale_restored *outcome, struct shale_err *err)
 {
-	char tmp[TMP_NAME];
 	int fd = -1, xattrs = 0;
 
+	*outcome = SHALE_RESTORED;
 	temporary_name(tmp);
 	int r = make(rs, tmpdir, tmp, attr, &fd, err);
 	if (r == -EPERM && (S_ISCHR(attr->mode) || S_ISBLK(attr->mode))) {
@@ -329,12 +207,38 @@ static int make_and_place(const struct shale_restore *rs, int tmpdir, int dirfd,
 	/* Some file systems tell of a full disk only now. */
 	if (fd >= 0 && close(fd) < 0 && r >= 0)
 		r = shale_err_set(err, errno, "write it");
-	if (r >= 0)
-		r = place(rs, tmpdir, tmp, dirfd, name, outcome,
-			  xattrs ? NULL : err);
 	if (r < 0 && r != -EEXIST)
 		unlinkat(tmpdir, tmp, 0);
 	return r < 0 ? r : xattrs;
+}
+
+static int make_and_place(const struct shale_restore *rs, int tmpdir, int dirfd,
+			  const char *name, const struct shale_attr *attr,
+			  enum shale_restored *outcome, struct shale_err *err)
+{
+	char tmp[SHALE_STAGED_NAME];
+	int xattrs = make_whole(rs, tmpdir, tmp, attr, outcome, err);
+	if (xattrs < 0 || *outcome == SHALE_REFUSED)
+		return xattrs;
+	int r = place(rs, tmpdir, tmp, dirfd, name, outcome,
+		      xattrs ? NULL : err);
+	if (r < 0)
+		unlinkat(tmpdir, tmp, 0);
+	return r < 0 ? r : xattrs;
+}
+
+int shale_restore_stage(const struct shale_restore *rs,
+			const struct shale_attr *attr, char *staged,
+			enum shale_restored *outcome, struct shale_err *err)
+{
+	return make_whole(rs, rs->staging, staged, attr, outcome, err);
+}
+
+int shale_restore_place(const struct shale_restore *rs, const char *staged,
+			int dirfd, const char *name,
+			enum shale_restored *outcome, struct shale_err *err)
+{
+	return place(rs, rs->staging, staged, dirfd, name, outcome, err);
 }
 
 int shale_restore_inode(const struct shale_restore *rs, int dirfd,
@@ -384,7 +288,7 @@ int shale_restore_link(const struct shale_restore *rs, int fromfd,
 		       const char *from, int dirfd, const char *name,
 		       enum shale_restored *outcome, struct shale_err *err)
 {
-	char tmp[TMP_NAME];
+	char tmp[SHALE_STAGED_NAME];
 	struct stat a, b;
 	if (fstatat(fromfd, from, &a, AT_SYMLINK_NOFOLLOW) < 0)
 		return shale_err_set(err, errno, "look at '%s'", from);

@@ -11,6 +11,8 @@
 
 #include "layers/index/image.h"
 
+#include <sys/stat.h>
+
 enum shale_overwrite {
 	SHALE_OVERWRITE_NEVER,
 	SHALE_OVERWRITE_IF_CHANGED, /* type, size, mtime, mode, owner, device,
@@ -38,6 +40,7 @@ struct shale_restore {
 			  * it files are the caller's */
 	bool privileged; /* may we set them at all? */
 	bool no_xattrs;
+	bool contents; /* if-changed: compare them too */
 	/* Where temporary names are made: in this directory of the same file
 	 * system; without `staged`, beside the name that is meant. */
 	bool staged;
@@ -60,6 +63,20 @@ enum shale_restored {
  */
 int shale_restore_inode(const struct shale_restore *rs, int dirfd,
 			const char *name, const struct shale_attr *attr,
+			enum shale_restored *outcome, struct shale_err *err);
+
+/*
+ * The two halves of it, for who makes many files durable in between: make the
+ * inode under a new name in rs->staging, and rename that to `name` in `dirfd`,
+ * over what is there unless rs->overwrite is never (SHALE_EXISTS: the staged
+ * one is gone then).
+ */
+enum { SHALE_STAGED_NAME = 40 };
+int shale_restore_stage(const struct shale_restore *rs,
+			const struct shale_attr *attr, char *staged,
+			enum shale_restored *outcome, struct shale_err *err);
+int shale_restore_place(const struct shale_restore *rs, const char *staged,
+			int dirfd, const char *name,
 			enum shale_restored *outcome, struct shale_err *err);
 
 /* The content of a new file, empty so far, by way of rs->basis.  0: this file
@@ -90,5 +107,10 @@ int shale_restore_link(const struct shale_restore *rs, int fromfd,
 int shale_restore_attributes(const struct shale_restore *rs, int fd,
 			     const struct shale_attr *attr,
 			     struct shale_err *err);
+
+/* Is `name`, of which `st` is told, what `attr` says, as if-changed has it? */
+bool shale_restore_unchanged(const struct shale_restore *rs, int dirfd,
+			     const char *name, const struct stat *st,
+			     const struct shale_attr *attr);
 
 #endif
