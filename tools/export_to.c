@@ -88,8 +88,10 @@ int shale_export_to_dir(struct shale_ctx *ctx,
 		r = open_parent(ctx, dest, arg->path, &fd, &name);
 	if (r < 0)
 		return r;
-	return shale_export(arg->image, arg->ino, fd, name, opts, sum,
-			    &ctx->err);
+	r = shale_export(arg->image, arg->ino, fd, name, opts, sum, &ctx->err);
+	if (r == 0 && syncfs(fd) < 0)
+		r = shale_err_set(&ctx->err, errno, "write '%s' to disk", dest);
+	return r;
 }
 
 /* --------------------------------------------------------------- an archive */
