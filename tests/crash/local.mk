@@ -6,7 +6,7 @@ CRASH_TESTS = tests/crash/full.test tests/crash/locked.test \
 TESTS += $(CRASH_TESTS)
 dist_check_SCRIPTS += $(CRASH_TESTS)
 EXTRA_DIST += tests/crash/pairs.py tests/crash/points.py \
-	tests/crash/removing.py tests/crash/scenarios.py tests/crash/store.py \
+	tests/crash/portable.py tests/crash/removing.py tests/crash/scenarios.py tests/crash/store.py \
 	tests/crash/world.py
 
 check_PROGRAMS += tests/crash/inject

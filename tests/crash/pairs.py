@@ -78,6 +78,9 @@ class Pairs:
             "metadata": ("shale metadata i:v4", ()),
             "workspaces": ("shale workspaces", ()),
             "replay": (f"rm -rf {out}$1; shale replay i:v5 {out}$1", ()),
+            "save": (f"shale save i:v6 --history -o {out}$1.tar", ()),
+            "save-alone": (f"shale save alone:x -o {out}$1.tar", (NO_REF,)),
+            "load": (f"shale load -i {self.world.portable()}", ()),
             "verify": ("shale verify --all --read-data", ()),
             "diff": ("shale diff --stat i:v2 i:v6", ()),
         }

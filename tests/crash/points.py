@@ -14,6 +14,7 @@ import random
 import subprocess
 import sys
 
+import portable
 import removing
 import scenarios
 from store import Damage, Store
@@ -33,7 +34,9 @@ SCENARIOS = {
     "commit-purged": removing.CommitPurged, "discard": removing.Discard,
     "discard-mounted": removing.DiscardMounted,
     "workspace-rm": removing.Remove, "replay": removing.Replay,
-    "replay-from": removing.ReplayFrom,
+    "replay-from": removing.ReplayFrom, "save": portable.Save,
+    "load": portable.Load, "first-load": portable.LoadFirst,
+    "verify": portable.Verify,
 }
 ACTIONS = "kill", "torn", "lose", "int", "ENOSPC", "EIO"
 # What may be hit: a full disk does not stop deleting.
@@ -134,10 +137,12 @@ class Strike:
         run("shale", "-q", "verify", "--all")
         if self.action == "int" and code == 130:
             was = {} if self.scenario.store_is_new else before.versions
-            if now.versions != was:
+            gone = {before.tags[t] for t in self.scenario.gone_before}
+            if now.versions.keys() != was.keys() - gone:
                 raise Damage("interrupted, but something was published")
         if code not in (0, 137) and self.action != "EIO":
-            left = now.temporary() - before.temporary()
+            left = now.temporary() - before.temporary() - \
+                self.scenario.leftovers
             if left:
                 raise Damage(f"left behind: {left}")
 
@@ -189,6 +194,7 @@ class Strike:
         if done.returncode not in self.scenario.again:
             raise AssertionError(f"once more: exit {done.returncode}: "
                                  f"{done.stdout}")
+        self.scenario.code = done.returncode
         self.scenario.clean()
         self.world.unmount()
         now = Store(self.world.store)

@@ -12,10 +12,13 @@ class Scenario:
     the tag is taken away).  `removes`: versions that it may forget, by tag."""
     tags = {"i:new": "v8", "i:latest": "v8"}
     removes = ()
+    gone_before = ()    # versions that it takes away in prepare(), by tag
     again = (0,)        # exit codes of the command when it runs once more
+    code = 0            # which it was
     codes = (0, 11)     # … and when something else happens meanwhile
     in_part = False     # exit 3 when the disk fails
     unsynced = ()       # what of the store may be lost after success
+    leftovers = frozenset()  # temporary files of before that may stay
     # What somebody else does at some moment of it: by default nothing that a
     # command that runs could notice.
     meanwhile = "shale -q gc"

@@ -116,6 +116,19 @@ class World:
         change_tree(self.copy_tree("v7", "v8"), 8)
         run("tar", "-C", self.tree("v8"), "-cf", self.tree("v8.tar"), ".")
 
+    def portable(self):
+        """A saved file with versions that the store does not have: l:one, as
+        v7, and l:two, as v8."""
+        path, store = self.tree("l.tar"), self.tree("other-store")
+        if not os.path.exists(path):
+            shale = ["shale", "-q", "--store", store]
+            run(*shale, "import", self.tree("v7"), "-t", "l:one",
+                "--no-latest")
+            run(*shale, "import", self.tree("v8"), "--onto", "l:one", "-t",
+                "l:two", "--no-latest")
+            run(*shale, "save", "l:two", "--history", "-o", path)
+        return path
+
     def fresh(self):
         """The store as it was prepared."""
         shutil.rmtree(self.store, ignore_errors=True)
