@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static void make_files(void)
@@ -18,6 +19,7 @@ static void make_files(void)
 		data[i] = POSIX_BYTE(i);
 	int fd = posix_make("file", 0644);
 	CHECK_INT(write(fd, data, sizeof(data)), sizeof(data));
+	POSIX_OK(fsetxattr(fd, POSIX_ODD, "odd\0\n\xff", 6, 0));
 	close(fd);
 	POSIX_OK(link("file", "twin"));
 

@@ -7,7 +7,7 @@
  * run in $POSIX_DIR, as root, and hold on ext4 too.  Each has a directory of
  * its own there, and in it
  *
- *     file    70,000 bytes of POSIX_BYTE, 0644
+ *     file    70,000 bytes of POSIX_BYTE, 0644, with the xattr POSIX_ODD
  *     twin    another name of it
  *     holes   300,000 bytes: data in the first block and in that at 131,072
  *     dir/    with `inner`, five bytes
@@ -24,6 +24,8 @@
 
 enum { POSIX_SIZE = 70000, POSIX_HOLES = 300000, POSIX_MIDDLE = 131072 };
 #define POSIX_BYTE(i) ((uint8_t)((i)*7 + (i) / 251))
+
+#define POSIX_ODD "user. =\n\\\xff"
 
 /* Into the directory of the test. */
 void posix_enter(const char *test);

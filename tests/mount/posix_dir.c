@@ -11,10 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* In `many`, a name for each number; $POSIX_ENTRIES of them. */
+/*
+ * In `many`, a name for each number: $POSIX_MANY of them if they come from the
+ * image, else $POSIX_ENTRIES.
+ */
 static unsigned entries(void)
 {
-	const char *given = getenv("POSIX_ENTRIES");
+	bool image = access("many/0", F_OK) == 0;
+	const char *given = getenv(image ? "POSIX_MANY" : "POSIX_ENTRIES");
 
 	return given ? (unsigned)strtoul(given, NULL, 10) : 5000;
 }

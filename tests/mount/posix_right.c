@@ -236,6 +236,7 @@ POSIX(attributes_of_every_namespace_keep_to_its_rules)
 {
 	char value[2000] = "v", got[3000];
 
+	POSIX_OK(removexattr("file", POSIX_ODD));
 	POSIX_OK(
 		setxattr("file", "user.x", value, sizeof(value), XATTR_CREATE));
 	POSIX_NOT(setxattr("file", "user.x", "", 0, XATTR_CREATE), EEXIST);
@@ -254,6 +255,31 @@ POSIX(attributes_of_every_namespace_keep_to_its_rules)
 	POSIX_OK(removexattr("file", "user.x"));
 	POSIX_NOT(removexattr("file", "user.x"), ENODATA);
 	POSIX_NOT(setxattr("file", "nowhere.x", "", 0, 0), EOPNOTSUPP);
+}
+
+POSIX(a_first_write_changes_nothing_but_content_and_times)
+{
+	struct stat before, after;
+	char value[16];
+	int fd = open("file", O_RDWR);
+
+	POSIX_OK(fchown(fd, POSIX_USER, POSIX_GROUP));
+	POSIX_OK(fstat(fd, &before));
+	CHECK_INT(pwrite(fd, "x", 1, 40000), 1);
+	POSIX_OK(fstat(fd, &after));
+	CHECK_INT(fgetxattr(fd, POSIX_ODD, value, sizeof(value)), 6);
+	CHECK_MEM(value, "odd\0\n\xff", 6);
+	CHECK_INT(after.st_ino, before.st_ino);
+	CHECK_INT(after.st_mode, before.st_mode);
+	CHECK_INT(after.st_uid, POSIX_USER);
+	CHECK_INT(after.st_gid, POSIX_GROUP);
+	CHECK_INT(after.st_size, before.st_size);
+	CHECK_INT(after.st_nlink, 2);
+	CHECK_INT(after.st_atim.tv_sec, before.st_atim.tv_sec);
+	CHECK_INT(after.st_atim.tv_nsec, before.st_atim.tv_nsec);
+	CHECK(posix_pattern(fd, 0, 40000));
+	CHECK(posix_pattern(fd, 40001, POSIX_SIZE));
+	close(fd);
 }
 
 static int read_file(void)
