@@ -24,7 +24,9 @@ for harness in build/fuzzing/tests/fuzz/*_fuzz; do
 done
 
 # Suites that somebody built already: each an executable `run` in a folder of
-# its own, called with a directory on a writable mount.
+# its own, called with a directory on a writable mount (pjdfstest, fsx over
+# base/big, fsstress): tests/on-mount says how, and what is checked afterwards.
+export SHALE_SUITE_BIG="${SHALE_SUITE_BIG:-256M}"
 if [ -n "${SHALE_SUITES:-}" ]; then
 	for suite in "$SHALE_SUITES"/*/run; do
 		[ -x "$suite" ] || continue
