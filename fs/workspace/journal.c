@@ -230,10 +230,12 @@ static int sync_step(struct shale_journal *j)
 	pthread_mutex_lock(&j->lock);
 
 	j->syncing = false;
-	if (r == 0)
+	if (r == 0) {
 		j->durable = end;
-	else /* the kernel may call the pages clean now: never ask again */
+	} else { /* the kernel may call the pages clean now: never ask again */
 		j->failed = r;
+		shale_journal_note_failed(j);
+	}
 	pthread_cond_broadcast(&j->synced);
 	return r;
 }

@@ -2,7 +2,10 @@
 #ifndef SHALE_WORKSPACE_JOURNAL_IMPL_H
 #define SHALE_WORKSPACE_JOURNAL_IMPL_H
 
-/* What journal.c (a journal at work) and journal_open.c (finding it) share. */
+/*
+ * What journal.c (a journal at work), journal_open.c (finding it) and
+ * journal_renew.c (after it failed) share.
+ */
 
 #include "fs/workspace/journal.h"
 
@@ -32,6 +35,20 @@ struct shale_journal {
 };
 
 void shale_segment_name(char name[SHALE_SEGMENT_NAME], uint64_t start);
+
+/*
+ * A flush failed, and the kernel may call clean what it dropped: leave a note,
+ * the file `journal.failed`, for the process that opens the journal next.
+ */
+void shale_journal_note_failed(struct shale_journal *journal);
+
+/*
+ * After a kill: if there is such a note, write what was read from position
+ * `from` on into new files, durably.  Writing it over the old ones would not
+ * do: ext4 may leave blocks that it could not write the first time unwritten.
+ */
+int shale_journal_renew(struct shale_journal *journal, uint64_t from,
+			struct shale_err *err);
 
 /* Add a segment behind the others; owns `fd` from then on. */
 int shale_journal_add(struct shale_journal *journal, uint64_t start, int fd);

@@ -121,6 +121,7 @@ static void forget_from(struct shale_journal *j, size_t i)
  */
 static int keep_end(struct shale_journal *j, struct shale_err *err)
 {
+	unlinkat(j->dirfd, "journal.failed", 0); /* what it means is gone */
 	if (fsync(j->seg[j->n - 1].fd) < 0)
 		return shale_err_set(err, errno, "flush the journal");
 	return shale_dir_sync(j->dirfd, "journal", err);
@@ -213,6 +214,8 @@ int shale_journal_open(struct shale_journal **out, int dirfd, uint64_t from,
 	int r = open_segments(j, from, err);
 	if (r == 0)
 		r = find_end(j, from, power_cut, fn, arg, err);
+	if (r == 0 && !power_cut)
+		r = shale_journal_renew(j, from, err);
 	if (r < 0)
 		return r;
 	/* What was written before us may not be on disk, nor its name. */

@@ -14,7 +14,7 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/info.c fs/workspace/info.h \
 	fs/workspace/journal.c fs/workspace/journal.h \
 	fs/workspace/journal_disk.h fs/workspace/journal_impl.h \
-	fs/workspace/journal_open.c \
+	fs/workspace/journal_open.c fs/workspace/journal_renew.c \
 	fs/workspace/map64.c fs/workspace/map64.h \
 	fs/workspace/ops.c fs/workspace/ops.h \
 	fs/workspace/recent.c fs/workspace/recent.h \

@@ -66,6 +66,13 @@ class Fault:
         """The disk is well again, the file system checked and mounted anew."""
         self.disk.tell("heal")
         self.disk.remount()
+        self.another_boot()  # what was not flushed went as with the power
+
+    def another_boot(self):
+        boot = f"{self.env['SHALE_STORE']}/workspaces/w/boot"
+        if os.path.exists(boot):
+            with open(boot, "w") as file:
+                file.write("another boot\n")
 
     def power_cut(self):
         """What a power cut leaves of the disk, everything written there, as
@@ -78,11 +85,8 @@ class Fault:
             raise ValueError(f"e2fsck: {said.stdout.decode()}")
         os.makedirs(after, exist_ok=True)
         run("mount", "-o", "loop", image, after)
-        boot = f"{after}/store/workspaces/w/boot"
-        if os.path.exists(boot):
-            with open(boot, "w") as file:
-                file.write("another boot\n")
         self.env["SHALE_STORE"] = f"{after}/store"
+        self.another_boot()
 
     def back(self):
         """To the disk of before."""
@@ -171,6 +175,31 @@ def journal_flush(fault):
     fault.back()
 
 
+def journal_hole(fault):
+    """The same, and the power goes while the next daemon is at work."""
+    fault.mount()
+    for i in range(40):  # some pages of the journal
+        os.close(fault.new(f"before{i}", 100 + i))
+    top = os.open(fault.m, os.O_RDONLY)
+    fault.disk.tell("fail write 0 1 SHLJ")
+    refuses(os.fsync, top)
+    fault.disk.tell("heal")
+    os.close(top)
+    fault.kill()
+    fault.mount()
+    fd = fault.new("after", 3)
+    os.fsync(fd)
+    os.close(fd)
+    fault.kill()
+    fault.power_cut()
+    fault.mount()
+    for i in range(40):
+        fault.holds(f"before{i}", 100 + i)
+    fault.holds("after", 3)
+    fault.shale("umount", fault.m)
+    fault.back()
+
+
 def read(fault):
     """A read that fails is told, and goes well when the disk does."""
     fault.mount()
@@ -208,8 +237,10 @@ def strike(fault, command, prepare, times):
             told += 1
             if "rror" not in said and "Read-only" not in said:
                 raise ValueError(f"it says {said}")
-            if command(fault, tag)[0]:
-                raise ValueError("it fails on a disk that is well again")
+            code, again = command(fault, tag)
+            if code:
+                raise ValueError("it fails on a disk that is well again: "
+                                 f"{again}\nbefore: {said}")
     print(f"{len(rules)} strikes, {told} told, "
           f"{fault.disk.failed()} writes failed")
 
