@@ -199,7 +199,8 @@ int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync)
 		r = 0;
 	if (r < 0 || (!flushed && atomic_load(&live->synced) >= pos))
 		return r;
-	uint64_t now = shale_db_position(live->db); /* before the list is read */
+	uint64_t now =
+		shale_db_position(live->db); /* before the list is read */
 	r = flush_replaced(live);
 	if (r == 0)
 		r = shale_db_sync(live->db, now, NULL);

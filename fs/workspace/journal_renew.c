@@ -7,13 +7,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { PIECE = 1 << 20 };
 
 void shale_journal_note_failed(struct shale_journal *j)
 {
-	cleanup_fd int fd = openat(j->dirfd, "journal.failed",
-				   O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int fd = openat(j->dirfd, "journal.failed",
+			O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		close(fd);
 }
 
 static int copy(int to, int from, uint64_t off, uint64_t end,

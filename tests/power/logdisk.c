@@ -21,8 +21,8 @@
  *
  * Reading it tells `records N` (in the log) and `failed N` (requests).
  *
- * LOG: records of a head of 24 bytes (letter W, F or N; 7 zeros; offset; length:
- * little-endian, 8 each) and as many bytes as it says.
+ * LOG: records of a head of 24 bytes (letter W, F or N; 7 zeros; offset;
+ * length: little-endian, 8 each) and as many bytes as it says.
  */
 #define FUSE_USE_VERSION 314
 #include <fuse.h>
@@ -95,8 +95,8 @@ static bool fails(struct disk *disk, enum kind kind, const char *data,
 	struct rule *rule = &disk->rule;
 
 	if (!rule->set || rule->kind != kind ||
-	    (rule->text[0] && !memmem(data, len, rule->text,
-				      strlen(rule->text))))
+	    (rule->text[0] &&
+	     !memmem(data, len, rule->text, strlen(rule->text))))
 		return false;
 	if (rule->after) {
 		rule->after--;
