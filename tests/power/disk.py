@@ -66,8 +66,13 @@ class Disk:
     def remount(self):
         """Without what was in memory, checked."""
         unmount(self.fs)
-        done = subprocess.run(["e2fsck", "-fy", self.loop], check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(100):
+            done = subprocess.run(["e2fsck", "-fy", self.loop], check=False,
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT)
+            if done.returncode != 8:  # in use: the kernel has not let go yet
+                break
+            time.sleep(0.1)
         if done.returncode > 1:
             raise SystemError(f"e2fsck: {done.stdout.decode()}")
         self.mount()

@@ -104,6 +104,16 @@ class Content:
                          f"{high}: {self.sizes}")
 
 
+def changes(what):
+    """The files and directories whose names or attributes this changes."""
+    kind, *args = what
+    names = {"create": args[:1], "rename": args[:2], "link": args[1:2],
+             "unlink": args[:1]}.get(kind, [])
+    files = {"create": args[1:2], "chmod": args[1:2], "xattr": args[1:2],
+             "rename": args[2:], "link": args[2:]}.get(kind, [])
+    return [name.split("/")[0] for name in names] + files
+
+
 class Worker:
     """The operations of one directory."""
 
@@ -114,6 +124,8 @@ class Worker:
         self.names = [{}]   # {name: (file, mode, xattr)} after each
         self.files = {}
         self.replacing = [] # (operation, file): it replaced another
+        self.changed = {}   # {file or directory: its names' last change}
+        self.covered = {}   # {fsync: the change that it makes durable}
 
     def begin(self, record, what):
         op = len(self.ops)
@@ -121,6 +133,11 @@ class Worker:
         self.begun.append(record)
         self.ended.append(None)
         names = self.names[-1]
+        if what[0] in ("fsync", "store", "syncdir"):
+            self.covered[op] = self.changed.get(
+                what[1] if what[0] == "syncdir" else what[2])
+        for it in changes(what):
+            self.changed[it] = op
         self.names.append(getattr(self, "do_" + what[0])(
             op, dict(names), *what[1:]) or names)
 
@@ -213,11 +230,10 @@ class Moment:
         self.own = {}
         until = self.committed
         for worker, op in self.acknowledged("fsync", "store", "syncdir"):
-            for before in range(op - 1, -1, -1):
-                if covers(worker.ops[op], worker.ops[before]):
-                    until = max(until, worker.begun[before])
-                    self.own[worker] = max(self.own.get(worker, 0), before)
-                    break
+            before = worker.covered[op]
+            if before is not None:
+                until = max(until, worker.begun[before])
+                self.own[worker] = max(self.own.get(worker, 0), before)
         self.until = until
 
     def acknowledged(self, *kinds):
@@ -277,13 +293,3 @@ class Moment:
                 raise ValueError(f"file {fid}, names after {state}, fsynced "
                                  f"{synced.get(fid)}, content from {low}: "
                                  f"{error}") from None
-
-
-def covers(sync, what):
-    """Does this fsync make that change of names and attributes durable?"""
-    if sync[0] == "syncdir":
-        names = {"create": what[1:2], "rename": what[1:3],
-                 "link": what[2:3], "unlink": what[1:2]}.get(what[0], [])
-        return any(name.startswith(sync[1] + "/") for name in names)
-    return (what[0] in ("create", "chmod", "xattr") and what[2] == sync[2] or
-            what[0] in ("rename", "link") and what[3] == sync[2])
