@@ -70,7 +70,7 @@ int shale_pocket_peek(const struct shale_pocket *pocket, int *fd)
 
 void shale_pocket_empty(const struct shale_pocket *pocket)
 {
-	int fd;
+	int fd = -1;
 
 	while (take(pocket, 0, &fd) == 0)
 		close(fd);

@@ -35,7 +35,7 @@ static int mark(struct shale_db *db, uint64_t pos, struct shale_err *err)
 	if (r < 0)
 		return shale_err_wrap(err, r, "flush");
 
-	uint64_t end;
+	uint64_t end = 0;
 	r = shale_applier_mark(db, pos, &end, err);
 	return r < 0 ? r : shale_journal_sync(db->journal, end, err);
 }
