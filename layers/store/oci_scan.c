@@ -19,16 +19,33 @@ enum {
 
 /* ------------------------------------------------------------------- seal */
 
-/* The 16 digits in the text; NULL: there are none. */
+/* Do 16 digits and a quote stand at `at`?  There are so many bytes. */
+static bool is_seal(const uint8_t *at)
+{
+	for (size_t i = 0; i < DIGITS; i++)
+		if (!memchr("0123456789abcdef", at[i], 16))
+			return false;
+	return at[DIGITS] == '"';
+}
+
+/*
+ * The 16 digits in the text; NULL: there are none.  Whatever else has that name
+ * in what others wrote is not taken for them: it may be shorter.
+ */
 static char *find_seal(const struct shale_buf *text)
 {
-	uint8_t *at =
-		text->len ? memmem(text->data, text->len, SEAL, strlen(SEAL))
-			  : NULL;
-	if (!at)
-		return NULL;
-	at += strlen(SEAL);
-	return text->data + text->len - at > DIGITS ? (char *)at : NULL;
+	const uint8_t *end = text->data + text->len;
+	uint8_t *at = text->data;
+
+	while (at && at < end) {
+		at = memmem(at, (size_t)(end - at), SEAL, strlen(SEAL));
+		if (!at)
+			return NULL;
+		at += strlen(SEAL);
+		if (end - at > DIGITS && is_seal(at))
+			return (char *)at;
+	}
+	return NULL;
 }
 
 /* The text's hash with zeros for digits, which stay there. */
