@@ -34,10 +34,12 @@ static bool is_seal(const uint8_t *at)
  */
 static char *find_seal(const struct shale_buf *text)
 {
+	if (!text->len)
+		return NULL;
 	const uint8_t *end = text->data + text->len;
 	uint8_t *at = text->data;
 
-	while (at && at < end) {
+	while (at < end) {
 		at = memmem(at, (size_t)(end - at), SEAL, strlen(SEAL));
 		if (!at)
 			return NULL;
