@@ -29,7 +29,7 @@ struct shale_env {
 	pthread_mutex_t lock; /* of the views that wait to be used again */
 	struct shale_view *idle[VIEWS];
 	size_t n_idle;
-	int ended; /* by this error of a commit it takes no change any more */
+	int ended; /* by this error of a commit: it takes no change any more */
 };
 
 struct shale_txn {
@@ -346,6 +346,8 @@ int shale_txn_begin(struct shale_env *env, struct shale_txn **out,
 	int r = check_map(&env->map, err);
 	if (r < 0)
 		return r;
+	if (env->ended)
+		return fail(err, env->ended, "change");
 	struct shale_txn *txn = calloc(1, sizeof(*txn));
 	if (!txn)
 		return shale_err_set(err, ENOMEM, "database: change");
@@ -355,9 +357,7 @@ int shale_txn_begin(struct shale_env *env, struct shale_txn **out,
 	r = mdb_txn_begin(env->env, NULL, 0, &txn->txn);
 	if (r) {
 		free(txn);
-		/* LMDB does not say a second time why. */
-		return fail(err, r == MDB_PANIC && env->ended ? env->ended : r,
-			    "change");
+		return fail(err, r, "change");
 	}
 	*out = txn;
 	return 0;
@@ -397,6 +397,17 @@ static void txn_free(struct shale_txn *txn)
 	free(txn);
 }
 
+static bool is_full(int code)
+{
+	return code == ENOSPC || code == EDQUOT || code == MDB_MAP_FULL;
+}
+
+/*
+ * A commit that failed is not tried again in this process: a file system that
+ * lost the pages, or their place in the file, may call them flushed the second
+ * time, and the page that points to them is in place already.  Not so when
+ * there was only no space.
+ */
 int shale_txn_commit(struct shale_txn *txn, struct shale_err *err)
 {
 	int r = check_map(txn->map, err);
@@ -405,7 +416,7 @@ int shale_txn_commit(struct shale_txn *txn, struct shale_err *err)
 		return r;
 	}
 	r = mdb_txn_commit(txn->txn);
-	if (r > 0)
+	if (r && !is_full(r))
 		txn->env->ended = r;
 	txn_free(txn);
 	return r ? fail(err, r, "commit") : 0;

@@ -35,6 +35,11 @@ TESTS += tests/unit/db-test
 tests_unit_db_test_SOURCES = tests/unit/db-test.c
 tests_unit_db_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
 
+check_PROGRAMS += tests/unit/env-test
+TESTS += tests/unit/env-test
+tests_unit_env_test_SOURCES = tests/unit/env-test.c
+tests_unit_env_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
+
 check_PROGRAMS += tests/unit/files-test
 TESTS += tests/unit/files-test
 tests_unit_files_test_SOURCES = tests/unit/files-test.c
