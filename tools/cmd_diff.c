@@ -5,6 +5,7 @@
 #include "layers/store/ref.h"
 #include "layers/store/shared.h"
 #include "tools/change_line.h"
+#include "tools/job.h"
 #include "tools/verbs.h"
 
 #include <stdio.h>
@@ -158,12 +159,6 @@ static int open_sides(struct shale_ctx *ctx, char **ref,
 	return r;
 }
 
-static bool cancelled(void *arg)
-{
-	(void)arg;
-	return shale_interrupted();
-}
-
 static int diff(struct diffing *x, char **ref, const struct shale_strings *at)
 {
 	SHALE_CLEANUP(close_sides) struct sides s = {0};
@@ -172,7 +167,8 @@ static int diff(struct diffing *x, char **ref, const struct shale_strings *at)
 	int r = open_sides(ctx, ref, at, &s);
 	if (r < 0)
 		return r;
-	struct shale_diff_opts opts = {.path = s.path, .cancelled = cancelled};
+	struct shale_diff_opts opts = {.path = s.path,
+				       .cancelled = shale_job_cancelled};
 	r = shale_versions_shared(s.store, s.version[0], s.version[1],
 				  &opts.old_shared, &opts.new_shared,
 				  &ctx->err);

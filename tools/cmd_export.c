@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/export_to.h"
+#include "tools/job.h"
 #include "tools/output.h"
 #include "tools/verbs.h"
 
@@ -12,37 +13,9 @@
 #include <unistd.h>
 
 struct exporting {
-	struct shale_ctx *ctx;
-	struct shale_progress *progress;
-	json_t *problems;
+	struct shale_job job;
 	bool piped; /* standard output is the archive */
 };
-
-static bool cancelled(void *arg)
-{
-	(void)arg;
-	return shale_interrupted();
-}
-
-static void progress(void *arg, uint64_t done, uint64_t total, uint64_t files,
-		     const char *path)
-{
-	const struct exporting *x = arg;
-	shale_progress_set(x->progress, done, total, files, path);
-}
-
-static void problem(void *arg, const char *path, const char *what)
-{
-	struct exporting *x = arg;
-	if (!x->ctx->json || x->piped) {
-		shale_warn(x->ctx, "%s: %s", path, what);
-		return;
-	}
-	json_t *one = json_object();
-	shale_json_path(one, path, strlen(path));
-	json_object_set_new(one, "problem", json_string(what));
-	json_array_append_new(x->problems, one);
-}
 
 static int parse_overwrite(struct shale_ctx *ctx, const char *text,
 			   enum shale_overwrite *out)
@@ -66,7 +39,7 @@ static enum shale_exit report(struct exporting *x, const char *dest,
 	char size[32];
 	if (x->piped) {
 		/* nothing but the archive goes there */
-	} else if (x->ctx->json) {
+	} else if (x->job.ctx->json) {
 		json_t *doc = json_pack(
 			"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:O}", "dest",
 			dest, "made", (json_int_t)sum->made, "unchanged",
@@ -75,9 +48,9 @@ static enum shale_exit report(struct exporting *x, const char *dest,
 			(json_int_t)sum->exists, "left_out",
 			(json_int_t)sum->left_out, "damaged",
 			(json_int_t)sum->damaged, "seconds", seconds,
-			"problems", x->problems);
+			"problems", x->job.problems);
 		shale_json_print(doc);
-	} else if (!x->ctx->quiet) {
+	} else if (!x->job.ctx->quiet) {
 		printf("%s: %llu made", dest, (unsigned long long)sum->made);
 		if (sum->unchanged)
 			printf(", %llu unchanged",
@@ -169,25 +142,26 @@ static int parse_dest(struct shale_ctx *ctx, struct asked *a)
 static int run(struct shale_ctx *ctx, const char *ref, const struct asked *a,
 	       struct shale_export_opts *opts)
 {
-	struct exporting x = {.ctx = ctx, .problems = json_array()};
+	struct exporting x = {.job = {.ctx = ctx}};
 	struct shale_export_result sum = {0};
 	struct shale_image_arg arg;
 	struct timespec start, end;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	opts->cancelled = cancelled;
-	opts->progress = progress;
-	opts->problem = problem;
+	opts->cancelled = shale_job_cancelled;
+	opts->progress = shale_job_progress;
+	opts->problem = shale_job_problem;
 	opts->arg = &x;
 	int r = shale_image_arg_open(ctx, ref, a->at, true, &arg);
 	if (r == 0) {
 		x.piped = strcmp(a->dest, "-") == 0;
-		x.progress = shale_progress_new(ctx, "export");
+		x.job.problems = ctx->json && !x.piped ? json_array() : NULL;
+		x.job.progress = shale_progress_new(ctx, "export");
 		r = a->archive ? shale_export_to_archive(ctx, &arg, a->dest,
 							 &a->form, opts, &sum)
 			       : shale_export_to_dir(ctx, &arg, a->dest, opts,
 						     &sum);
-		shale_progress_free(x.progress);
+		shale_progress_free(x.job.progress);
 		shale_image_arg_close(&arg);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &end);
@@ -195,7 +169,7 @@ static int run(struct shale_ctx *ctx, const char *ref, const struct asked *a,
 			 (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 	int code = r < 0 ? shale_fail(ctx, r)
 			 : (int)report(&x, a->dest, &sum, seconds);
-	json_decref(x.problems);
+	json_decref(x.job.problems);
 	return code;
 }
 

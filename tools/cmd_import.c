@@ -3,6 +3,7 @@
 #include "layers/ops/import.h"
 #include "layers/store/ref.h"
 #include "tools/behind.h"
+#include "tools/job.h"
 #include "tools/output.h"
 #include "tools/space.h"
 #include "tools/verbs.h"
@@ -22,46 +23,17 @@ struct asked {
 };
 
 struct importing {
-	struct shale_ctx *ctx;
+	struct shale_job job;
 	const struct asked *asked;
 	struct shale_store *store;
 	struct shale_version *parent, *version;
 	struct shale_ref ref; /* where it goes */
 	struct shale_import_opts opts;
 	struct shale_import_result sum;
-	struct shale_progress *progress;
-	json_t *problems;
 	struct timespec start;
 };
 
-static bool cancelled(void *arg)
-{
-	(void)arg;
-	return shale_interrupted();
-}
-
-static void progress(void *arg, uint64_t done, uint64_t total, uint64_t files,
-		     const char *path)
-{
-	const struct importing *x = arg;
-	shale_progress_set(x->progress, done, total, files, path);
-}
-
-static void problem(void *arg, const char *path, const char *what)
-{
-	struct importing *x = arg;
-	if (!x->ctx->json) {
-		shale_warn(x->ctx, "%s: %s", path, what);
-		return;
-	}
-	json_t *one = json_object();
-	shale_json_path(one, path, strlen(path));
-	json_object_set_new(one, "problem", json_string(what));
-	json_array_append_new(x->problems, one);
-}
-
-/* ------------------------------------------------------------------- options
- */
+/* ----------------------------------------------------------------- options */
 
 struct word {
 	const char *word;
@@ -88,7 +60,8 @@ static int parse_word(struct importing *x, const struct word *words,
 		if (strcmp(text, words->word) == 0)
 			return words->value;
 	}
-	return shale_err_say(&x->ctx->err, EINVAL, "%s, not '%s'", usage, text);
+	return shale_err_say(&x->job.ctx->err, EINVAL, "%s, not '%s'", usage,
+			     text);
 }
 
 static int parse_words(struct importing *x)
@@ -115,7 +88,7 @@ static int parse_threads(struct importing *x, const char *text)
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end || n == 0 || n > 1024)
-		return shale_err_say(&x->ctx->err, EINVAL,
+		return shale_err_say(&x->job.ctx->err, EINVAL,
 				     "-j takes a number of threads, not '%s'",
 				     text);
 	x->opts.threads = (unsigned)n;
@@ -127,9 +100,9 @@ static int check_prefix(struct importing *x, const char *text)
 	cleanup_free char *path = strdup(text);
 	size_t len;
 	if (!path)
-		return shale_err_set(&x->ctx->err, ENOMEM, "import");
-	int r = shale_arrival_clean_path(path, &len, &x->ctx->err);
-	return r < 0 ? shale_err_wrap(&x->ctx->err, r, "--prefix") : 0;
+		return shale_err_set(&x->job.ctx->err, ENOMEM, "import");
+	int r = shale_arrival_clean_path(path, &len, &x->job.ctx->err);
+	return r < 0 ? shale_err_wrap(&x->job.ctx->err, r, "--prefix") : 0;
 }
 
 /* Where the version goes: -t, or where its parent is. */
@@ -140,11 +113,11 @@ static int parse_target(struct importing *x)
 	struct shale_ref onto;
 
 	if (tag)
-		return shale_version_opts_ref(x->ctx, tag, &x->ref);
-	int r = shale_ref_parse(asked->onto, &onto, &x->ctx->err);
+		return shale_version_opts_ref(x->job.ctx, tag, &x->ref);
+	int r = shale_ref_parse(asked->onto, &onto, &x->job.ctx->err);
 	if (r == 0)
 		r = shale_version_opts_ref(
-			x->ctx, onto.repo[0] ? onto.repo : asked->onto,
+			x->job.ctx, onto.repo[0] ? onto.repo : asked->onto,
 			&x->ref);
 	x->ref.tag[0] = '\0';
 	return r;
@@ -155,7 +128,7 @@ static int parse_options(struct importing *x)
 	const struct asked *asked = x->asked;
 	int r = parse_target(x);
 	if (r == 0)
-		r = shale_version_opts_codec(x->ctx, &asked->version,
+		r = shale_version_opts_codec(x->job.ctx, &asked->version,
 					     &x->opts.codec);
 	if (r == 0)
 		r = parse_words(x);
@@ -167,11 +140,11 @@ static int parse_options(struct importing *x)
 		r = check_prefix(x, asked->prefix);
 	x->opts.prefix = asked->prefix;
 	x->opts.checksum = asked->checksum;
-	x->opts.cancelled = cancelled;
-	x->opts.progress = progress;
-	x->opts.problem = problem;
+	x->opts.cancelled = shale_job_cancelled;
+	x->opts.progress = shale_job_progress;
+	x->opts.problem = shale_job_problem;
 	x->opts.arg = x;
-	x->ctx->wrong_usage = r == -EINVAL;
+	x->job.ctx->wrong_usage = r == -EINVAL;
 	return r;
 }
 
@@ -179,13 +152,12 @@ static int describe(struct importing *x)
 {
 	x->version = calloc(1, sizeof(*x->version));
 	if (!x->version)
-		return shale_err_set(&x->ctx->err, ENOMEM, "import");
-	return shale_version_opts_describe(x->ctx, &x->asked->version,
+		return shale_err_set(&x->job.ctx->err, ENOMEM, "import");
+	return shale_version_opts_describe(x->job.ctx, &x->asked->version,
 					   &x->version->description);
 }
 
-/* -------------------------------------------------------------------- result
- */
+/* ------------------------------------------------------------------ result */
 
 /* 22000 as "22,000"; `out` has 32 bytes. */
 static char *grouped(uint64_t n, char *out)
@@ -229,7 +201,7 @@ static void print_json(struct importing *x, const struct shale_digest *digest)
 		(json_int_t)sum->shared, "added", (json_int_t)sum->added,
 		"changed", (json_int_t)sum->changed, "deleted",
 		(json_int_t)sum->deleted, "seconds", seconds_since(&x->start),
-		"problems", x->problems);
+		"problems", x->job.problems);
 	shale_json_print(doc);
 }
 
@@ -287,15 +259,14 @@ static enum shale_exit report(struct importing *x)
 	const struct shale_digest *digest = x->sum.nothing_changed
 						    ? &x->parent->digest
 						    : &x->version->digest;
-	if (x->ctx->json)
+	if (x->job.ctx->json)
 		print_json(x, digest);
-	else if (!x->ctx->quiet)
+	else if (!x->job.ctx->quiet)
 		print_text(x, digest);
 	return x->sum.problems ? SHALE_EXIT_PARTLY : SHALE_EXIT_OK;
 }
 
-/* ---------------------------------------------------------------------- work
- */
+/* -------------------------------------------------------------------- work */
 
 static int take_sources(struct importing *x, struct shale_import *import,
 			char *const *source, int n)
@@ -305,28 +276,29 @@ static int take_sources(struct importing *x, struct shale_import *import,
 		struct stat st;
 		bool dir = strcmp(source[i], "-") != 0 &&
 			   stat(source[i], &st) == 0 && S_ISDIR(st.st_mode);
-		r = dir ? shale_import_dir(import, source[i], &x->ctx->err)
-			: shale_import_archive(import, source[i], &x->ctx->err);
+		r = dir ? shale_import_dir(import, source[i], &x->job.ctx->err)
+			: shale_import_archive(import, source[i],
+					       &x->job.ctx->err);
 	}
 	return r;
 }
 
 static int import_all(struct importing *x, char *const *source, int n)
 {
-	struct shale_err *err = &x->ctx->err;
+	struct shale_err *err = &x->job.ctx->err;
 	struct shale_import *import = NULL;
 	x->opts.onto = x->parent;
 	int r = shale_import_new(&import, x->store, &x->opts, err);
 	if (r < 0)
 		return r;
-	x->progress = shale_progress_new(x->ctx, "import");
+	x->job.progress = shale_progress_new(x->job.ctx, "import");
 	r = take_sources(x, import, source, n);
 	if (r == 0)
 		r = shale_import_finish(import, x->version, x->ref.repo,
 					x->ref.tag[0] ? x->ref.tag : NULL,
 					!x->asked->version.no_latest, &x->sum,
 					err);
-	shale_progress_free(x->progress);
+	shale_progress_free(x->job.progress);
 	shale_import_free(import);
 	return r;
 }
@@ -339,21 +311,21 @@ static int run(struct importing *x, char *const *source, int n)
 	if (r == 0)
 		r = describe(x);
 	if (r == 0)
-		r = shale_ctx_store(x->ctx, asked->onto == NULL, &x->store);
+		r = shale_ctx_store(x->job.ctx, asked->onto == NULL, &x->store);
 	if (r == 0 && asked->onto)
-		r = shale_ctx_resolve(x->ctx, x->store, asked->onto, asked->at,
-				      &x->parent);
+		r = shale_ctx_resolve(x->job.ctx, x->store, asked->onto,
+				      asked->at, &x->parent);
 	if (r == 0)
 		r = import_all(x, source, n);
 	if (r == -ENOSPC && x->store)
-		shale_space_explain(x->ctx, x->store, 0);
-	int code = r < 0 ? shale_fail(x->ctx, r) : (int)report(x);
+		shale_space_explain(x->job.ctx, x->store, 0);
+	int code = r < 0 ? shale_fail(x->job.ctx, r) : (int)report(x);
 	if (r == 0 && !x->sum.nothing_changed)
 		shale_compact_behind(x->store, x->version);
 	shale_version_free(x->parent);
 	shale_version_free(x->version);
 	shale_store_close(x->store);
-	json_decref(x->problems);
+	json_decref(x->job.problems);
 	return code;
 }
 
@@ -388,7 +360,7 @@ static int import_run(struct shale_ctx *ctx, int argc, char **argv)
 		 &a.threads},
 		{0},
 	};
-	struct importing x = {.ctx = ctx, .asked = &a};
+	struct importing x = {.job = {.ctx = ctx}, .asked = &a};
 	int n;
 	int r = shale_opt_parse(ctx, &shale_cmd_import, table, argc, argv, &n);
 	if (r)
@@ -403,7 +375,7 @@ static int import_run(struct shale_ctx *ctx, int argc, char **argv)
 				   a.at ? "--at" : "--checksum");
 	if (times(argv, n, "-") > 1)
 		return shale_usage(ctx, "standard input can be read once");
-	x.problems = json_array();
+	x.job.problems = ctx->json ? json_array() : NULL;
 	return run(&x, argv, n);
 }
 

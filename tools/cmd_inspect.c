@@ -50,8 +50,7 @@ static bool tree_counts(const struct inspect *in,
 	return true;
 }
 
-/* ------------------------------------------------------------------ document
- */
+/* ---------------------------------------------------------------- document */
 
 static const char *media_type(const char *kind)
 {
@@ -137,8 +136,7 @@ static void print_json(const struct inspect *in)
 	shale_json_print(doc);
 }
 
-/* ---------------------------------------------------------------- for people
- */
+/* -------------------------------------------------------------- for people */
 
 static void field(const char *name, const char *value)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/cleanup.h"
 #include "layers/ops/save.h"
+#include "tools/job.h"
 #include "tools/output.h"
 #include "tools/verbs.h"
 
@@ -9,22 +10,8 @@
 #include <string.h>
 
 struct loading {
-	struct shale_ctx *ctx;
-	struct shale_progress *progress;
+	struct shale_job job;
 };
-
-static bool cancelled(void *arg)
-{
-	(void)arg;
-	return shale_interrupted();
-}
-
-static void progress(void *arg, uint64_t done, uint64_t total, uint64_t blobs,
-		     const char *what)
-{
-	const struct loading *l = arg;
-	shale_progress_set(l->progress, done, total, blobs, what);
-}
 
 /* ------------------------------------------------------------------- result */
 
@@ -125,20 +112,21 @@ static enum shale_exit report(struct shale_ctx *ctx,
 static int load(struct loading *l, const char *file, bool force,
 		struct shale_loaded *sum)
 {
-	const struct shale_save_calls calls = {cancelled, progress, l};
-	struct shale_err *err = &l->ctx->err;
+	const struct shale_save_calls calls = {shale_job_cancelled,
+					       shale_job_progress, l};
+	struct shale_err *err = &l->job.ctx->err;
 	bool piped = strcmp(file, "-") == 0;
 	struct shale_store *store = NULL;
 	cleanup_fd int fd = piped ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
 				  : open(file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return shale_err_set(err, errno, "open '%s'", file);
-	int r = shale_ctx_store(l->ctx, true, &store);
+	int r = shale_ctx_store(l->job.ctx, true, &store);
 	if (r < 0)
 		return r;
-	l->progress = shale_progress_new(l->ctx, "load");
+	l->job.progress = shale_progress_new(l->job.ctx, "load");
 	r = shale_load(store, fd, force, &calls, sum, err);
-	shale_progress_free(l->progress);
+	shale_progress_free(l->job.progress);
 	shale_store_close(store);
 	return r < 0 && r != -EINTR
 		       ? shale_err_wrap(err, r, "'%s'",
@@ -148,7 +136,7 @@ static int load(struct loading *l, const char *file, bool force,
 
 static int load_run(struct shale_ctx *ctx, int argc, char **argv)
 {
-	struct loading l = {.ctx = ctx};
+	struct loading l = {.job = {.ctx = ctx}};
 	struct shale_loaded sum = {0};
 	const char *file = NULL;
 	bool force = false;

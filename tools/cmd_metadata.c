@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/ops/imagedoc.h"
+#include "tools/job.h"
 #include "tools/verbs.h"
 
 #include <errno.h>
@@ -7,27 +8,20 @@
 #include <stdio.h>
 
 struct writing {
-	struct shale_ctx *ctx;
-	struct shale_progress *progress;
+	struct shale_job job;
 	uint64_t total; /* bytes that are read for digests */
 };
-
-static bool cancelled(void *arg)
-{
-	(void)arg;
-	return shale_interrupted();
-}
 
 static void progress(void *arg, uint64_t bytes, uint64_t files)
 {
 	const struct writing *w = arg;
-	shale_progress_set(w->progress, bytes, w->total, files, NULL);
+	shale_progress_set(w->job.progress, bytes, w->total, files, NULL);
 }
 
 static void damaged(void *arg, const char *path, const char *what)
 {
 	const struct writing *w = arg;
-	shale_warn(w->ctx, "%s: %s", path, what);
+	shale_warn(w->job.ctx, "%s: %s", path, what);
 }
 
 static int64_t write_document(struct writing *w,
@@ -35,22 +29,22 @@ static int64_t write_document(struct writing *w,
 			      const struct shale_image *image,
 			      struct shale_imagedoc_opts *opts)
 {
-	opts->cancelled = cancelled;
+	opts->cancelled = shale_job_cancelled;
 	opts->progress = progress;
 	opts->damaged = damaged;
 	opts->arg = w;
 	w->total = opts->digests ? shale_index_bytes(image->index) : 0;
-	w->progress = shale_progress_new(w->ctx, "metadata");
+	w->job.progress = shale_progress_new(w->job.ctx, "metadata");
 	int64_t r = shale_imagedoc_write(image, &version->digest, STDOUT_FILENO,
-					 opts, &w->ctx->err);
-	shale_progress_free(w->progress);
+					 opts, &w->job.ctx->err);
+	shale_progress_free(w->job.progress);
 	return r;
 }
 
 static int64_t open_and_write(struct shale_ctx *ctx, const char *ref,
 			      const char *at, struct shale_imagedoc_opts *opts)
 {
-	struct writing w = {.ctx = ctx};
+	struct writing w = {.job = {.ctx = ctx}};
 	struct shale_store *store = NULL;
 	struct shale_version *version = NULL;
 	struct shale_image *image = NULL;

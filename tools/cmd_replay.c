@@ -3,6 +3,7 @@
 #include "layers/ops/replay.h"
 #include "layers/store/shared.h"
 #include "tools/change_line.h"
+#include "tools/job.h"
 #include "tools/verbs.h"
 
 #include <fcntl.h>
@@ -11,10 +12,8 @@
 #include <sys/stat.h>
 
 struct replaying {
-	struct shale_ctx *ctx;
-	struct shale_progress *progress;
-	json_t *problems; /* NULL: told as they come */
-	bool tell;        /* each path */
+	struct shale_job job;
+	bool tell; /* each path */
 };
 
 struct images {
@@ -32,38 +31,12 @@ static void close_images(struct images *i)
 	shale_store_close(i->store);
 }
 
-static bool cancelled(void *arg)
-{
-	(void)arg;
-	return shale_interrupted();
-}
-
-static void progress(void *arg, uint64_t done, uint64_t total, uint64_t files,
-		     const char *path)
-{
-	const struct replaying *x = arg;
-	shale_progress_set(x->progress, done, total, files, path);
-}
-
 static int change(void *arg, const struct shale_difference *d)
 {
 	const struct replaying *x = arg;
 	const struct shale_change_line line = {
 		.letter = d->letter, .path = d->path, .len = d->len};
-	return x->tell ? shale_change_line(x->ctx, &line) : 0;
-}
-
-static void problem(void *arg, const char *path, const char *what)
-{
-	struct replaying *x = arg;
-	if (!x->ctx->json) {
-		shale_warn(x->ctx, "%s: %s", path, what);
-		return;
-	}
-	json_t *one = json_object();
-	shale_json_path(one, path, strlen(path));
-	json_object_set_new(one, "problem", json_string(what));
-	json_array_append_new(x->problems, one);
+	return x->tell ? shale_change_line(x->job.ctx, &line) : 0;
 }
 
 static int open_version(struct shale_ctx *ctx, struct shale_store *store,
@@ -117,7 +90,7 @@ static int replay(struct replaying *x, const char *dir, const char *ref,
 		  struct shale_replay_result *sum)
 {
 	SHALE_CLEANUP(close_images) struct images i = {0};
-	struct shale_ctx *ctx = x->ctx;
+	struct shale_ctx *ctx = x->job.ctx;
 	char what[2 * SHALE_DIGEST_STR + 8];
 
 	int r = open_images(ctx, ref, at, from, &i, opts);
@@ -128,9 +101,9 @@ static int replay(struct replaying *x, const char *dir, const char *ref,
 	cleanup_fd int fd = open_dir(ctx, dir, !from && !opts->dry_run);
 	if (fd < 0 && !(fd == -ENOENT && !from && opts->dry_run))
 		return fd;
-	x->progress = shale_progress_new(ctx, "replay");
+	x->job.progress = shale_progress_new(ctx, "replay");
 	r = shale_replay(i.from_image, i.to_image, fd, opts, sum, &ctx->err);
-	shale_progress_free(x->progress);
+	shale_progress_free(x->job.progress);
 	if (r == -ENOTEMPTY && !from)
 		return shale_err_say(
 			&ctx->err, ENOTEMPTY,
@@ -154,7 +127,7 @@ static void print_sum(const struct replaying *x, const char *dir,
 		    {sum->left_out, "left out"}};
 	char size[32];
 
-	if (x->ctx->quiet)
+	if (x->job.ctx->quiet)
 		return;
 	printf("%s: %llu made", dir, (unsigned long long)sum->made);
 	for (size_t i = 0; i < sizeof(part) / sizeof(*part); i++)
@@ -174,7 +147,7 @@ static void print_json(const struct replaying *x, const char *dir,
 		(json_int_t)sum->bytes, "in_the_way", (json_int_t)sum->in_way,
 		"left_out", (json_int_t)sum->left_out, "damaged",
 		(json_int_t)sum->damaged, "xattrs", (json_int_t)sum->xattrs,
-		"unfinished", sum->unfinished, "problems", x->problems);
+		"unfinished", sum->unfinished, "problems", x->job.problems);
 	shale_json_path(doc, dir, strlen(dir));
 	shale_json_print(doc);
 }
@@ -182,12 +155,12 @@ static void print_json(const struct replaying *x, const char *dir,
 static enum shale_exit finish(const struct replaying *x, const char *dir,
 			      const struct shale_replay_result *sum)
 {
-	if (x->ctx->json)
+	if (x->job.ctx->json)
 		print_json(x, dir, sum);
 	else if (!x->tell)
 		print_sum(x, dir, sum);
 	if (sum->unfinished)
-		shale_warn(x->ctx,
+		shale_warn(x->job.ctx,
 			   "%s: unfinished: run it again when what has failed "
 			   "is mended",
 			   dir);
@@ -201,12 +174,12 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 {
 	const char *from = NULL, *at = NULL;
 	bool no_owner = false;
-	struct replaying x = {.ctx = ctx};
+	struct replaying x = {.job = {.ctx = ctx}};
 	struct shale_replay_result sum = {0};
-	struct shale_replay_opts opts = {.cancelled = cancelled,
-					 .progress = progress,
+	struct shale_replay_opts opts = {.cancelled = shale_job_cancelled,
+					 .progress = shale_job_progress,
 					 .change = change,
-					 .problem = problem,
+					 .problem = shale_job_problem,
 					 .arg = &x};
 	int n;
 	const struct shale_opt table[] = {
@@ -234,10 +207,10 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 		return shale_usage(ctx, "a version and a directory are needed");
 	opts.same_owner = !no_owner;
 	x.tell = opts.dry_run || ctx->verbose;
-	x.problems = json_array();
+	x.job.problems = ctx->json ? json_array() : NULL;
 	r = replay(&x, argv[1], argv[0], at, from, &opts, &sum);
 	int code = r < 0 ? shale_fail(ctx, r) : (int)finish(&x, argv[1], &sum);
-	json_decref(x.problems);
+	json_decref(x.job.problems);
 	return code;
 }
 

@@ -4,6 +4,7 @@
 #include "layers/ops/outfile.h"
 #include "layers/ops/save.h"
 #include "layers/store/ref.h"
+#include "tools/job.h"
 #include "tools/verbs.h"
 
 #include <signal.h>
@@ -11,26 +12,12 @@
 #include <string.h>
 
 struct saving {
-	struct shale_ctx *ctx;
+	struct shale_job job;
 	const char *file, *at;
 	bool history, all;
-	struct shale_progress *progress;
 	struct shale_archive_form form;
 	struct shale_save_result sum;
 };
-
-static bool cancelled(void *arg)
-{
-	(void)arg;
-	return shale_interrupted();
-}
-
-static void progress(void *arg, uint64_t done, uint64_t total, uint64_t blobs,
-		     const char *what)
-{
-	const struct saving *s = arg;
-	shale_progress_set(s->progress, done, total, blobs, what);
-}
 
 /* A repository as a whole: it need not have a version tagged latest. */
 static bool is_repo(const struct saving *s, struct shale_store *store,
@@ -51,9 +38,9 @@ static int choose(struct saving *s, struct shale_store *store, const char *text,
 		shale_save_list_add_repo(list, text);
 		return 0;
 	}
-	int r = shale_ctx_resolve(s->ctx, store, text, s->at, &v);
+	int r = shale_ctx_resolve(s->job.ctx, store, text, s->at, &v);
 	if (r == 0)
-		r = shale_ref_parse(text, &ref, &s->ctx->err);
+		r = shale_ref_parse(text, &ref, &s->job.ctx->err);
 	if (r < 0) {
 		shale_version_free(v);
 		return r;
@@ -74,19 +61,20 @@ static int choose(struct saving *s, struct shale_store *store, const char *text,
 static int write_file(struct saving *s, struct shale_store *store,
 		      const struct shale_save_list *list)
 {
-	const struct shale_save_calls calls = {cancelled, progress, s};
+	const struct shale_save_calls calls = {shale_job_cancelled,
+					       shale_job_progress, s};
 	struct shale_outfile file;
-	int r = shale_outfile_open(&file, s->file, &s->ctx->err);
+	int r = shale_outfile_open(&file, s->file, &s->job.ctx->err);
 	if (r < 0)
 		return r;
 	/* A reader that went away is an error to be told. */
 	signal(SIGPIPE, SIG_IGN);
-	s->progress = shale_progress_new(s->ctx, "save");
+	s->job.progress = shale_progress_new(s->job.ctx, "save");
 	r = shale_save(store, list, file.fd, &s->form, &calls, &s->sum,
-		       &s->ctx->err);
+		       &s->job.ctx->err);
 	if (r == 0)
-		r = shale_outfile_commit(&file, NULL, &s->ctx->err);
-	shale_progress_free(s->progress);
+		r = shale_outfile_commit(&file, NULL, &s->job.ctx->err);
+	shale_progress_free(s->job.progress);
 	shale_outfile_release(&file);
 	return r;
 }
@@ -94,9 +82,9 @@ static int write_file(struct saving *s, struct shale_store *store,
 static void report(const struct saving *s)
 {
 	char size[32];
-	if (!strcmp(s->file, "-") || (s->ctx->quiet && !s->ctx->json))
+	if (!strcmp(s->file, "-") || (s->job.ctx->quiet && !s->job.ctx->json))
 		return;
-	if (s->ctx->json)
+	if (s->job.ctx->json)
 		shale_json_print(json_pack("{s:s, s:I, s:I, s:I}", "file",
 					   s->file, "versions",
 					   (json_int_t)s->sum.versions, "blobs",
@@ -113,9 +101,9 @@ static int run(struct saving *s, char *const *refs, int n)
 {
 	struct shale_save_list list = {0};
 	struct shale_store *store = NULL;
-	int r = shale_ctx_store(s->ctx, false, &store);
+	int r = shale_ctx_store(s->job.ctx, false, &store);
 	if (r == 0)
-		r = shale_save_list_init(&list, store, &s->ctx->err);
+		r = shale_save_list_init(&list, store, &s->job.ctx->err);
 	for (int i = 0; i < n && r == 0; i++)
 		r = choose(s, store, refs[i], &list);
 	if (r == 0)
@@ -123,14 +111,14 @@ static int run(struct saving *s, char *const *refs, int n)
 	shale_save_list_release(&list);
 	shale_store_close(store);
 	if (r < 0)
-		return shale_fail(s->ctx, r);
+		return shale_fail(s->job.ctx, r);
 	report(s);
 	return SHALE_EXIT_OK;
 }
 
 static int save_run(struct shale_ctx *ctx, int argc, char **argv)
 {
-	struct saving s = {.ctx = ctx};
+	struct saving s = {.job = {.ctx = ctx}};
 	const struct shale_opt table[] = {
 		{"output", 'o', "FILE", "the file to write, or '-'",
 		 SHALE_OPT_STRING, &s.file},

@@ -16,6 +16,7 @@ tools_libtools_a_SOURCES = \
 	tools/exit.c \
 	tools/global.c \
 	tools/image_arg.c tools/image_arg.h \
+	tools/job.c tools/job.h \
 	tools/main.c \
 	tools/opt.c tools/opt.h \
 	tools/output.c tools/output.h \
