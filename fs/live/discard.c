@@ -83,7 +83,7 @@ int shale_discard_attr(struct shale_discard *d, uint64_t ino,
 /* ------------------------------------------------------------- everything */
 
 static int reset_name(void *arg, const struct shale_buf *key,
-		      const struct shale_buf *value)
+		      const struct shale_buf *value, struct shale_err *err)
 {
 	struct shale_discard *d = arg;
 	struct shale_rec_name rec;
@@ -91,6 +91,7 @@ static int reset_name(void *arg, const struct shale_buf *key,
 	uint64_t dir;
 	size_t len;
 
+	(void)err;
 	int r = shale_rec_name_decode(value, &rec, NULL);
 	if (r == 0)
 		r = shale_key_name_parts(key, &dir, &name, &len);
@@ -103,13 +104,14 @@ static int reset_name(void *arg, const struct shale_buf *key,
 }
 
 static int reset_inode(void *arg, const struct shale_buf *key,
-		       const struct shale_buf *value)
+		       const struct shale_buf *value, struct shale_err *err)
 {
 	struct shale_discard *d = arg;
 	struct shale_rec_attr rec;
 	uint32_t links = 0;
 	uint64_t ino;
 
+	(void)err;
 	int r = shale_key_ino(key, 'I', &ino);
 	if (r == 0)
 		r = shale_rec_attr_decode(value, &rec, NULL);
@@ -135,11 +137,11 @@ static int discard_all(struct shale_discard *d)
 	shale_change_put(&d->ch, &key, NULL, 0);
 	int r = shale_discard_flush(d);
 	if (r == 0)
-		r = shale_live_each(d->live, 'N', reset_name, d);
+		r = shale_live_each(d->live, 'N', reset_name, d, NULL);
 	if (r == 0)
 		r = shale_discard_flush(d);
 	if (r == 0)
-		r = shale_live_each(d->live, 'I', reset_inode, d);
+		r = shale_live_each(d->live, 'I', reset_inode, d, NULL);
 	if (r == 0)
 		r = shale_discard_flush(d);
 	if (r < 0)

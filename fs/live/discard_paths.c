@@ -209,7 +209,7 @@ static bool is_dir(uint8_t type)
 }
 
 static int on_name(void *arg, const struct shale_buf *key,
-		   const struct shale_buf *value)
+		   const struct shale_buf *value, struct shale_err *err)
 {
 	struct scope *s = arg;
 	struct shale_rec_name rec;
@@ -218,6 +218,7 @@ static int on_name(void *arg, const struct shale_buf *key,
 	uint64_t dir;
 	size_t len;
 
+	(void)err;
 	int r = shale_rec_name_decode(value, &rec, NULL);
 	if (r == 0)
 		r = shale_key_name_parts(key, &dir, &name, &len);
@@ -241,12 +242,13 @@ static int on_name(void *arg, const struct shale_buf *key,
 }
 
 static int on_inode(void *arg, const struct shale_buf *key,
-		    const struct shale_buf *value)
+		    const struct shale_buf *value, struct shale_err *err)
 {
 	struct scope *s = arg;
 	struct shale_rec_attr rec;
 	uint64_t ino;
 
+	(void)err;
 	int r = shale_key_ino(key, 'I', &ino);
 	if (r == 0)
 		r = shale_rec_attr_decode(value, &rec, NULL);
@@ -417,9 +419,9 @@ int shale_discard_paths(struct shale_discard *d, const char *const *paths,
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = resolve(&s, paths[i], &tops[i]);
 	if (r == 0)
-		r = shale_live_each(d->live, 'N', on_name, &s);
+		r = shale_live_each(d->live, 'N', on_name, &s, NULL);
 	if (r == 0)
-		r = shale_live_each(d->live, 'I', on_inode, &s);
+		r = shale_live_each(d->live, 'I', on_inode, &s, NULL);
 	if (r == 0)
 		r = settle_all(&s);
 	if (r == 0)

@@ -129,9 +129,9 @@ int shale_live_get(struct shale_live *live, const struct shale_key *key,
  * Call `fn` for every record of that letter, in order of keys, until it returns
  * anything but 0, which is returned.  It may change records.
  */
-int shale_live_each(struct shale_live *live, char letter,
-		    int (*fn)(void *arg, const struct shale_buf *key,
-			      const struct shale_buf *value),
-		    void *arg);
+typedef int shale_live_fn(void *arg, const struct shale_buf *key,
+			  const struct shale_buf *value, struct shale_err *err);
+int shale_live_each(struct shale_live *live, char letter, shale_live_fn *fn,
+		    void *arg, struct shale_err *err);
 
 #endif

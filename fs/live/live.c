@@ -86,21 +86,19 @@ int shale_live_get(struct shale_live *live, const struct shale_key *key,
 	return shale_db_get(live->db, key->b, key->len, value, NULL);
 }
 
-int shale_live_each(struct shale_live *live, char letter,
-		    int (*fn)(void *arg, const struct shale_buf *key,
-			      const struct shale_buf *value),
-		    void *arg)
+int shale_live_each(struct shale_live *live, char letter, shale_live_fn *fn,
+		    void *arg, struct shale_err *err)
 {
 	cleanup_buf struct shale_buf from = {0}, key = {0}, value = {0};
 
 	int r = shale_buf_append(&from, &letter, 1);
 	while (r == 0) {
 		r = shale_db_next(live->db, from.data, from.len, 1, &key,
-				  &value, NULL);
+				  &value, err);
 		if (r == -ENOENT)
 			return 0;
 		if (r == 0)
-			r = fn(arg, &key, &value);
+			r = fn(arg, &key, &value, err);
 		from.len = 0;
 		if (r == 0)
 			r = shale_buf_append(&from, key.data, key.len);

@@ -56,11 +56,12 @@ struct count {
 };
 
 static int count_sealed(void *arg, const struct shale_buf *key,
-			const struct shale_buf *value)
+			const struct shale_buf *value, struct shale_err *err)
 {
 	struct count *count = arg;
 	struct shale_rec_attr attr;
 
+	(void)err;
 	(void)key;
 	int r = shale_rec_attr_decode(value, &attr, NULL);
 	count->sealed += r == 0 && attr.epoch > count->state->committed &&
@@ -75,7 +76,7 @@ int shale_quota_settle(struct shale_live *live)
 	int r = 0;
 
 	if (live->state.committed + 1 < live->state.epoch)
-		r = shale_live_each(live, 'I', count_sealed, &count);
+		r = shale_live_each(live, 'I', count_sealed, &count, NULL);
 	if (r == 0)
 		atomic_store(&live->sealed, count.sealed);
 	return r;

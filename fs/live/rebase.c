@@ -230,29 +230,30 @@ static int drop_image(struct rebase *b, const struct shale_buf *key,
 
 /* ------------------------------------------------------------------- all */
 
-static int each(struct rebase *b, char letter,
-		int (*fn)(struct rebase *b, const struct shale_buf *key,
-			  const struct shale_buf *value))
-{
-	cleanup_buf struct shale_buf from = {0}, key = {0}, value = {0};
+typedef int step_fn(struct rebase *b, const struct shale_buf *key,
+		    const struct shale_buf *value);
 
-	int r = shale_buf_append(&from, &letter, 1);
-	while (r == 0) {
-		r = shale_db_next(b->live->db, from.data, from.len, 1, &key,
-				  &value, NULL);
-		if (r == -ENOENT)
-			return flush(b);
-		if (r == 0)
-			r = fn(b, &key, &value);
-		if (r == 0 && b->batch.ops.len > BATCH_BYTES)
-			r = flush(b);
-		from.len = 0;
-		if (r == 0)
-			r = shale_buf_append(&from, key.data, key.len);
-		if (r == 0)
-			r = shale_buf_append(&from, "", 1);
-	}
-	return r;
+struct step {
+	struct rebase *b;
+	step_fn *fn;
+};
+
+static int on_record(void *arg, const struct shale_buf *key,
+		     const struct shale_buf *value, struct shale_err *err)
+{
+	const struct step *step = arg;
+
+	(void)err;
+	int r = step->fn(step->b, key, value);
+	return r == 0 && step->b->batch.ops.len > BATCH_BYTES ? flush(step->b)
+							      : r;
+}
+
+static int each(struct rebase *b, char letter, step_fn *fn)
+{
+	struct step step = {b, fn};
+	int r = shale_live_each(b->live, letter, on_record, &step, NULL);
+	return r < 0 ? r : flush(b);
 }
 
 /* Maps before contents, contents before attributes: each needs the next. */
@@ -260,8 +261,7 @@ static int drop_all(struct rebase *b)
 {
 	static const struct {
 		char letter;
-		int (*fn)(struct rebase *b, const struct shale_buf *key,
-			  const struct shale_buf *value);
+		step_fn *fn;
 	} steps[] = {
 		{'M', drop_map},    {'C', drop_content}, {'X', drop_xattrs},
 		{'T', drop_target}, {'N', drop_name},    {'I', drop_attr},

@@ -70,9 +70,10 @@ int shale_resume_state(struct shale_live *live,
 
 /* -------------------------------------------------------------- counting */
 
-static int count_inode(struct shale_live *live, const struct shale_buf *key,
+static int count_inode(void *arg, const struct shale_buf *key,
 		       const struct shale_buf *value, struct shale_err *err)
 {
+	struct shale_live *live = arg;
 	struct shale_rec_attr attr;
 	struct shale_attr base;
 	uint64_t ino;
@@ -103,9 +104,10 @@ static int count_inode(struct shale_live *live, const struct shale_buf *key,
 	return 0;
 }
 
-static int count_content(struct shale_live *live, const struct shale_buf *key,
+static int count_content(void *arg, const struct shale_buf *key,
 			 const struct shale_buf *value, struct shale_err *err)
 {
+	struct shale_live *live = arg;
 	struct shale_rec_content c;
 	struct shale_attr base;
 	uint64_t ino;
@@ -126,38 +128,15 @@ static int count_content(struct shale_live *live, const struct shale_buf *key,
 	return r == -ENOENT ? 0 : r;
 }
 
-static int count_orphan(struct shale_live *live, const struct shale_buf *key,
+static int count_orphan(void *arg, const struct shale_buf *key,
 			const struct shale_buf *value, struct shale_err *err)
 {
+	struct shale_live *live = arg;
 	(void)key;
 	(void)value;
 	(void)err;
 	live->orphans++;
 	return 0;
-}
-
-static int each(struct shale_live *live, char letter,
-		int (*fn)(struct shale_live *live, const struct shale_buf *key,
-			  const struct shale_buf *value, struct shale_err *err),
-		struct shale_err *err)
-{
-	cleanup_buf struct shale_buf from = {0}, key = {0}, value = {0};
-
-	int r = shale_buf_append(&from, &letter, 1);
-	while (r == 0) {
-		r = shale_db_next(live->db, from.data, from.len, 1, &key,
-				  &value, err);
-		if (r == -ENOENT)
-			return 0;
-		if (r == 0)
-			r = fn(live, &key, &value, err);
-		from.len = 0;
-		if (r == 0)
-			r = shale_buf_append(&from, key.data, key.len);
-		if (r == 0)
-			r = shale_buf_append(&from, "", 1);
-	}
-	return r;
 }
 
 /*
@@ -166,7 +145,7 @@ static int each(struct shale_live *live, char letter,
  * goes too.
  */
 static int drop_if_gone(void *arg, const struct shale_buf *key,
-			const struct shale_buf *value)
+			const struct shale_buf *value, struct shale_err *err)
 {
 	struct shale_live *live = arg;
 	cleanup_buf struct shale_buf record = {0};
@@ -174,6 +153,7 @@ static int drop_if_gone(void *arg, const struct shale_buf *key,
 	struct shale_live_node node = {.stored = true};
 	struct shale_rec_attr attr = {0};
 
+	(void)err;
 	(void)value;
 	shale_change_init(&ch, live);
 	int r = shale_key_ino(key, 'C', &node.ino);
@@ -192,18 +172,18 @@ static int drop_if_gone(void *arg, const struct shale_buf *key,
 
 int shale_resume_count(struct shale_live *live, struct shale_err *err)
 {
-	int r = shale_live_each(live, 'C', drop_if_gone, live);
+	int r = shale_live_each(live, 'C', drop_if_gone, live, NULL);
 	if (r < 0)
 		return shale_err_set(err, -r, "read the workspace");
 	live->inodes = (int64_t)shale_index_inodes(live->index);
 	live->bytes = (int64_t)shale_index_bytes(live->index);
 	live->dirty = live->blocks = live->orphans = 0;
 	live->fresh = live->sealed = 0;
-	r = each(live, 'I', count_inode, err);
+	r = shale_live_each(live, 'I', count_inode, live, err);
 	if (r == 0)
-		r = each(live, 'C', count_content, err);
+		r = shale_live_each(live, 'C', count_content, live, err);
 	if (r == 0)
-		r = each(live, 'O', count_orphan, err);
+		r = shale_live_each(live, 'O', count_orphan, live, err);
 	return r < 0 ? shale_err_wrap(err, r, "read the workspace") : 0;
 }
 
