@@ -6,6 +6,7 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/greeting.c fs/mount/greeting.h \
 	fs/mount/ops.h \
 	fs/mount/raw.c fs/mount/raw.h \
+	fs/mount/receivers.c fs/mount/receivers.h \
 	fs/mount/reply.c \
 	fs/mount/ro.c \
 	fs/mount/rw.c fs/mount/rw.h \
@@ -17,6 +18,12 @@ fs_mount_libmount_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 
 # What a program links for this room and those below it.
 LIBS_MOUNT = fs/mount/libmount.a $(LIBS_LIVE) $(FUSE_LIBS)
+
+check_PROGRAMS += tests/unit/receivers-test
+TESTS += tests/unit/receivers-test
+tests_unit_receivers_test_SOURCES = tests/unit/receivers-test.c
+tests_unit_receivers_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
+	$(LIBS_BASE)
 
 check_PROGRAMS += tests/unit/synth-test
 TESTS += tests/unit/synth-test

@@ -8,11 +8,10 @@
  */
 
 #define FUSE_USE_VERSION 314
+#include "fs/mount/receivers.h"
 #include "fs/mount/session.h"
-#include "layers/base/pool.h"
 
 #include <fuse_lowlevel.h>
-#include <pthread.h>
 #include <stdatomic.h>
 
 enum {
@@ -22,31 +21,18 @@ enum {
 	SHALE_FUSE_GREETING = 65536, /* room for INIT */
 };
 
-/* One receiving thread: its request and room for its reply. */
-struct shale_receiver {
-	struct shale_session *session;
-	pthread_t thread;
-	size_t size; /* bytes of each buffer */
-	uint8_t *in; /* resident */
-	uint8_t *out;
-	size_t len;     /* of the request in `in` */
-	bool kill_sgid; /* it is a SETXATTR that takes setgid away */
-};
-
 struct shale_session {
 	struct shale_session_opts opts;
 	struct fuse_session *fuse;
-	pthread_key_t key;       /* this thread's struct shale_receiver */
-	struct shale_pool *pool; /* what waits for a disk */
-	bool greeted;            /* INIT is answered */
-	bool replaying;          /* … and libfuse is told once more */
-	bool differs;            /* it answered the replay in another way */
-	uint64_t init_unique;    /* of the INIT request */
-	uint64_t init_flags;     /* what it offered */
+	struct shale_receivers receivers;
+	bool greeted;         /* INIT is answered */
+	bool replaying;       /* … and libfuse is told once more */
+	bool differs;         /* it answered the replay in another way */
+	uint64_t init_unique; /* of the INIT request */
+	uint64_t init_flags;  /* what it offered */
 	_Atomic uint64_t requests, errors, bytes_read, bytes_written;
 	_Atomic int64_t log_second; /* of the last messages … */
 	atomic_int log_count;       /* … and how many there were in it */
-	atomic_int failure;         /* errno that ended a receiver */
 };
 
 extern const struct fuse_lowlevel_ops shale_ro_ops;
@@ -62,10 +48,10 @@ static inline struct shale_session *shale_req_session(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
-/* The receiver that runs this callback. */
+/* The receiver that runs this callback, until it lets go. */
 static inline struct shale_receiver *shale_req_receiver(fuse_req_t req)
 {
-	return pthread_getspecific(shale_req_session(req)->key);
+	return shale_receivers_own(&shale_req_session(req)->receivers);
 }
 
 /*

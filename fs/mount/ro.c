@@ -67,34 +67,25 @@ static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fuse_reply_entry(req, &e);
 }
 
-struct slow_lookup {
-	fuse_req_t req;
-	fuse_ino_t parent;
-	char name[256];
-};
-
-static void run_lookup(void *arg)
+/* What may open an image is waited for without the receiver. */
+static void slow_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct slow_lookup *job = arg;
-	do_lookup(job->req, job->parent, job->name);
-	free(job);
+	char own[256];
+
+	if (strlen(name) >= sizeof(own))
+		return (void)fuse_reply_err(req, ENAMETOOLONG);
+	memcpy(own, name, strlen(name) + 1);
+	shale_receivers_let_go(&shale_req_session(req)->receivers);
+	do_lookup(req, parent, own);
 }
 
 static void ro_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct shale_session *s = shale_req_session(req);
-
-	if (!s->opts.slow_lookups || shale_node_tree(parent) != 0)
-		return do_lookup(req, parent, name);
-	struct slow_lookup *job = malloc(sizeof(*job));
-	if (!job || strlen(name) >= sizeof(job->name)) {
-		free(job);
-		return (void)fuse_reply_err(req, job ? ENAMETOOLONG : ENOMEM);
-	}
-	job->req = req;
-	job->parent = parent;
-	memcpy(job->name, name, strlen(name) + 1);
-	shale_pool_add(s->pool, run_lookup, job);
+	if (shale_req_session(req)->opts.slow_lookups &&
+	    shale_node_tree(parent) == 0)
+		slow_lookup(req, parent, name);
+	else
+		do_lookup(req, parent, name);
 }
 
 static void ro_getattr(fuse_req_t req, fuse_ino_t ino,

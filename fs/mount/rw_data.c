@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -177,33 +176,13 @@ void shale_rw_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	fuse_reply_lseek(req, (off_t)found);
 }
 
-/*
- * Flushing leaves the receivers: several at once then share one flush, and
- * other requests do not wait for the disk.
- */
-struct sync_job {
-	fuse_req_t req;
-	fuse_ino_t ino;
-	bool datasync;
-};
-
-static void run_sync(void *arg)
-{
-	struct sync_job *job = arg;
-	int r = shale_live_fsync(shale_rw_live(job->req), job->ino,
-				 job->datasync);
-	shale_rw_reply(job->req, r, job->ino);
-	free(job);
-}
-
+/* Other requests are read while this waits for the disk. */
 void shale_rw_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		    struct fuse_file_info *fi)
 {
-	struct sync_job *job = malloc(sizeof(*job));
-
 	(void)fi;
-	if (!job)
-		return (void)fuse_reply_err(req, ENOMEM);
-	*job = (struct sync_job){req, ino, datasync != 0};
-	shale_pool_add(shale_req_session(req)->pool, run_sync, job);
+	shale_receivers_let_go(&shale_req_session(req)->receivers);
+	shale_rw_reply(req,
+		       shale_live_fsync(shale_rw_live(req), ino, datasync != 0),
+		       ino);
 }

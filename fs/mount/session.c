@@ -7,11 +7,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 
-enum { MAX_RECEIVERS = 16, WAITERS = 8, LOG_A_SECOND = 10 };
+enum { WAITERS = 8, LOG_A_SECOND = 10 };
 
 void shale_session_log(struct shale_session *s, const char *fmt, ...)
 {
@@ -138,22 +137,6 @@ static ssize_t receive(int fd, void *buf, size_t len, void *userdata)
 	return read(fd, buf, len);
 }
 
-/*
- * Read one request.  Returns its length, 0 when there was none this time,
- * -ENODEV when the file system is unmounted.
- */
-static int read_request(struct shale_receiver *r)
-{
-	ssize_t n = read(r->session->opts.fd, r->in, r->size);
-	if (n >= 0) {
-		r->len = (size_t)n;
-		return (int)n;
-	}
-	/* ENOENT: the request was withdrawn before it was read. */
-	return errno == EINTR || errno == ENOENT || errno == EAGAIN ? 0
-								    : -errno;
-}
-
 static void process(struct shale_receiver *r)
 {
 	struct fuse_buf buf = {.mem = r->in, .size = r->len};
@@ -163,48 +146,6 @@ static void process(struct shale_receiver *r)
 	shale_raw_fold(r);
 	if (!shale_raw_handle(r))
 		fuse_session_process_buf(r->session->fuse, &buf);
-}
-
-static void release_receiver(struct shale_receiver *r)
-{
-	if (r->in)
-		munmap(r->in, r->size);
-	free(r->out);
-}
-
-/*
- * Populated, so that it is resident: a process that is killed while the kernel
- * copies a request into a page that is not there loses that request.
- */
-static int init_receiver(struct shale_receiver *r, struct shale_session *s,
-			 size_t size)
-{
-	*r = (struct shale_receiver){.session = s, .size = size};
-	void *in = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (in == MAP_FAILED)
-		return -ENOMEM;
-	r->in = in;
-	if (posix_memalign((void **)&r->out, 4096, size)) {
-		r->out = NULL;
-		release_receiver(r);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static void *receive_thread(void *arg)
-{
-	struct shale_receiver *r = arg;
-	int n;
-
-	pthread_setspecific(r->session->key, r);
-	while ((n = read_request(r)) >= 0)
-		if (n > 0)
-			process(r);
-	if (n != -ENODEV)
-		atomic_store(&r->session->failure, -n);
-	return NULL;
 }
 
 int shale_session_new(struct shale_session **out,
@@ -221,10 +162,10 @@ int shale_session_new(struct shale_session **out,
 	if (!s)
 		return shale_err_set(err, ENOMEM, "serve a mount");
 	s->opts = *opts;
-	int r = pthread_key_create(&s->key, NULL);
-	if (r != 0) {
+	int r = shale_receivers_init(&s->receivers, process, err);
+	if (r < 0) {
 		free(s);
-		return shale_err_set(err, r, "serve a mount");
+		return r;
 	}
 	s->fuse = fuse_session_new(&args,
 				   opts->live ? &shale_rw_ops : &shale_ro_ops,
@@ -234,13 +175,6 @@ int shale_session_new(struct shale_session **out,
 		shale_session_free(s);
 		return shale_err_say(err, EIO, "libfuse refuses the session");
 	}
-	if (opts->live || opts->slow_lookups) {
-		r = shale_pool_new(&s->pool, WAITERS, 64, err);
-		if (r < 0) {
-			shale_session_free(s);
-			return r;
-		}
-	}
 	*out = s;
 	return 0;
 }
@@ -249,10 +183,9 @@ void shale_session_free(struct shale_session *s)
 {
 	if (!s)
 		return;
-	shale_pool_free(s->pool);
 	if (s->fuse)
 		fuse_session_destroy(s->fuse);
-	pthread_key_delete(s->key);
+	shale_receivers_release(&s->receivers);
 	free(s);
 }
 
@@ -262,9 +195,9 @@ static int answer_init(struct shale_receiver *r, struct shale_err *err)
 	struct shale_session *s = r->session;
 
 	if (shale_raw_see_init(s, r)) {
-		pthread_setspecific(s->key, r);
+		shale_receivers_set_own(&s->receivers, r);
 		process(r);
-		pthread_setspecific(s->key, NULL);
+		shale_receivers_set_own(&s->receivers, NULL);
 		s->greeted = true;
 	}
 	if (!s->greeted || fuse_session_exited(s->fuse))
@@ -278,9 +211,9 @@ int shale_session_start(struct shale_session *s, struct shale_err *err)
 	struct shale_receiver r;
 	int n;
 
-	if (init_receiver(&r, s, SHALE_FUSE_GREETING) < 0)
+	if (shale_receiver_init(&r, s, s->opts.fd, SHALE_FUSE_GREETING) < 0)
 		return shale_err_set(err, ENOMEM, "serve a mount");
-	while ((n = read_request(&r)) == 0)
+	while ((n = shale_receiver_read(&r)) == 0)
 		;
 	if (n == -ENODEV)
 		n = shale_err_say(err, ENODEV,
@@ -291,7 +224,7 @@ int shale_session_start(struct shale_session *s, struct shale_err *err)
 		n = shale_err_set(err, ENOMEM, "serve a mount");
 	else
 		n = answer_init(&r, err);
-	release_receiver(&r);
+	shale_receiver_release(&r);
 	return n;
 }
 
@@ -302,14 +235,14 @@ int shale_session_resume(struct shale_session *s, struct shale_err *err)
 
 	if (!request->len || request->len > SHALE_FUSE_GREETING)
 		return shale_err_say(err, EUCLEAN, "'greeting' is damaged");
-	if (init_receiver(&receiver, s, SHALE_FUSE_GREETING) < 0)
+	if (shale_receiver_init(&receiver, s, s->opts.fd, SHALE_FUSE_GREETING) < 0)
 		return shale_err_set(err, ENOMEM, "serve a mount");
 	memcpy(receiver.in, request->data, request->len);
 	receiver.len = request->len;
 	s->replaying = true;
 	int r = answer_init(&receiver, err);
 	s->replaying = false;
-	release_receiver(&receiver);
+	shale_receiver_release(&receiver);
 	if (r == 0 && s->differs)
 		r = shale_err_say(err, EPROTO,
 				  "this version would serve the connection in "
@@ -324,34 +257,16 @@ int shale_session_resume(struct shale_session *s, struct shale_err *err)
 
 int shale_session_run(struct shale_session *s, struct shale_err *err)
 {
-	struct shale_receiver receivers[MAX_RECEIVERS];
-	unsigned n = s->opts.threads ? s->opts.threads : (unsigned)get_nprocs(),
-		 started = 0;
-	int r = 0;
+	unsigned n = s->opts.threads ? s->opts.threads : (unsigned)get_nprocs();
+	const struct shale_receivers_opts opts = {
+		.session = s,
+		.fd = s->opts.fd,
+		.n = n,
+		.waiting = s->opts.live || s->opts.slow_lookups ? WAITERS : 0,
+		.size = SHALE_FUSE_BUF,
+	};
 
-	n = n < 2 ? 2 : n > MAX_RECEIVERS ? MAX_RECEIVERS : n;
-	for (; started < n && r == 0; started++) {
-		struct shale_receiver *own = &receivers[started];
-		r = init_receiver(own, s, SHALE_FUSE_BUF);
-		if (r == 0) {
-			r = -pthread_create(&own->thread, NULL, receive_thread,
-					    own);
-			if (r < 0)
-				release_receiver(own);
-		}
-		if (r < 0)
-			break;
-	}
-	if (started == 0)
-		return shale_err_set(err, -r, "start a thread");
-	for (unsigned i = 0; i < started; i++) {
-		pthread_join(receivers[i].thread, NULL);
-		release_receiver(&receivers[i]);
-	}
-	if (s->pool)
-		shale_pool_wait(s->pool);
-	int failure = atomic_load(&s->failure);
-	return failure ? shale_err_set(err, failure, "read requests") : 0;
+	return shale_receivers_run(&s->receivers, &opts, err);
 }
 
 void shale_session_forget_name(struct shale_session *s, uint64_t dir,

@@ -8,7 +8,8 @@ layers_base_libbase_a_SOURCES = \
 	layers/base/hash.c layers/base/hash.h \
 	layers/base/io.c layers/base/io.h \
 	layers/base/map.c layers/base/map.h \
-	layers/base/pool.c layers/base/pool.h
+	layers/base/pool.c layers/base/pool.h \
+	layers/base/turns.c layers/base/turns.h
 
 # What a program links for this room and those below it.
 LIBS_BASE = layers/base/libbase.a $(CRYPTO_LIBS) $(XXHASH_LIBS) -lpthread
