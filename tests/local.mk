@@ -12,6 +12,7 @@ MOUNT_TESTS = \
 	tests/mount/commit.test \
 	tests/mount/containers.test \
 	tests/mount/cow.test \
+	tests/mount/crowd.test \
 	tests/mount/damage.test \
 	tests/mount/discard.test \
 	tests/mount/foreign-layers.test \
@@ -19,6 +20,7 @@ MOUNT_TESTS = \
 	tests/mount/fstab.test \
 	tests/mount/gc.test \
 	tests/mount/interrupt.test \
+	tests/mount/kills.test \
 	tests/mount/layers.test \
 	tests/mount/posix.test \
 	tests/mount/postgres.test \
@@ -35,8 +37,14 @@ MOUNT_TESTS = \
 TESTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)
 dist_check_SCRIPTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)
 
-check_PROGRAMS += tests/lib/gendata tests/mount/posix tests/mount/truth
+check_PROGRAMS += tests/lib/gendata tests/mount/crowd tests/mount/posix \
+	tests/mount/truth
 tests_lib_gendata_SOURCES = tests/lib/gendata.c
+tests_mount_crowd_SOURCES = tests/mount/crowd.c tests/mount/crowd.h \
+	tests/mount/crowd_race.c tests/mount/crowd_settle.c \
+	tests/mount/crowd_work.c tests/mount/truth.h \
+	tests/mount/truth_compare.c tests/mount/truth_op.c
+tests_mount_crowd_LDADD = $(LIBS_BASE)
 tests_mount_posix_SOURCES = tests/mount/posix.c tests/mount/posix.h \
 	tests/mount/posix_content.c tests/mount/posix_dir.c \
 	tests/mount/posix_name.c tests/mount/posix_open.c \
@@ -47,7 +55,8 @@ tests_mount_truth_SOURCES = tests/mount/truth.c tests/mount/truth.h \
 tests_mount_truth_LDADD = $(LIBS_BASE)
 
 # What tests source, and what tests/run calls.
-EXTRA_DIST += tests/lib/hammer.py tests/lib/mount.sh tests/long.sh tests/on-mount \
+EXTRA_DIST += tests/lib/crowd.sh tests/lib/hammer.py tests/lib/killer.py \
+	tests/lib/mount.sh tests/lib/pg.sh tests/long.sh tests/on-mount \
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py
 EXTRA_DIST += tests/lib/bad_archives.py tests/lib/oci_layers.py \

@@ -59,4 +59,12 @@ void truth_detach(struct truth_side *side);
 int truth_compare(const struct truth_side *a, const struct truth_side *b,
 		  char *why);
 
+/*
+ * Call `fn` for each path that differs, in order of paths, with what differs
+ * first of it, until it returns other than 0; returns that.
+ */
+int truth_differences(const struct truth_side *a, const struct truth_side *b,
+		      int (*fn)(void *arg, const char *path, const char *why),
+		      void *arg);
+
 #endif

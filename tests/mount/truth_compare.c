@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 
 /* What both trees must agree on, for one path. */
 struct fact {
-	char path[256];
+	char path[512];
 	uint64_t hash; /* of content, target or xattrs and the rest */
 	struct stat st;
 };
@@ -91,7 +92,7 @@ static void walk(struct facts *facts, const char *root, const char *path)
 	while (dir && (entry = readdir(dir))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
-		char child[256];
+		char child[512];
 		snprintf(child, sizeof(child), "%s%s%s", path, *path ? "/" : "",
 			 entry->d_name);
 		add(facts, root, dirfd(dir), entry->d_name, child);
@@ -111,10 +112,11 @@ static const char *leader(const struct facts *facts, size_t i)
 	return facts->v[i].path;
 }
 
-static int differ(const struct facts *a, const struct facts *b, size_t i,
-		  char *why)
+/* Is entry `i` of `a` what entry `k` of `b`, of the same path, is? */
+static bool differ(const struct facts *a, size_t i, const struct facts *b,
+		   size_t k, char *why)
 {
-	const struct fact *x = &a->v[i], *y = &b->v[i];
+	const struct fact *x = &a->v[i], *y = &b->v[k];
 	const char *what = NULL;
 	unsigned long long got = 0, want = 0;
 
@@ -132,39 +134,55 @@ static int differ(const struct facts *a, const struct facts *b, size_t i,
 	SAME("content or xattrs", x->hash, y->hash);
 #undef SAME
 	if (!what && !S_ISDIR(x->st.st_mode) && x->st.st_nlink > 1 &&
-	    strcmp(leader(a, i), leader(b, i)) != 0)
+	    strcmp(leader(a, i), leader(b, k)) != 0)
 		what = "links";
 	if (what)
-		snprintf(why, 1000, "%s: %s is %#llx, should be %#llx", x->path,
+		snprintf(why, 1200, "%s: %s is %#llx, should be %#llx", x->path,
 			 what, got, want);
 	return what != NULL;
+}
+
+int truth_differences(const struct truth_side *a, const struct truth_side *b,
+		      int (*fn)(void *arg, const char *path, const char *why),
+		      void *arg)
+{
+	struct facts x = {0}, y = {0};
+	size_t i = 0, k = 0;
+	char why[1200];
+	int r = 0;
+
+	walk(&x, a->path, "");
+	walk(&y, b->path, "");
+	qsort(x.v, x.n, sizeof(*x.v), by_path);
+	qsort(y.v, y.n, sizeof(*y.v), by_path);
+	while (!r && (i < x.n || k < y.n)) {
+		int order = i >= x.n   ? 1
+			    : k >= y.n ? -1
+				       : strcmp(x.v[i].path, y.v[k].path);
+		const char *path = order > 0 ? y.v[k].path : x.v[i].path;
+		if (order)
+			snprintf(why, sizeof(why), "%s: %s", path,
+				 order < 0 ? "should not be there"
+					   : "is missing");
+		if (order || differ(&x, i, &y, k, why))
+			r = fn(arg, path, why);
+		i += order <= 0;
+		k += order >= 0;
+	}
+	free(x.v);
+	free(y.v);
+	return r;
+}
+
+static int first(void *arg, const char *path, const char *why)
+{
+	(void)path;
+	snprintf(arg, 1000, "%s", why);
+	return 1;
 }
 
 int truth_compare(const struct truth_side *a, const struct truth_side *b,
 		  char *why)
 {
-	struct facts x = {0}, y = {0};
-	int r = 0;
-	walk(&x, a->path, "");
-	walk(&y, b->path, "");
-	qsort(x.v, x.n, sizeof(*x.v), by_path);
-	qsort(y.v, y.n, sizeof(*y.v), by_path);
-
-	for (size_t i = 0; !r && (i < x.n || i < y.n); i++) {
-		int order = i >= x.n   ? 1
-			    : i >= y.n ? -1
-				       : strcmp(x.v[i].path, y.v[i].path);
-		if (order) {
-			snprintf(why, 1000, "%s: %s",
-				 order < 0 ? x.v[i].path : y.v[i].path,
-				 order < 0 ? "should not be there"
-					   : "is missing");
-			r = 1;
-		} else {
-			r = differ(&x, &y, i, why);
-		}
-	}
-	free(x.v);
-	free(y.v);
-	return r;
+	return truth_differences(a, b, first, why);
 }
