@@ -84,7 +84,7 @@ static int try_open(MDB_env **out, const char *path, bool write, size_t size)
 	if (r)
 		return r;
 	r = mdb_env_set_maxreaders(env, READERS);
-	if (r == 0 && write)
+	if (r == 0)
 		r = mdb_env_set_mapsize(env, size);
 	if (r == 0)
 		r = mdb_env_open(env, path,
@@ -96,7 +96,12 @@ static int try_open(MDB_env **out, const char *path, bool write, size_t size)
 	return r;
 }
 
-/* The map is address space only, so it is large from the start and for good. */
+/*
+ * The map is address space only, so it is large from the start and for good.
+ * Where there is less (a limit, ThreadSanitizer), it is smaller; never smaller
+ * than the database, LMDB sees to that.  What grows meanwhile is no matter of
+ * who only reads one snapshot.
+ */
 static int open_mapped(MDB_env **out, const char *path, bool write)
 {
 	int r = ENOMEM;
