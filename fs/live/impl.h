@@ -42,10 +42,11 @@ struct shale_live {
 	pthread_rwlock_t stripe[LIVE_STRIPES];
 
 	/*
-	 * As stored.  Written with `names` held and `freeze` shared, or with
-	 * `freeze` exclusive; `epoch` and `pinned` may be read with `freeze`
-	 * shared.  Numbers from `next_ino` up to state.next_ino are reserved
-	 * and not given out yet.
+	 * As stored.  The next number changes with `names` held and `freeze`
+	 * shared; all else with `freeze` exclusive, so it may be read with that
+	 * shared; and `pinned` only while the tree is being opened, so anybody
+	 * may read it.  Numbers from `next_ino` up to state.next_ino are
+	 * reserved and not given out yet.
 	 */
 	struct shale_rec_state state;
 	uint64_t next_ino;

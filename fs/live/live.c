@@ -108,6 +108,13 @@ int shale_live_each(struct shale_live *live, char letter, shale_live_fn *fn,
 	return r;
 }
 
+/* Who reads it has not the lock under which others of the state change. */
+static void set_if_changed(uint32_t *value, uint32_t now)
+{
+	if (*value != now)
+		*value = now;
+}
+
 int shale_live_set_state(struct shale_live *live,
 			 const struct shale_rec_state *state,
 			 const struct shale_rec_image *image, uint64_t *pos)
@@ -134,14 +141,11 @@ int shale_live_set_state(struct shale_live *live,
 		r = shale_db_commit(live->db, &batch, NULL, pos, NULL);
 	if (r < 0)
 		return r;
-	/* Writers read the epoch under the freeze lock alone: it is only
-	 * written when it changes, which is under that lock too. */
-	if (live->state.epoch != state->epoch)
-		live->state.epoch = state->epoch;
 	live->state.next_ino = state->next_ino;
-	live->state.committed = state->committed;
-	live->state.last = state->last;
-	live->state.pinned = state->pinned;
+	set_if_changed(&live->state.epoch, state->epoch);
+	set_if_changed(&live->state.committed, state->committed);
+	set_if_changed(&live->state.last, state->last);
+	set_if_changed(&live->state.pinned, state->pinned);
 	return 0;
 }
 

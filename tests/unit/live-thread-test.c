@@ -40,6 +40,9 @@ static void *worker(void *arg)
 		memset(data, (int)('a' + me), sizeof(data));
 		expect(shale_live_make(live, &rig_caller, dirs[i % 2], name,
 				       strlen(name), &file, &node) == 0);
+		/* without content of its own, as most files of an image */
+		expect(shale_live_getattr(live, node.ino, &found) == 0);
+		expect(found.size == 0);
 		expect(shale_live_write(live, &rig_caller, node.ino, 0, data,
 					sizeof(data), false) == 0);
 		expect(shale_live_write(live, &rig_caller, shared, me * 5000,
