@@ -68,7 +68,12 @@ EXTRA_DIST += tests/lib/bad_archives.py tests/lib/oci_layers.py \
 print-sanitized-tests:
 	@echo $(filter tests/unit/% tests/fuzz/%,$(TESTS)) \
 		tests/mount/commit.test tests/mount/truth.test
-.PHONY: print-sanitized-tests
+# And under ThreadSanitizer, in long mode.
+print-threaded-tests:
+	@echo $(filter tests/unit/%,$(TESTS)) tests/mount/commit.test \
+		tests/mount/crowd.test tests/mount/kills.test \
+		tests/mount/takeover.test
+.PHONY: print-sanitized-tests print-threaded-tests
 
 include tests/bench/local.mk
 include tests/crash/local.mk

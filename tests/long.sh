@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The long modes, sourced by tests/run --long, whose functions it uses: fuzzing,
-# and the suites in $SHALE_SUITES.  (The tests themselves took their full size
-# from SHALE_LONG before.)
+# ThreadSanitizer, and the suites in $SHALE_SUITES.  (The tests themselves took
+# their full size from SHALE_LONG before.)
 
 fuzz_seconds=${SHALE_FUZZ_SECONDS:-300}
 say "configure for fuzzing" fresh fuzzing --enable-fuzzing --enable-sanitizers \
@@ -22,6 +22,21 @@ for harness in build/fuzzing/tests/fuzz/*_fuzz; do
 		tail -n 30 "build/fuzzing/$name.log"
 	fi
 done
+
+# What has threads, with ThreadSanitizer: the unit tests, and the daemon under
+# eight processes, commits and kills.  Its detector of deadlocks knows 64 locks
+# at once, and a discard holds more.
+say "configure with ThreadSanitizer" fresh threads --enable-tsan \
+	CFLAGS='-O1 -g'
+say "build with ThreadSanitizer" make -C build/threads -j"$jobs"
+echo "== test with ThreadSanitizer"
+reports=$top/build/threads/thread-report
+export TSAN_OPTIONS="log_path=$reports detect_deadlocks=0 die_after_fork=0" \
+	SHALE_LONG='' SHALE_OPS=50000 SHALE_KILLS=100
+check threads TESTS="$(make -s -C build/threads print-threaded-tests)"
+unset TSAN_OPTIONS SHALE_OPS SHALE_KILLS
+export SHALE_LONG=1
+count_reports "$reports".*
 
 # Suites that somebody built already: each an executable `run` in a folder of
 # its own, called with a directory on a writable mount (pjdfstest, fsx over

@@ -29,6 +29,7 @@ struct crowd_pending {
 	bool set;
 	int plot, common;
 	struct truth_op op;
+	long answered; /* bytes of an append, which the plain side has */
 };
 
 /* Shared by all processes. */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/mount/crowd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* What an operation that was not answered may have done. */
 enum after {
@@ -72,6 +75,19 @@ static int look(void *arg, const char *path, const char *why)
 	return 1;
 }
 
+/* Take from the plain side what it has of an append. */
+static void take_back(const struct truth_side *plain,
+		      const struct crowd_pending *p)
+{
+	struct stat st;
+
+	int fd = openat(plain->root, p->op.a, O_WRONLY | O_NOFOLLOW);
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		(void)!ftruncate(fd, st.st_size - p->answered);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* On the plain side, and if asked on the mount first. */
 static int again(struct crowd *crowd, const struct crowd_pending *p, bool both)
 {
@@ -85,6 +101,8 @@ static int again(struct crowd *crowd, const struct crowd_pending *p, bool both)
 		return 1;
 	if (after(&op) == IN_PART)
 		op.kind = OP_RMTREE;
+	if (p->answered)
+		take_back(&view.plain, p);
 	if (both)
 		got = truth_do(&view.mount, &op, &got_hash);
 	long want = truth_do(&view.plain, &op, &want_hash);

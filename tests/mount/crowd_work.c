@@ -128,9 +128,29 @@ static bool unanswered(const struct crowd *crowd, const struct truth_op *op,
 		return false;
 	if (r == -ENOTCONN || r == -ECONNABORTED)
 		return true;
-	/* These do many things, and do not tell. */
-	return (op->kind == OP_MKTREE || op->kind == OP_RMTREE) &&
-	       crowd_is_dead(crowd);
+	/* These do many things, and do not tell; a write that begins or ends in
+	 * a page that the kernel has not read comes in parts. */
+	bool parts = op->kind == OP_MKTREE || op->kind == OP_RMTREE ||
+		     (op->kind == OP_WRITE && r < (long)op->len) ||
+		     (op->kind == OP_APPEND && r < (long)op->len);
+	return parts && crowd_is_dead(crowd);
+}
+
+/* The mount died in it: what may be done, and what is. */
+static void leave_pending(struct worker *w, struct crowd_view *view, int plot,
+			  int common, const struct truth_op *op, long r)
+{
+	struct crowd_pending *p = &w->crowd->pending[w->number];
+	struct truth_op part = *op;
+	uint64_t hash;
+
+	*p = (struct crowd_pending){
+		.set = true, .plot = plot, .common = common, .op = *op};
+	if (op->kind != OP_APPEND || r <= 0)
+		return;
+	p->answered = r;
+	part.len = (uint64_t)r;
+	truth_do(&view->plain, &part, &hash);
 }
 
 static int tell(const struct worker *w, const struct truth_op *op, long got,
@@ -156,12 +176,7 @@ static int both(struct worker *w, struct crowd_view *view, int plot, int common,
 
 	long got = truth_do(&view->mount, op, &got_hash);
 	if (unanswered(w->crowd, op, got)) {
-		w->crowd->pending[w->number] = (struct crowd_pending){
-			.set = true,
-			.plot = plot,
-			.common = common,
-			.op = *op,
-		};
+		leave_pending(w, view, plot, common, op, got);
 		return 2;
 	}
 	long want = truth_do(&view->plain, op, &want_hash);
