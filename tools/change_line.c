@@ -2,6 +2,7 @@
 #include "tools/change_line.h"
 
 #include "layers/base/buf.h"
+#include "layers/base/text.h"
 #include "tools/output.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/base/text.h"
 #include "layers/store/oci.h"
 #include "tools/describe.h"
 #include "tools/tree_digest.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/base/text.h"
 #include "layers/ops/verify.h"
 #include "layers/store/lease.h"
 #include "layers/store/lock.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/output.h"
 
+#include "layers/base/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

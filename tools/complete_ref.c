@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/complete.h"
 
+#include "layers/base/text.h"
 #include "layers/index/image.h"
 #include "layers/store/index_cache.h"
 #include "tools/describe.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/base/text.h"
 #include "tools/cmd.h"
 #include "tools/output.h"
 

@@ -2,6 +2,7 @@
 #include "tools/ls_line.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/text.h"
 #include "layers/store/ref.h"
 #include "tools/cmd.h"
 #include "tools/output.h"

@@ -12,15 +12,6 @@
 #include <stddef.h>
 #include <time.h>
 
-/*
- * Append `text` with what a terminal must not see (control characters, bytes
- * that are not UTF-8) as \xNN, and a backslash doubled.  -ENOMEM.
- */
-int shale_escape(struct shale_buf *out, const char *text, size_t len);
-
-/* Is it well-formed UTF-8 (no surrogates, no overlong forms, no NUL)? */
-bool shale_is_utf8(const char *text, size_t len);
-
 /* "2026-11-22 21:45" in local time.  `out`: 32 bytes; returns it. */
 char *shale_human_time(const struct timespec *t, char *out);
 

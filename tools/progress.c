@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/cleanup.h"
+#include "layers/base/text.h"
 #include "tools/cmd.h"
 #include "tools/output.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/version_opts.h"
 
+#include "layers/base/text.h"
 #include "tools/output.h"
 
 #include <errno.h>

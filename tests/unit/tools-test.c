@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/cmd.h"
 
+#include "layers/base/text.h"
 #include "tests/lib/check.h"
 #include "tools/opt.h"
 #include "tools/output.h"
