@@ -35,6 +35,7 @@ struct shard {
 	struct entry *buckets[BUCKETS];
 	struct entry *newest, *oldest;
 	size_t bytes;
+	uint64_t hits, misses, prefetched;
 };
 
 struct shale_chunks {
@@ -287,6 +288,7 @@ int shale_chunks_read(struct shale_chunks *chunks,
 	struct entry *e;
 
 	pthread_mutex_lock(&shard->lock);
+	*(*find(shard, chunk) ? &shard->hits : &shard->misses) += 1;
 	int r = get(chunks, shard, chunk, !whole, &e, err);
 	pthread_mutex_unlock(&shard->lock);
 
@@ -313,8 +315,26 @@ void shale_chunks_prefetch(struct shale_chunks *chunks,
 	pthread_mutex_lock(&shard->lock);
 	struct entry **at = find(shard, chunk);
 	if (!*at && (e = add(shard, at, chunk))) {
+		shard->prefetched++;
 		fill(chunks, shard, e, chunk, NULL);
 		release(chunks, shard, e);
 	}
 	pthread_mutex_unlock(&shard->lock);
+}
+
+void shale_chunks_stats(struct shale_chunks *chunks,
+			struct shale_chunks_stats *out)
+{
+	*out = (struct shale_chunks_stats){
+		.limit = chunks->per_shard * chunks->n_shards,
+	};
+	for (unsigned i = 0; i < chunks->n_shards; i++) {
+		struct shard *shard = &chunks->shards[i];
+		pthread_mutex_lock(&shard->lock);
+		out->hits += shard->hits;
+		out->misses += shard->misses;
+		out->prefetched += shard->prefetched;
+		out->bytes += shard->bytes;
+		pthread_mutex_unlock(&shard->lock);
+	}
 }

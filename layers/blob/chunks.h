@@ -27,6 +27,15 @@ int shale_chunks_read(struct shale_chunks *chunks,
 		      const struct shale_chunk *chunk, uint32_t off,
 		      uint32_t len, void *out, struct shale_err *err);
 
+/* What was found in the cache and what was not, since it was made. */
+struct shale_chunks_stats {
+	uint64_t hits, misses; /* of reads */
+	uint64_t prefetched;   /* chunks brought in ahead of reads */
+	uint64_t bytes, limit; /* kept now, and at most */
+};
+void shale_chunks_stats(struct shale_chunks *chunks,
+			struct shale_chunks_stats *out);
+
 /* Bring a chunk into the cache; errors are left for the read to find. */
 void shale_chunks_prefetch(struct shale_chunks *chunks,
 			   const struct shale_chunk *chunk);

@@ -124,6 +124,27 @@ TEST(any_part_of_a_chunk_is_read_with_any_cache)
 	}
 }
 
+TEST(what_the_cache_had_is_counted)
+{
+	struct shale_err err = {0};
+	struct shale_chunks *chunks = make_chunks(1 << 20);
+	struct shale_chunks_stats stats;
+	uint8_t out[2];
+
+	shale_chunks_prefetch(chunks, &w.chunks[0]);
+	for (int i = 0; i < 3; i++)
+		CHECK_OK(shale_chunks_read(chunks, &w.chunks[i % 2], 1, 2, out,
+					   &err));
+	CHECK_OK(shale_chunks_read(chunks, &w.chunks[1], 9, 2, out, &err));
+	shale_chunks_stats(chunks, &stats);
+	CHECK_INT(stats.hits, 3);
+	CHECK_INT(stats.misses, 1);
+	CHECK_INT(stats.prefetched, 1);
+	CHECK_INT(stats.bytes, 2 * LEN);
+	CHECK(stats.limit >= stats.bytes && stats.limit <= 1 << 20);
+	shale_chunks_free(chunks);
+}
+
 TEST(bytes_outside_a_chunk_are_refused)
 {
 	struct shale_err err = {0};
