@@ -33,6 +33,7 @@ MOUNT_TESTS = \
 	tests/mount/takeover.test \
 	tests/mount/truth.test \
 	tests/mount/unprivileged.test \
+	tests/mount/watch.test \
 	tests/mount/workspaces.test
 TESTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)
 dist_check_SCRIPTS += $(SOURCE_TESTS) $(MOUNT_TESTS) $(READER_TESTS)

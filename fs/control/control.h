@@ -8,6 +8,10 @@
  * in the mount's state directory, mounts/<id>/ of the store.
  *
  *     {"do":"status"}                 -> counts, how the mount is doing
+ *     {"do":"trace"}                  -> {"lines":[…],"lost":N}: a line for each
+ *                                        request answered since the connection
+ *                                        asked last; the first time, none.
+ *                                        Waits a little for one
  *     {"do":"sync"}                   -> everything is on disk
  *     {"do":"freeze"}                 -> {"epoch":E,"position":F,
  *                                        "frozen_us":N}: mutations stood still

@@ -4,6 +4,7 @@
 #include "fs/daemon/history.h"
 #include "fs/daemon/log.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/text.h"
 #include "layers/store/hold.h"
 
 #include <fcntl.h>
@@ -278,14 +279,57 @@ static int open_writable(struct shale_daemon *d, struct shale_err *err)
 			       &opts, err);
 }
 
+/* "sales:v1 (sha256:0123456789ab) on '/mnt'". */
+static void make_label(struct shale_daemon *d)
+{
+	cleanup_buf struct shale_buf images = {0}, text = {0}, path = {0};
+	const struct shale_workspace_info *ws = d->ws ? &d->ws->info : NULL;
+	char *const *refs = d->info.refs;
+
+	/* What a workspace was made from had a name; what it committed has
+	 * whatever name it has now. */
+	if (ws)
+		refs = same_image(&d->base, ws->base, ws->n_base) ? ws->refs
+								  : NULL;
+	if (ws)
+		(void)shale_buf_printf(&text, "workspace '%s' of ", ws->name);
+	if (d->history)
+		(void)shale_buf_printf(&text, "history");
+	else
+		(void)shale_buf_printf(
+			&text, "%s",
+			spell(&images, refs, d->base.manifest, d->base.n));
+	(void)shale_escape(&path, d->info.mountpoint,
+			   strlen(d->info.mountpoint));
+	const char *where = shale_buf_str(&path);
+	(void)shale_buf_printf(&text, " on '%s'", where ? where : "?");
+	const char *label = shale_buf_str(&text);
+	d->label = label ? strdup(label) : NULL;
+}
+
 static void log_line(void *arg, const char *message)
 {
+	const struct shale_daemon *d = arg;
+	shale_log("%s: %s", d->label ? d->label : "?", message);
+}
+
+/* It tells who calls fsync, too; but perhaps nobody does. */
+static void log_failure(void *arg, const struct shale_err *err)
+{
+	log_line(arg, err->msg);
+}
+
+static void trace_line(void *arg, const char *line)
+{
 	(void)arg;
-	shale_log("%s", message);
+	shale_log_debug(line);
 }
 
 static int open_session(struct shale_daemon *d, struct shale_err *err)
 {
+	make_label(d);
+	if (d->ws)
+		shale_db_on_failure(d->ws->db, log_failure, d);
 	struct shale_session_opts opts = {
 		.fd = d->opts.fd,
 		.forest = d->forest,
@@ -294,6 +338,8 @@ static int open_session(struct shale_daemon *d, struct shale_err *err)
 		.slow_lookups = d->history != NULL,
 		.greeting = &d->greeting,
 		.log = log_line,
+		.trace = d->opts.debug ? trace_line : NULL,
+		.arg = d,
 	};
 	return shale_session_new(&d->session, &opts, err);
 }
@@ -302,7 +348,6 @@ int shale_daemon_open(struct shale_daemon *d,
 		      const struct shale_daemon_opts *opts,
 		      struct shale_err *err)
 {
-	struct shale_chunks *chunks;
 	char path[64];
 
 	*d = (struct shale_daemon){.opts = *opts, .state = -1};
@@ -312,7 +357,7 @@ int shale_daemon_open(struct shale_daemon *d,
 	if (r < 0)
 		return r;
 	d->dirfd = shale_store_dirfd(d->store);
-	r = shale_store_chunks(d->store, CHUNK_CACHE, &chunks, err);
+	r = shale_store_chunks(d->store, CHUNK_CACHE, &d->chunks, err);
 	if (r == 0)
 		r = shale_mount_read(d->dirfd, opts->id, &d->info, err);
 	if (r < 0)
@@ -368,6 +413,7 @@ int shale_daemon_close(struct shale_daemon *d, struct shale_err *err)
 		close(d->state);
 	}
 	shale_mount_info_release(&d->info);
+	free(d->label);
 	shale_store_close(d->store);
 	pthread_mutex_destroy(&d->lock);
 	return r;

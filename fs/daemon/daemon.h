@@ -23,6 +23,7 @@ struct shale_daemon_opts {
 	int ready; /* where to say that it serves, or why not; -1 */
 	int lock;  /* of the state directory, held */
 	bool foreground;
+	bool debug; /* a line to the log for each request */
 	int holder; /* process id of who keeps the connection */
 	struct shale_pocket pocket;
 	bool takeover; /* a daemon before this one has died */
@@ -33,11 +34,13 @@ struct shale_daemon_opts {
 struct shale_daemon {
 	struct shale_daemon_opts opts;
 	struct shale_store *store;
+	struct shale_chunks *chunks; /* the store's */
 	int dirfd;                    /* of the store; the store's */
 	int state;                    /* mounts/<id> */
 	struct shale_mount_info info; /* under `lock` */
 	time_t since;
 	struct shale_greeting greeting;
+	char *label; /* what is mounted where, for the log */
 
 	struct shale_image *image; /* image, rw */
 	struct shale_forest *forest;
@@ -67,6 +70,10 @@ int shale_daemon_close(struct shale_daemon *d, struct shale_err *err);
 int shale_daemon_lease(struct shale_daemon *d,
 		       const struct shale_digest *manifests, size_t n,
 		       struct shale_err *err);
+
+/* What "status" is answered: a new reference, or NULL with `*r` and `err`. */
+json_t *shale_daemon_status(struct shale_daemon *d, int *r,
+			    struct shale_err *err);
 
 /* What the control socket answers. */
 extern const struct shale_control_ops shale_daemon_requests;

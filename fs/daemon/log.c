@@ -17,3 +17,8 @@ void shale_log(const char *fmt, ...)
 	vsyslog(LOG_WARNING, fmt, ap);
 	va_end(ap);
 }
+
+void shale_log_debug(const char *line)
+{
+	syslog(LOG_DEBUG, "%s", line);
+}

@@ -10,5 +10,7 @@
  */
 void shale_log_open(bool foreground, const char *where);
 void shale_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* For those who look for it: the lowest priority of syslog. */
+void shale_log_debug(const char *line);
 
 #endif

@@ -34,6 +34,7 @@ static const struct option options[] = {
 	{"quota-bytes", required_argument, NULL, 'b'},
 	{"quota-inodes", required_argument, NULL, 'n'},
 	{"foreground", no_argument, NULL, 'f'},
+	{"debug", no_argument, NULL, 'D'},
 	{"holder", required_argument, NULL, 'h'},
 	{"pocket", required_argument, NULL, 'p'},
 	{"takeover", no_argument, NULL, 't'},
@@ -79,6 +80,9 @@ static int parse(struct shale_daemon_opts *o, int argc, char **argv)
 			break;
 		case 'f':
 			o->foreground = true;
+			break;
+		case 'D':
+			o->debug = true;
 			break;
 		case 'h':
 			o->holder = (int)strtol(optarg, NULL, 10);

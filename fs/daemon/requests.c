@@ -12,70 +12,20 @@ static void add_number(json_t *doc, const char *key, uint64_t value)
 	json_object_set_new(doc, key, json_integer((json_int_t)value));
 }
 
-static int add_live(const struct shale_daemon *d, json_t *doc,
-		    struct shale_err *err)
+/* What one connection holds. */
+struct session {
+	bool commits;                    /* it has frozen */
+	bool paused;                     /* the applier waits for "opened" */
+	struct shale_listener *listener; /* it traces */
+};
+
+static struct session *session_of(void **place, int *r, struct shale_err *err)
 {
-	struct shale_live_counts counts;
-	struct shale_db_stats db;
-
-	int r = shale_live_counts(d->live, &counts);
-	if (r < 0)
-		return shale_err_set(err, -r, "count what changed");
-	shale_db_stats(d->ws->db, &db);
-	add_number(doc, "inodes", counts.inodes);
-	add_number(doc, "bytes", counts.bytes);
-	add_number(doc, "dirty_inodes", counts.dirty_inodes);
-	add_number(doc, "data_bytes", counts.data_bytes);
-	add_number(doc, "used_bytes", counts.used_bytes);
-	add_number(doc, "used_inodes", counts.used_inodes);
-	if (counts.quota_bytes)
-		add_number(doc, "quota_bytes", counts.quota_bytes);
-	if (counts.quota_inodes)
-		add_number(doc, "quota_inodes", counts.quota_inodes);
-	add_number(doc, "epoch", counts.epoch);
-	add_number(doc, "committed", counts.committed);
-	add_number(doc, "journal_position", db.position);
-	add_number(doc, "journal_applied", db.applied);
-	add_number(doc, "journal_bytes", db.journal_bytes);
-	add_number(doc, "database_bytes", db.lmdb_bytes);
-	return 0;
-}
-
-static json_t *do_status(struct shale_daemon *d, int *r, struct shale_err *err)
-{
-	struct shale_session_counts counts;
-	json_t *doc = json_object();
-
-	json_object_set_new(doc, "kind", json_string(d->info.kind));
-	json_object_set_new(doc, "version", json_string(SHALE_VERSION));
-	if (d->info.n)
-		json_object_set_new(doc, "image",
-				    json_string(d->info.manifests[0]));
-	if (d->info.workspace)
-		json_object_set_new(doc, "workspace",
-				    json_string(d->info.workspace));
-	add_number(doc, "pid", (uint64_t)getpid());
-	add_number(doc, "daemon_pid", (uint64_t)getpid());
-	add_number(doc, "holder_pid", (uint64_t)d->opts.holder);
-	add_number(doc, "seconds", (uint64_t)(time(NULL) - d->since));
-	shale_session_count(d->session, &counts);
-	add_number(doc, "requests", counts.requests);
-	add_number(doc, "errors", counts.errors);
-	add_number(doc, "bytes_read", counts.bytes_read);
-	add_number(doc, "bytes_written", counts.bytes_written);
-	if (!d->live) {
-		uint64_t inodes, bytes;
-		shale_forest_totals(d->forest, &inodes, &bytes);
-		add_number(doc, "inodes", inodes);
-		add_number(doc, "bytes", bytes);
-		return doc;
-	}
-	*r = add_live(d, doc, err);
-	if (*r < 0) {
-		json_decref(doc);
-		return NULL;
-	}
-	return doc;
+	if (!*place)
+		*place = calloc(1, sizeof(struct session));
+	if (!*place)
+		*r = shale_err_set(err, ENOMEM, "answer");
+	return *place;
 }
 
 static json_t *do_sync(const struct shale_daemon *d, int *r,
@@ -91,11 +41,6 @@ static json_t *do_sync(const struct shale_daemon *d, int *r,
 	}
 	return *r < 0 ? NULL : json_object();
 }
-
-/* What a connection that commits holds. */
-struct commit {
-	bool paused; /* the applier waits for "opened" */
-};
 
 static uint64_t now_us(void)
 {
@@ -115,23 +60,22 @@ static bool become_committer(struct shale_daemon *d, void *who)
 	return free_now;
 }
 
-static json_t *do_freeze(struct shale_daemon *d, void **session, int *r,
+static json_t *do_freeze(struct shale_daemon *d, void **place, int *r,
 			 struct shale_err *err)
 {
 	uint32_t epoch;
 	uint64_t position;
 
-	struct commit *c = *session ? NULL : calloc(1, sizeof(*c));
-	if (!c || !become_committer(d, c)) {
-		*r = c || *session
-			     ? shale_err_say(err, EBUSY,
-					     "another commit, or a discard, of "
-					     "this workspace is running")
-			     : shale_err_set(err, ENOMEM, "freeze");
-		free(c);
+	struct session *c = session_of(place, r, err);
+	if (!c)
+		return NULL;
+	if (c->commits || !become_committer(d, c)) {
+		*r = shale_err_say(err, EBUSY,
+				   "another commit, or a discard, of this "
+				   "workspace is running");
 		return NULL;
 	}
-	*session = c;
+	c->commits = true;
 
 	uint64_t start = now_us();
 	*r = shale_live_freeze(d->live, &epoch, &position, err);
@@ -148,10 +92,10 @@ static json_t *do_freeze(struct shale_daemon *d, void **session, int *r,
 	return doc;
 }
 
-static json_t *do_opened(const struct shale_daemon *d, void **session, int *r,
-			 struct shale_err *err)
+static json_t *do_opened(const struct shale_daemon *d, void *const *place,
+			 int *r, struct shale_err *err)
 {
-	struct commit *c = *session;
+	struct session *c = *place;
 
 	if (!c || !c->paused) {
 		*r = shale_err_say(err, EINVAL, "nothing is frozen");
@@ -274,13 +218,53 @@ static json_t *do_discard(struct shale_daemon *d, const json_t *request, int *r,
 	return doc;
 }
 
+/* ------------------------------------------------------------------ trace */
+
+enum { TRACE_WAIT_MS = 200 };
+
+static json_t *lines_json(struct shale_buf *text)
+{
+	json_t *lines = json_array();
+	char *at = shale_buf_str(text), *end;
+
+	for (; at && (end = strchr(at, '\n')); at = end + 1) {
+		*end = '\0';
+		json_array_append_new(lines, json_string(at));
+	}
+	return lines;
+}
+
+/* The lines since the connection asked last; the first time it begins. */
+static json_t *do_trace(const struct shale_daemon *d, void **place, int *r,
+			struct shale_err *err)
+{
+	cleanup_buf struct shale_buf lines = {0};
+	struct session *c = session_of(place, r, err);
+	uint64_t lost = 0;
+
+	*r = c ? 0 : *r;
+	if (c && !c->listener)
+		*r = shale_session_listen(d->session, &c->listener, err);
+	else if (c)
+		*r = shale_listener_take(c->listener, TRACE_WAIT_MS, &lines,
+					 &lost);
+	if (*r < 0)
+		return NULL;
+	json_t *doc = json_object();
+	json_object_set_new(doc, "lines", lines_json(&lines));
+	add_number(doc, "lost", lost);
+	return doc;
+}
+
 static json_t *on_request(void *arg, void **session, const char *what,
 			  const json_t *request, int *r, struct shale_err *err)
 {
 	struct shale_daemon *d = arg;
 
 	if (!strcmp(what, "status"))
-		return do_status(d, r, err);
+		return shale_daemon_status(d, r, err);
+	if (!strcmp(what, "trace"))
+		return do_trace(d, session, r, err);
 	if (!strcmp(what, "sync"))
 		return do_sync(d, r, err);
 	if (!d->live) {
@@ -303,14 +287,16 @@ static json_t *on_request(void *arg, void **session, const char *what,
 static void on_end(void *arg, void *session)
 {
 	struct shale_daemon *d = arg;
-	struct commit *c = session;
+	struct session *c = session;
 
 	if (!c)
 		return;
+	shale_listener_close(c->listener);
 	if (c->paused)
 		shale_db_resume(d->ws->db);
 	pthread_mutex_lock(&d->lock);
-	d->committer = NULL;
+	if (c->commits)
+		d->committer = NULL;
 	pthread_mutex_unlock(&d->lock);
 	free(c);
 }

@@ -84,6 +84,7 @@ static int setattr_locked(struct shale_live *live,
 	int r = shale_change_load(&ch, ino, &node);
 	if (r == 0 && (set->what & SHALE_SET_SIZE)) {
 		r = shale_body_of(&body, live, node);
+		body.err = who->err;
 		if (r == 0)
 			r = shale_body_resize(&body, set->size);
 		if (r == 0)

@@ -178,11 +178,11 @@ static int read_piece(struct shale_body *body, uint64_t off,
 	case SHALE_PIECE_FILE:
 		return shale_files_read(body->live->files, body->ino,
 					piece->epoch, data, (size_t)piece->len,
-					off, NULL);
+					off, body->err);
 	case SHALE_PIECE_RANGE:
 		return shale_source_read(body->live->source, piece->range.image,
 					 piece->range.ino, piece->range.src,
-					 data, (size_t)piece->len);
+					 data, (size_t)piece->len, body->err);
 	default:
 		memset(data, 0, (size_t)piece->len);
 		return 0;

@@ -22,7 +22,8 @@ struct shale_body {
 	bool same_epoch; /* it is not changed by that */
 	struct shale_blockmap map;
 	uint64_t old_size;
-	uint64_t reserved; /* blocks that are counted already */
+	uint64_t reserved;     /* blocks that are counted already */
+	struct shale_err *err; /* words for damage; NULL unless it is set */
 	uint64_t freed;
 };
 #define cleanup_body __attribute__((cleanup(shale_body_release)))

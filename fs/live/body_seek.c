@@ -13,7 +13,7 @@ static int seek_range(struct shale_live *live,
 	uint64_t found;
 
 	int r = shale_source_content(live->source, range->image, range->ino,
-				     &content, &chunks);
+				     &content, &chunks, NULL);
 	if (r < 0)
 		return r;
 	r = shale_content_seek(&content, range->src, data, &found, NULL);

@@ -74,7 +74,8 @@ static int write_active(struct shale_body *body, uint64_t off, const void *data,
 			size_t len)
 {
 	return shale_files_write(body->live->files, body->ino,
-				 body->live->state.epoch, data, len, off, NULL);
+				 body->live->state.epoch, data, len, off,
+				 body->err);
 }
 
 /*

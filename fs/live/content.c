@@ -14,12 +14,13 @@
  */
 
 int shale_live_read(struct shale_live *live, uint64_t ino, uint64_t off,
-		    void *data, size_t len, size_t *got)
+		    void *data, size_t len, size_t *got, struct shale_err *err)
 {
 	cleanup_body struct shale_body body;
 
 	pthread_rwlock_rdlock(shale_live_stripe(live, ino));
 	int r = shale_body_load(&body, live, ino);
+	body.err = err;
 	if (r == 0) {
 		if (off >= body.c.size)
 			len = 0;
@@ -51,6 +52,7 @@ static int edit_locked(struct shale_live *live, const struct shale_caller *who,
 	int r = shale_change_load(&ch, ino, &node);
 	if (r == 0)
 		r = shale_body_of(&body, live, node);
+	body.err = who->err;
 	if (r == 0)
 		r = edit->run(&body, edit->arg);
 	if (r == 0 && edit->kill)

@@ -147,6 +147,7 @@ static int copy_locked(struct shale_live *live, const struct shale_caller *who,
 		r = shale_body_load(&from, live, src);
 	if (r < 0)
 		return r;
+	to.err = from.err = who->err;
 	c->dst = &to;
 	c->src = src == dst ? &to : &from;
 

@@ -89,6 +89,7 @@ struct shale_node {
 struct shale_caller {
 	uint32_t uid, gid, umask;
 	struct shale_request request;
+	struct shale_err *err; /* words for damage that is met; may be NULL */
 };
 
 /*
@@ -139,6 +140,15 @@ int shale_live_rename(struct shale_live *live, const struct shale_caller *who,
 /* Target appended to `target`. */
 int shale_live_readlink(struct shale_live *live, uint64_t ino,
 			struct shale_buf *target);
+
+/*
+ * Append "/a/b", a name of the inode now, for messages.  The base knows names
+ * by number, the workspace does not: with `search` it is looked for among all
+ * that it recorded, which may take long; without, only directories are, each in
+ * its parent.  -ENOENT: none found.
+ */
+int shale_live_path(struct shale_live *live, uint64_t ino, bool search,
+		    struct shale_buf *out);
 
 /*
  * Entries of a directory from offset `off` on (0: the start; "." and ".." are
@@ -198,7 +208,7 @@ void shale_live_released(struct shale_live *live, uint64_t handle);
 void shale_live_forgotten(struct shale_live *live, uint64_t ino);
 
 int shale_live_read(struct shale_live *live, uint64_t ino, uint64_t off,
-		    void *data, size_t len, size_t *got);
+		    void *data, size_t len, size_t *got, struct shale_err *err);
 /* kill: clear setuid and setgid as a write by a user without CAP_FSETID does */
 int shale_live_write(struct shale_live *live, const struct shale_caller *who,
 		     uint64_t ino, uint64_t off, const void *data, size_t len,
@@ -219,7 +229,8 @@ int shale_live_copy(struct shale_live *live, const struct shale_caller *who,
 /* SEEK_DATA, SEEK_HOLE. */
 int shale_live_seek(struct shale_live *live, uint64_t ino, uint64_t off,
 		    int whence, uint64_t *out);
-int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync);
+int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync,
+		     struct shale_err *err);
 int shale_live_syncfs(struct shale_live *live);
 
 struct shale_live_counts {

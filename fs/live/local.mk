@@ -24,6 +24,7 @@ fs_live_liblive_a_SOURCES = \
 	fs/live/names.c fs/live/names.h \
 	fs/live/node.c fs/live/node.h \
 	fs/live/orphan.c fs/live/orphan.h \
+	fs/live/path.c \
 	fs/live/quota.c fs/live/quota.h \
 	fs/live/ranges.c fs/live/ranges.h \
 	fs/live/readahead.c fs/live/readahead.h \

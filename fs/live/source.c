@@ -77,7 +77,7 @@ void shale_source_pin(struct shale_source *s, uint32_t number)
 }
 
 static int open_image(struct shale_source *s, uint32_t number,
-		      const struct shale_image **out)
+		      const struct shale_image **out, struct shale_err *err)
 {
 	cleanup_buf struct shale_buf value = {0};
 	struct shale_key key = shale_key_image(number);
@@ -85,16 +85,16 @@ static int open_image(struct shale_source *s, uint32_t number,
 
 	if (!s->opts.open_image)
 		return -EIO;
-	int r = shale_db_get(s->db, key.b, key.len, &value, NULL);
+	int r = shale_db_get(s->db, key.b, key.len, &value, err);
 	if (r == 0)
-		r = shale_rec_image_decode(&value, &which, NULL);
+		r = shale_rec_image_decode(&value, &which, err);
 	if (r < 0)
 		return r == -ENOENT ? -EUCLEAN : r;
 	cleanup_free struct opened *o = calloc(1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
 	o->number = number;
-	r = s->opts.open_image(s->opts.arg, &which, &o->image, NULL);
+	r = s->opts.open_image(s->opts.arg, &which, &o->image, err);
 	if (r < 0)
 		return r == -ENOENT || r == -ENOKEY ? -EIO : r;
 	*out = o->image;
@@ -104,7 +104,7 @@ static int open_image(struct shale_source *s, uint32_t number,
 }
 
 static int find_image(struct shale_source *s, uint32_t number,
-		      const struct shale_image **out)
+		      const struct shale_image **out, struct shale_err *err)
 {
 	int r = -ENOENT;
 
@@ -121,7 +121,7 @@ static int find_image(struct shale_source *s, uint32_t number,
 		}
 	}
 	if (r == -ENOENT)
-		r = open_image(s, number, out);
+		r = open_image(s, number, out, err);
 	pthread_mutex_unlock(&s->open_lock);
 	return r;
 }
@@ -137,7 +137,7 @@ static void copy_content(struct shale_content *to,
 
 int shale_source_content(struct shale_source *s, uint32_t number, uint64_t ino,
 			 struct shale_content *out,
-			 struct shale_chunks **chunks)
+			 struct shale_chunks **chunks, struct shale_err *err)
 {
 	struct kept *kept = &s->kept[(ino ^ number) % KEPT];
 	const struct shale_image *image;
@@ -152,9 +152,9 @@ int shale_source_content(struct shale_source *s, uint32_t number, uint64_t ino,
 	if (found)
 		return 0;
 
-	int r = find_image(s, number, &image);
+	int r = find_image(s, number, &image, err);
 	if (r == 0)
-		r = shale_image_content(image, ino, out, NULL);
+		r = shale_image_content(image, ino, out, err);
 	if (r < 0)
 		return r;
 	*chunks = image->chunks;
@@ -168,16 +168,17 @@ int shale_source_content(struct shale_source *s, uint32_t number, uint64_t ino,
 }
 
 int shale_source_read(struct shale_source *s, uint32_t number, uint64_t ino,
-		      uint64_t off, void *data, size_t len)
+		      uint64_t off, void *data, size_t len,
+		      struct shale_err *err)
 {
 	struct shale_content content;
 	struct shale_chunks *chunks;
 	size_t got;
 
-	int r = shale_source_content(s, number, ino, &content, &chunks);
+	int r = shale_source_content(s, number, ino, &content, &chunks, err);
 	if (r == 0)
 		r = shale_content_read(&content, chunks, off, data, len, &got,
-				       NULL);
+				       err);
 	if (r < 0)
 		return r;
 	memset((uint8_t *)data + got, 0, len - got);

@@ -23,13 +23,14 @@ void shale_source_pin(struct shale_source *source, uint32_t number);
 /* The content of an inode of image `number`, and what reads its chunks. */
 int shale_source_content(struct shale_source *source, uint32_t number,
 			 uint64_t ino, struct shale_content *out,
-			 struct shale_chunks **chunks);
+			 struct shale_chunks **chunks, struct shale_err *err);
 
 /*
  * Read exactly `len` bytes at `off` of it; zeros past its end.  Follows
  * sequential readers.
  */
 int shale_source_read(struct shale_source *source, uint32_t number,
-		      uint64_t ino, uint64_t off, void *data, size_t len);
+		      uint64_t ino, uint64_t off, void *data, size_t len,
+		      struct shale_err *err);
 
 #endif

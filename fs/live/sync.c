@@ -23,13 +23,13 @@ static int load_files(struct shale_live *live, uint64_t ino,
 }
 
 static int sync_files(struct shale_live *live, uint64_t ino,
-		      const struct shale_body *body)
+		      const struct shale_body *body, struct shale_err *err)
 {
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < body->c.n_files; i++) {
 		r = shale_files_sync(live->files, ino, body->c.file[i].epoch,
-				     NULL);
+				     err);
 		if (r == -ENOENT)
 			r = 0; /* never written, or let go of since */
 	}
@@ -38,7 +38,7 @@ static int sync_files(struct shale_live *live, uint64_t ino,
 
 /* With the inode's lock, so that its records are those of flushed data. */
 static int note_flushed(struct shale_live *live, uint64_t ino, uint64_t seen,
-			uint64_t *pos)
+			uint64_t *pos, struct shale_err *err)
 {
 	cleanup_body struct shale_body body = {.live = live};
 	int r = 0;
@@ -47,9 +47,9 @@ static int note_flushed(struct shale_live *live, uint64_t ino, uint64_t seen,
 	if (*pos != seen) {
 		r = load_files(live, ino, &body);
 		if (r == 0)
-			r = sync_files(live, ino, &body);
+			r = sync_files(live, ino, &body, err);
 	}
-	return r < 0 ? r : shale_db_flushed(live->db, &ino, 1, NULL);
+	return r < 0 ? r : shale_db_flushed(live->db, &ino, 1, err);
 }
 
 /* Does a durable record say that all of the file is on disk? */
@@ -75,7 +75,8 @@ static void set_fsynced(struct shale_live *live, uint64_t ino, uint64_t pos)
  * believes records of its content up to there.  `*pos` is where its last change
  * stands if the journal has to be flushed for that, 0 if not.
  */
-static int flush_file(struct shale_live *live, uint64_t ino, uint64_t *pos)
+static int flush_file(struct shale_live *live, uint64_t ino, uint64_t *pos,
+		      struct shale_err *err)
 {
 	cleanup_body struct shale_body body = {.live = live};
 	uint64_t seen = atomic_load(changed_at(live, ino));
@@ -85,13 +86,13 @@ static int flush_file(struct shale_live *live, uint64_t ino, uint64_t *pos)
 	int r = load_files(live, ino, &body);
 	pthread_rwlock_unlock(shale_live_stripe(live, ino));
 	if (r == 0)
-		r = sync_files(live, ino, &body);
+		r = sync_files(live, ino, &body, err);
 	if (r < 0 || is_fsynced(live, ino, seen))
 		return r;
 
 	/* Most is flushed by now; what came meanwhile is, under the lock. */
 	pthread_rwlock_rdlock(shale_live_stripe(live, ino));
-	r = note_flushed(live, ino, seen, pos);
+	r = note_flushed(live, ino, seen, pos, err);
 	pthread_rwlock_unlock(shale_live_stripe(live, ino));
 	return r;
 }
@@ -150,14 +151,14 @@ static int take_list(struct shale_live *live)
 	return r;
 }
 
-static int flush_taken(struct shale_live *live)
+static int flush_taken(struct shale_live *live, struct shale_err *err)
 {
 	const struct shale_replaced *it = (const void *)live->flushing.data;
 	size_t n = live->flushing.len / sizeof(*it);
 	uint64_t pos;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = flush_file(live, it[i].ino, &pos);
+		int r = flush_file(live, it[i].ino, &pos, err);
 		/* Removed since, or no file? */
 		if (r < 0 && r != -ESTALE && r != -ENODATA)
 			return r;
@@ -170,12 +171,12 @@ static int flush_taken(struct shale_live *live)
  * Flush the data of files that replaced others up to now, and say so in the
  * journal: a crash that keeps the rename then keeps what was renamed.
  */
-static int flush_replaced(struct shale_live *live)
+static int flush_replaced(struct shale_live *live, struct shale_err *err)
 {
 	pthread_mutex_lock(&live->replaced_flush);
 	int r = take_list(live);
 	if (r == 0)
-		r = flush_taken(live);
+		r = flush_taken(live, err);
 	pthread_mutex_unlock(&live->replaced_flush);
 	return r;
 }
@@ -188,22 +189,24 @@ static int flush_replaced(struct shale_live *live)
  * fsync made durable of the journal counts for names, not for content: a replay
  * asks for the file's own.
  */
-int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync)
+int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync,
+		     struct shale_err *err)
 {
 	uint64_t pos = atomic_load(changed_at(live, ino)), flushed = 0;
 
 	(void)datasync; /* size and names count for both, times for neither */
-	int r = shale_live_touched(live, ino) ? flush_file(live, ino, &flushed)
-					      : 0;
+	int r = shale_live_touched(live, ino)
+			? flush_file(live, ino, &flushed, err)
+			: 0;
 	if (r == -ENODATA)
 		r = 0;
 	if (r < 0 || (!flushed && atomic_load(&live->synced) >= pos))
 		return r;
 	uint64_t now =
 		shale_db_position(live->db); /* before the list is read */
-	r = flush_replaced(live);
+	r = flush_replaced(live, err);
 	if (r == 0)
-		r = shale_db_sync(live->db, now, NULL);
+		r = shale_db_sync(live->db, now, err);
 	uint64_t old = atomic_load(&live->synced);
 	while (r == 0 && old < now &&
 	       !atomic_compare_exchange_weak(&live->synced, &old, now))

@@ -292,3 +292,18 @@ int shale_forest_top_readdir(struct shale_forest *f, uint64_t dir, uint64_t off,
 	shale_synth_unref(top);
 	return r;
 }
+
+int shale_forest_top_path(struct shale_forest *f, uint32_t tree,
+			  struct shale_buf *out)
+{
+	struct shale_synth *top;
+
+	if (f->single)
+		return 0;
+	int r = f->opts.top(f->opts.arg, &top, NULL);
+	if (r < 0)
+		return r;
+	r = shale_synth_path(top, tree, out);
+	shale_synth_unref(top);
+	return r;
+}

@@ -273,7 +273,9 @@ void shale_forest_name(struct shale_forest *f, uint64_t id,
 	cleanup_place struct place p = {0};
 	size_t len = out->len;
 
-	if (!shale_forest_is_top(f, id) && enter(&p, f, id, NULL) == 0 &&
+	if (!shale_forest_is_top(f, id) &&
+	    shale_forest_top_path(f, shale_node_tree(id), out) == 0 &&
+	    enter(&p, f, id, NULL) == 0 &&
 	    shale_index_path(p.ix, p.ino, 0, out, NULL) == 0)
 		return;
 	out->len = len;

@@ -55,5 +55,8 @@ int shale_forest_top_readlink(struct shale_forest *f, uint64_t ino,
 int shale_forest_top_readdir(struct shale_forest *f, uint64_t dir, uint64_t off,
 			     bool plus, shale_forest_entry_fn *fn, void *arg,
 			     struct shale_err *err);
+/* Append where a tree hangs; nothing for a single one.  -ENOENT. */
+int shale_forest_top_path(struct shale_forest *f, uint32_t tree,
+			  struct shale_buf *out);
 
 #endif

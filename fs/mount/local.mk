@@ -4,8 +4,11 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/forest.c fs/mount/forest.h \
 	fs/mount/forest_image.c fs/mount/forest_impl.h \
 	fs/mount/greeting.c fs/mount/greeting.h \
+	fs/mount/op.c fs/mount/op.h \
+	fs/mount/opcount.c fs/mount/opcount.h \
 	fs/mount/ops.h \
 	fs/mount/raw.c fs/mount/raw.h \
+	fs/mount/raw_op.c \
 	fs/mount/receivers.c fs/mount/receivers.h \
 	fs/mount/reply.c \
 	fs/mount/ro.c \
@@ -13,7 +16,9 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/rw_data.c \
 	fs/mount/rw_names.c \
 	fs/mount/session.c fs/mount/session.h \
-	fs/mount/synth.c fs/mount/synth.h
+	fs/mount/synth.c fs/mount/synth.h \
+	fs/mount/trace.c fs/mount/trace.h \
+	fs/mount/watch.c
 fs_mount_libmount_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 
 # What a program links for this room and those below it.
@@ -29,6 +34,12 @@ check_PROGRAMS += tests/unit/synth-test
 TESTS += tests/unit/synth-test
 tests_unit_synth_test_SOURCES = tests/unit/synth-test.c
 tests_unit_synth_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
+	$(LIBS_BASE)
+
+check_PROGRAMS += tests/unit/watch-test
+TESTS += tests/unit/watch-test
+tests_unit_watch_test_SOURCES = tests/unit/watch-test.c
+tests_unit_watch_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 	$(LIBS_BASE)
 
 BINDING_TESTS = \

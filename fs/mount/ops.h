@@ -8,8 +8,11 @@
  */
 
 #define FUSE_USE_VERSION 314
+#include "fs/mount/op.h"
+#include "fs/mount/opcount.h"
 #include "fs/mount/receivers.h"
 #include "fs/mount/session.h"
+#include "fs/mount/trace.h"
 
 #include <fuse_lowlevel.h>
 #include <stdatomic.h>
@@ -25,12 +28,15 @@ struct shale_session {
 	struct shale_session_opts opts;
 	struct fuse_session *fuse;
 	struct shale_receivers receivers;
+	pthread_key_t op; /* this thread's struct shale_op, while it has one */
+	struct shale_opcount *counts;
+	struct shale_trace *trace;
 	bool greeted;         /* INIT is answered */
 	bool replaying;       /* … and libfuse is told once more */
 	bool differs;         /* it answered the replay in another way */
 	uint64_t init_unique; /* of the INIT request */
 	uint64_t init_flags;  /* what it offered */
-	_Atomic uint64_t requests, errors, bytes_read, bytes_written;
+	_Atomic uint64_t errors; /* times that damage was met */
 	_Atomic int64_t log_second; /* of the last messages … */
 	atomic_int log_count;       /* … and how many there were in it */
 };
@@ -81,8 +87,16 @@ void shale_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 		    struct fuse_file_info *fi, unsigned flags, const void *in,
 		    size_t in_size, size_t out_size);
 
-/* Say something in the log, at most ten lines a second. */
-void shale_session_log(struct shale_session *s, const char *fmt, ...)
+/*
+ * Append "/path/of/node", or "inode N" if it has none or that would take long
+ * to find; `search`: take long.
+ */
+void shale_session_path(struct shale_session *s, uint64_t id, bool search,
+			struct shale_buf *out);
+
+/* May another line go to the log?  At most ten a second may. */
+bool shale_session_may_log(struct shale_session *s);
+void shale_session_log(const struct shale_session *s, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 #endif

@@ -207,8 +207,10 @@ bool shale_raw_handle(struct shale_receiver *r)
 	reply.head.unique = header(r)->unique;
 	reply.head.error = ret == -EUCLEAN ? -EIO : ret;
 	reply.head.len = ret < 0 ? sizeof(reply.head) : sizeof(reply);
+	struct iovec iov = {&reply, reply.head.len};
 	/* An error here means that the caller has gone. */
-	ssize_t n = write(s->opts.fd, &reply, reply.head.len);
+	ssize_t n = writev(s->opts.fd, &iov, 1);
 	(void)n;
+	shale_op_answered(s, &iov, 1);
 	return true;
 }

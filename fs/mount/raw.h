@@ -57,4 +57,27 @@ bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 /* Answer a request that libfuse does not know.  False: it is none of those. */
 bool shale_raw_handle(struct shale_receiver *r);
 
+/* ------------------------------------------- requests as they are (raw_op.c) */
+
+/* Of what kind is the request in the buffer, among SHALE_OPCOUNT_KINDS; 0: of
+ * one that is not known. */
+unsigned shale_raw_kind(const struct shale_receiver *r);
+/* "lookup"; NULL: there is no such kind. */
+const char *shale_raw_name(unsigned kind);
+
+/* Bytes of content that it brings; that this reply to a kind takes away. */
+uint64_t shale_raw_brings(const struct shale_receiver *r);
+uint64_t shale_raw_takes(unsigned kind, const struct iovec *iov, int n);
+bool shale_raw_failed(const struct iovec *iov, int n);
+
+/*
+ * Append what a request asks ("4711 read /dir/file 4096@8192": the process, the
+ * operation, on what), and what it was answered ("4096", "inode 12", "ENOENT").
+ * Names are escaped.  No reply: `n` is 0.
+ */
+struct shale_buf;
+void shale_raw_describe(const struct shale_receiver *r, struct shale_buf *out);
+void shale_raw_outcome(unsigned kind, const struct iovec *iov, int n,
+		       struct shale_buf *out);
+
 #endif

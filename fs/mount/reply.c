@@ -2,9 +2,23 @@
 #include "fs/mount/ops.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/text.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* Which file, and what is wrong with it. */
+static void log_damage(struct shale_session *s, int r, uint64_t id,
+		       const struct shale_err *err)
+{
+	cleanup_buf struct shale_buf path = {0}, text = {0};
+
+	shale_session_path(s, id, true, &path);
+	(void)shale_escape(&text, (const char *)path.data, path.len);
+	const char *where = shale_buf_str(&text);
+	shale_session_log(s, "%s: %s", where ? where : "?",
+			  err && err->msg[0] ? err->msg : strerror(-r));
+}
 
 void shale_reply_error(fuse_req_t req, int r, uint64_t id,
 		       const struct shale_err *err)
@@ -12,15 +26,8 @@ void shale_reply_error(fuse_req_t req, int r, uint64_t id,
 	struct shale_session *s = shale_req_session(req);
 
 	if (r == -EUCLEAN || r == -EIO || r == -EPROTONOSUPPORT) {
-		cleanup_buf struct shale_buf name = {0};
-		if (s->opts.forest)
-			shale_forest_name(s->opts.forest, id, &name);
-		else
-			(void)shale_buf_printf(&name, "inode %llu",
-					       (unsigned long long)id);
-		const char *where = shale_buf_str(&name);
-		shale_session_log(s, "%s: %s", where ? where : "?",
-				  err && err->msg[0] ? err->msg : strerror(-r));
+		if (shale_session_may_log(s))
+			log_damage(s, r, id, err);
 		atomic_fetch_add(&s->errors, 1);
 		r = -EIO;
 	}

@@ -208,7 +208,6 @@ static void ro_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 				  &got, &err);
 	if (r < 0)
 		return shale_reply_error(req, r, ino, &err);
-	atomic_fetch_add_explicit(&s->bytes_read, got, memory_order_relaxed);
 	fuse_reply_buf(req, buf, got);
 }
 

@@ -76,12 +76,12 @@ void shale_rw_reply(fuse_req_t req, int r, fuse_ino_t where)
 }
 
 static void reply_attr(fuse_req_t req, int r, const struct shale_node *node,
-		       fuse_ino_t ino)
+		       fuse_ino_t ino, const struct shale_err *err)
 {
 	struct stat st;
 
 	if (r < 0)
-		return shale_rw_reply(req, r, ino);
+		return shale_reply_error(req, r, ino, err);
 	fill_stat(node, &st);
 	fuse_reply_attr(req, &st, SHALE_TIMEOUT);
 }
@@ -93,7 +93,7 @@ static void rw_getattr(fuse_req_t req, fuse_ino_t ino,
 
 	(void)fi;
 	reply_attr(req, shale_live_getattr(shale_rw_live(req), ino, &node),
-		   &node, ino);
+		   &node, ino, NULL);
 }
 
 static const struct {
@@ -113,6 +113,7 @@ static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		       int to_set, struct fuse_file_info *fi)
 {
 	struct shale_caller who = shale_rw_caller(req);
+	struct shale_err err = {0};
 	struct shale_node node;
 	struct timespec now;
 	struct shale_set set = {
@@ -136,11 +137,12 @@ static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		set.mtime = now;
 	if (shale_raw_kills(shale_req_receiver(req)))
 		set.what |= SHALE_SET_KILL_SUIDGID;
+	who.err = &err;
 	struct shale_live *live = shale_rw_live(req);
 	int r = shale_rw_done(req, &who)
 			? shale_live_getattr(live, ino, &node)
 			: shale_live_setattr(live, &who, ino, &set, &node);
-	reply_attr(req, r, &node, ino);
+	reply_attr(req, r, &node, ino, &err);
 }
 
 static void rw_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,

@@ -90,16 +90,16 @@ void shale_rw_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
 	struct shale_session *s = shale_req_session(req);
 	char *buf = (char *)shale_req_receiver(req)->out;
+	struct shale_err err = {0};
 	size_t got;
 
 	(void)fi;
 	if (size > SHALE_FUSE_MAX_IO)
 		size = SHALE_FUSE_MAX_IO;
 	int r = shale_live_read(s->opts.live, ino, (uint64_t)off, buf, size,
-				&got);
+				&got, &err);
 	if (r < 0)
-		return shale_rw_reply(req, r, ino);
-	atomic_fetch_add_explicit(&s->bytes_read, got, memory_order_relaxed);
+		return shale_reply_error(req, r, ino, &err);
 	fuse_reply_buf(req, buf, got);
 }
 
@@ -108,15 +108,15 @@ void shale_rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 {
 	struct shale_session *s = shale_req_session(req);
 	struct shale_caller who = shale_rw_caller(req);
+	struct shale_err err = {0};
 
 	(void)fi;
+	who.err = &err;
 	int r = shale_live_write(s->opts.live, &who, ino, (uint64_t)off, buf,
 				 size,
 				 shale_raw_kills(shale_req_receiver(req)));
 	if (r < 0)
-		return shale_rw_reply(req, r, ino);
-	atomic_fetch_add_explicit(&s->bytes_written, size,
-				  memory_order_relaxed);
+		return shale_reply_error(req, r, ino, &err);
 	fuse_reply_write(req, size);
 }
 
@@ -133,11 +133,13 @@ void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 			off_t len, struct fuse_file_info *fi)
 {
 	struct shale_caller who = shale_rw_caller(req);
+	struct shale_err err = {0};
 
 	(void)fi;
+	who.err = &err;
 	int r = shale_live_fallocate(shale_rw_live(req), &who, ino, mode,
 				     (uint64_t)off, (uint64_t)len, kills(&who));
-	shale_rw_reply(req, r, ino);
+	shale_reply_error(req, r, ino, &err);
 }
 
 void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
@@ -146,12 +148,14 @@ void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
 			      size_t len, int flags)
 {
 	struct shale_caller who = shale_rw_caller(req);
+	struct shale_err err = {0};
 	uint64_t done;
 
 	(void)src_fi;
 	(void)dst_fi;
 	if (flags)
 		return (void)fuse_reply_err(req, EINVAL);
+	who.err = &err;
 	/* The reply's count has 32 bits. */
 	if (len > 1u << 30)
 		len = 1u << 30;
@@ -159,7 +163,7 @@ void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
 				(uint64_t)src_off, dst, (uint64_t)dst_off, len,
 				kills(&who), &done);
 	if (r < 0)
-		return shale_rw_reply(req, r, dst);
+		return shale_reply_error(req, r, dst, &err);
 	fuse_reply_write(req, (size_t)done);
 }
 
@@ -180,9 +184,10 @@ void shale_rw_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 void shale_rw_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		    struct fuse_file_info *fi)
 {
+	struct shale_err err = {0};
+
 	(void)fi;
 	shale_receivers_let_go(&shale_req_session(req)->receivers);
-	shale_rw_reply(req,
-		       shale_live_fsync(shale_rw_live(req), ino, datasync != 0),
-		       ino);
+	int r = shale_live_fsync(shale_rw_live(req), ino, datasync != 0, &err);
+	shale_reply_error(req, r, ino, &err);
 }

@@ -4,29 +4,10 @@
 #include "fs/mount/raw.h"
 #include "layers/base/cleanup.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/sysinfo.h>
-#include <time.h>
 
-enum { WAITERS = 8, LOG_A_SECOND = 10 };
-
-void shale_session_log(struct shale_session *s, const char *fmt, ...)
-{
-	char line[2048];
-	va_list ap;
-	int64_t now = time(NULL);
-
-	if (atomic_exchange(&s->log_second, now) != now)
-		atomic_store(&s->log_count, 0);
-	if (!s->opts.log || atomic_fetch_add(&s->log_count, 1) >= LOG_A_SECOND)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	s->opts.log(s->opts.arg, line);
-}
+enum { WAITERS = 8 };
 
 void shale_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -123,8 +104,13 @@ static ssize_t send_reply(int fd, struct iovec *iov, int n, void *userdata)
 			return -1;
 		}
 	}
-	if (!s->replaying)
-		return writev(fd, iov, n);
+	if (!s->replaying) {
+		len = writev(fd, iov, n);
+		int error = errno;
+		shale_op_answered(s, iov, n);
+		errno = error;
+		return len;
+	}
 	for (int i = 0; i < n; i++) /* the kernel has had it */
 		len += (ssize_t)iov[i].iov_len;
 	return len;
@@ -137,15 +123,53 @@ static ssize_t receive(int fd, void *buf, size_t len, void *userdata)
 	return read(fd, buf, len);
 }
 
+/* The receiver may be another thread's when its request has been served. */
 static void process(struct shale_receiver *r)
 {
-	struct fuse_buf buf = {.mem = r->in, .size = r->len};
+	struct shale_session *s = r->session;
+	struct shale_op op;
 
-	atomic_fetch_add_explicit(&r->session->requests, 1,
-				  memory_order_relaxed);
 	shale_raw_fold(r);
-	if (!shale_raw_handle(r))
-		fuse_session_process_buf(r->session->fuse, &buf);
+	shale_op_begin(&op, r);
+	if (!shale_raw_handle(r)) {
+		struct fuse_buf buf = {.mem = r->in, .size = r->len};
+		fuse_session_process_buf(s->fuse, &buf);
+	}
+	shale_op_end(s);
+}
+
+/* What is known of the threads' work. */
+static int init_watch(struct shale_session *s, struct shale_err *err)
+{
+	int r = pthread_key_create(&s->op, NULL);
+	if (r)
+		return shale_err_set(err, r, "serve a mount");
+	r = shale_opcount_new(&s->counts, err);
+	if (r == 0)
+		r = shale_trace_new(&s->trace, err);
+	if (r < 0) {
+		shale_opcount_free(s->counts);
+		pthread_key_delete(s->op);
+	}
+	return r;
+}
+
+static void release_watch(struct shale_session *s)
+{
+	shale_opcount_free(s->counts);
+	shale_trace_free(s->trace);
+	pthread_key_delete(s->op);
+}
+
+static int init_session(struct shale_session *s, struct shale_err *err)
+{
+	int r = shale_receivers_init(&s->receivers, process, err);
+	if (r < 0)
+		return r;
+	r = init_watch(s, err);
+	if (r < 0)
+		shale_receivers_release(&s->receivers);
+	return r;
 }
 
 int shale_session_new(struct shale_session **out,
@@ -162,7 +186,7 @@ int shale_session_new(struct shale_session **out,
 	if (!s)
 		return shale_err_set(err, ENOMEM, "serve a mount");
 	s->opts = *opts;
-	int r = shale_receivers_init(&s->receivers, process, err);
+	int r = init_session(s, err);
 	if (r < 0) {
 		free(s);
 		return r;
@@ -185,6 +209,7 @@ void shale_session_free(struct shale_session *s)
 		return;
 	if (s->fuse)
 		fuse_session_destroy(s->fuse);
+	release_watch(s);
 	shale_receivers_release(&s->receivers);
 	free(s);
 }
@@ -285,13 +310,4 @@ void shale_session_forget_name(struct shale_session *s, uint64_t dir,
 void shale_session_forget_inode(struct shale_session *s, uint64_t ino)
 {
 	(void)fuse_lowlevel_notify_inval_inode(s->fuse, ino, 0, 0);
-}
-
-void shale_session_count(struct shale_session *s,
-			 struct shale_session_counts *out)
-{
-	out->requests = atomic_load(&s->requests);
-	out->errors = atomic_load(&s->errors);
-	out->bytes_read = atomic_load(&s->bytes_read);
-	out->bytes_written = atomic_load(&s->bytes_written);
 }

@@ -12,6 +12,8 @@
 #include "fs/live/live.h"
 #include "fs/mount/forest.h"
 #include "fs/mount/greeting.h"
+#include "fs/mount/opcount.h"
+#include "fs/mount/trace.h"
 
 struct shale_session;
 
@@ -28,6 +30,8 @@ struct shale_session_opts {
 	unsigned threads; /* 0: one a processor */
 	/* Damage and other surprises; any thread. */
 	void (*log)(void *arg, const char *message);
+	/* A line for each request; NULL: only for who listens. */
+	void (*trace)(void *arg, const char *line);
 	void *arg;
 };
 
@@ -60,10 +64,23 @@ void shale_session_forget_name(struct shale_session *s, uint64_t dir,
 			       const char *name, size_t len);
 void shale_session_forget_inode(struct shale_session *s, uint64_t ino);
 
+/* Since this process serves. */
 struct shale_session_counts {
-	uint64_t requests, errors, bytes_read, bytes_written;
+	uint64_t requests;
+	uint64_t errors; /* times that damage was met, and not got round */
+	uint64_t bytes_read, bytes_written;
 };
 void shale_session_count(struct shale_session *s,
 			 struct shale_session_counts *out);
+
+/* Call `fn` for each kind of requests of which there were some. */
+void shale_session_kinds(struct shale_session *s,
+			 void (*fn)(void *arg, const char *name,
+				    const struct shale_opcount_sum *sum),
+			 void *arg);
+
+/* Hear a line for each request from now on; closed before the session. */
+int shale_session_listen(struct shale_session *s, struct shale_listener **out,
+			 struct shale_err *err);
 
 #endif

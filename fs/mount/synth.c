@@ -5,6 +5,7 @@
 #include "layers/base/cleanup.h"
 #include "layers/base/hash.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -247,4 +248,33 @@ const struct shale_synth_node *shale_synth_next(const struct shale_synth *s,
 	}
 	return low < s->n && s->nodes[low]->parent == dir ? s->nodes[low]
 							  : NULL;
+}
+
+/* The way from the root to a node. */
+static int put_way(const struct shale_synth *s,
+		   const struct shale_synth_node *node, struct shale_buf *out)
+{
+	enum { DEPTH = 64 }; /* a repository's name has slashes, but few */
+	const struct shale_synth_node *way[DEPTH];
+	size_t n = 0;
+	int r = 0;
+
+	for (; node->ino != SHALE_SYNTH_ROOT; node = s->by_ino[node->parent]) {
+		if (n == DEPTH)
+			return -ENOENT;
+		way[n++] = node;
+	}
+	while (n && r == 0)
+		r = shale_buf_printf(out, "/%s", way[--n]->name);
+	return r;
+}
+
+int shale_synth_path(const struct shale_synth *s, uint32_t tree,
+		     struct shale_buf *out)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->nodes[i]->kind == SHALE_SYNTH_TREE &&
+		    s->nodes[i]->tree == tree)
+			return put_way(s, s->nodes[i], out);
+	return -ENOENT;
 }

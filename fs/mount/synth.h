@@ -62,4 +62,9 @@ const struct shale_synth_node *shale_synth_lookup(const struct shale_synth *s,
 const struct shale_synth_node *shale_synth_next(const struct shale_synth *s,
 						uint64_t dir, uint64_t after);
 
+/* Append "/a/b", where the image of that number hangs.  -ENOENT. */
+struct shale_buf;
+int shale_synth_path(const struct shale_synth *s, uint32_t tree,
+		     struct shale_buf *out);
+
 #endif

@@ -130,6 +130,28 @@ static void wait_for_work(struct shale_db *db)
 	db->asks_seen = db->asks;
 }
 
+/* Lock held, and released meanwhile. */
+static void report(struct shale_db *db, const struct shale_err *err)
+{
+	void (*fn)(void *, const struct shale_err *) = db->on_failure;
+	void *arg = db->on_failure_arg;
+
+	pthread_mutex_unlock(&db->lock);
+	if (fn)
+		fn(arg, err);
+	pthread_mutex_lock(&db->lock);
+}
+
+void shale_db_on_failure(struct shale_db *db,
+			 void (*fn)(void *arg, const struct shale_err *err),
+			 void *arg)
+{
+	pthread_mutex_lock(&db->lock);
+	db->on_failure = fn;
+	db->on_failure_arg = arg;
+	pthread_mutex_unlock(&db->lock);
+}
+
 static void *applier(void *arg)
 {
 	struct shale_db *db = arg;
@@ -149,10 +171,13 @@ static void *applier(void *arg)
 		db->busy = false;
 		db->marked = marked;
 		db->attempts++;
+		bool news = r < 0 && !db->failed;
 		db->failed = r;
 		if (r < 0)
 			db->failure = err;
 		pthread_cond_broadcast(&db->done);
+		if (news)
+			report(db, &err);
 		if (r < 0 && db->stop)
 			break;
 	}

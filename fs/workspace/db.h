@@ -196,6 +196,15 @@ int shale_db_advance(struct shale_db *db, struct shale_err *err);
 int shale_db_pause_at(struct shale_db *db, uint64_t pos, struct shale_err *err);
 void shale_db_resume(struct shale_db *db);
 
+/*
+ * From now on, call `fn` when flushing, marking or applying in the background
+ * fails, and again only after an attempt that did not.  From the applier's
+ * thread, without a lock.
+ */
+void shale_db_on_failure(struct shale_db *db,
+			 void (*fn)(void *arg, const struct shale_err *err),
+			 void *arg);
+
 /* For `status`: positions, bytes of the journal, bytes of LMDB pages used. */
 struct shale_db_stats {
 	uint64_t position, applied, journal_bytes, lmdb_bytes;

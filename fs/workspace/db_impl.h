@@ -50,6 +50,8 @@ struct shale_db {
 	uint64_t attempts;  /* ended so far */
 	int failed;         /* of the last attempt, or 0 */
 	struct shale_err failure;
+	void (*on_failure)(void *arg, const struct shale_err *err);
+	void *on_failure_arg;
 };
 
 /* What LMDB says of itself: 0, or -ENOENT when it is new. */

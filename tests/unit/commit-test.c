@@ -252,7 +252,7 @@ static void compare(const struct shop *s)
 		CHECK_INT(n, s->file[i].size);
 		CHECK_MEM(got, s->file[i].data, n);
 		CHECK_INT(shale_live_read(s->live, s->file[i].ino, 0, got,
-					  SIZE_MAX_TEST, &n),
+					  SIZE_MAX_TEST, &n, NULL),
 			  0);
 		CHECK_INT(n, s->file[i].size);
 		CHECK_MEM(got, s->file[i].data, n);

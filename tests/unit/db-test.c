@@ -413,6 +413,39 @@ TEST(a_flush_that_fails_is_told_and_tried_again)
 	close(dir);
 }
 
+static void count_failure(void *arg, const struct shale_err *why)
+{
+	CHECK_STR(why->msg, "flush: disk: Input/output error");
+	++*(_Atomic int *)arg;
+}
+
+TEST(a_failure_in_the_background_is_told_once_until_it_succeeds)
+{
+	struct watch w = {.fail = 1};
+	struct shale_db_opts opts = lazy;
+	_Atomic int told = 0;
+	opts.flush = watch_flush;
+	opts.arg = &w;
+	int dir = new_dir();
+	struct shale_db *db = open_db(dir, &opts);
+
+	shale_db_on_failure(db, count_failure, &told);
+	put(db, "a", "1");
+	for (int i = 0; i < 3; i++)
+		CHECK_INT(shale_db_advance(db, &err), -EIO);
+	atomic_store(&w.fail, 0);
+	CHECK_OK(shale_db_advance(db, &err));
+	CHECK_INT(told, 1);
+	put(db, "b", "2");
+	atomic_store(&w.fail, 1);
+	CHECK_INT(shale_db_advance(db, &err), -EIO);
+	atomic_store(&w.fail, 0);
+	CHECK_OK(shale_db_advance(db, &err));
+	CHECK_INT(told, 2);
+	CHECK_OK(shale_db_close(db, &err));
+	close(dir);
+}
+
 static const char *snapshot_dump(struct shale_snapshot *snapshot)
 {
 	static char text[1000];

@@ -100,7 +100,7 @@ static void compare(struct file *f)
 	size_t got;
 
 	CHECK_INT(
-		shale_live_read(f->rig->live, f->ino, 0, data, SPAN + 1, &got),
+		shale_live_read(f->rig->live, f->ino, 0, data, SPAN + 1, &got, NULL),
 		0);
 	CHECK_INT(got, f->size);
 	for (size_t i = 0; i < got; i++)
@@ -201,7 +201,7 @@ TEST(copying_a_file_of_the_image_moves_no_data)
 	rig_remount(f.rig);
 	f.ino = other;
 	size_t got;
-	CHECK_INT(shale_live_read(f.rig->live, other, 0, f.data, SPAN, &got),
+	CHECK_INT(shale_live_read(f.rig->live, other, 0, f.data, SPAN, &got, NULL),
 		  0);
 	CHECK_INT(got, 3 * MIB + 5);
 	put(&f, 3 * MIB, 2);
@@ -231,7 +231,7 @@ TEST(a_hole_of_terabytes_costs_nothing)
 	CHECK_INT(out, (int64_t)far);
 	CHECK_INT(shale_live_seek(rig->live, ino, 0, SEEK_HOLE, &out), 0);
 	CHECK_INT(out, 4096);
-	CHECK_INT(shale_live_read(rig->live, ino, far, text, 10, &got), 0);
+	CHECK_INT(shale_live_read(rig->live, ino, far, text, 10, &got, NULL), 0);
 	CHECK_STR(text, "end");
 	CHECK_INT(
 		shale_live_fallocate(rig->live, &rig_caller, ino,

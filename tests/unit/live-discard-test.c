@@ -291,13 +291,13 @@ static void open_file(struct rig *rig)
 	CHECK_INT(shale_live_opened(rig->live, &who, ino, &handle), 0);
 	CHECK_OK(discard(rig, NULL, &err));
 	CHECK_INT(rig_ino(rig, "new"), 0);
-	CHECK_INT(shale_live_read(rig->live, ino, 0, data, 8, &got), 0);
+	CHECK_INT(shale_live_read(rig->live, ino, 0, data, 8, &got, NULL), 0);
 	CHECK_STR(data, "mine");
 	CHECK_INT(
 		shale_live_write(rig->live, &rig_caller, ino, 4, "!", 1, false),
 		0);
 	shale_live_released(rig->live, handle);
-	CHECK_INT(shale_live_read(rig->live, ino, 0, data, 8, &got), -ESTALE);
+	CHECK_INT(shale_live_read(rig->live, ino, 0, data, 8, &got, NULL), -ESTALE);
 	CHECK_INT(used(rig), 0);
 }
 

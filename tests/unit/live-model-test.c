@@ -531,7 +531,7 @@ static void check_file(struct model *m, const struct node *n)
 	size_t got;
 
 	CHECK_INT(shale_live_read(m->rig->live, n->ino, 0, data, sizeof(data),
-				  &got),
+				  &got, NULL),
 		  0);
 	CHECK_INT(got, n->size);
 	for (size_t i = 0; i < got; i++)

@@ -128,7 +128,7 @@ static void pack_content(struct packing *p, uint64_t ino, uint64_t size)
 	CHECK_OK(shale_pack_begin(p->pack, ino, &err));
 	for (uint64_t off = 0; off < size; off += got) {
 		int r = shale_live_read(p->rig->live, ino, off, data, 1 << 20,
-					&got);
+					&got, NULL);
 		CHECK_INT(r, 0);
 		CHECK(got > 0);
 		CHECK_OK(shale_pack_write(p->pack, data, got, &err));
@@ -495,7 +495,7 @@ const char *rig_text(struct rig *rig, const char *path)
 	size_t got;
 
 	CHECK_INT(shale_live_read(rig->live, rig_ino(rig, path), 0, text,
-				  sizeof(text) - 1, &got),
+				  sizeof(text) - 1, &got, NULL),
 		  0);
 	text[got] = 0;
 	return text;

@@ -126,6 +126,44 @@ TEST(a_name_is_what_its_last_change_made_it_through_commits_and_remounts)
 	}
 }
 
+static const char *path_of(struct rig *rig, const char *name, bool search)
+{
+	static struct shale_buf path;
+
+	path.len = 0;
+	int r = shale_live_path(rig->live, rig_ino(rig, name), search, &path);
+	return r < 0 ? "none" : shale_buf_str(&path);
+}
+
+TEST(an_inode_has_the_path_that_it_has_now)
+{
+	struct rig *rig = base();
+
+	CHECK_STR(path_of(rig, "", false), "/");
+	CHECK_STR(path_of(rig, "d/s/x", false), "/d/s/x");
+	CHECK_INT(rig_unlink(rig, "f"), 0); /* "g" is another name of it */
+	CHECK_STR(path_of(rig, "g", false), "/g");
+	rig_make(rig, "e/new", S_IFDIR | 0700);
+	rig_file(rig, "e/new/file", "text");
+	CHECK_INT(rig_rename(rig, "d/s", "e/new/t", 0), 0);
+	CHECK_STR(path_of(rig, "e/new", false), "/e/new");
+	CHECK_STR(path_of(rig, "e/new/t/x", false), "/e/new/t/x");
+	CHECK_STR(path_of(rig, "e/new/file", false), "none");
+	CHECK_STR(path_of(rig, "e/new/file", true), "/e/new/file");
+	CHECK_INT(rig_rename(rig, "d/a", "e/b", 0), 0);
+	CHECK_STR(path_of(rig, "e/b", true), "/e/b");
+	rig_commit(rig);
+	rig_remount(rig);
+	CHECK_STR(path_of(rig, "e/b", false), "/e/b");
+	CHECK_STR(path_of(rig, "e/new/t/x", false), "/e/new/t/x");
+	uint64_t ino = rig_ino(rig, "e/b");
+	cleanup_buf struct shale_buf path = {0};
+	CHECK_INT(rig_unlink(rig, "e/b"), 0);
+	CHECK(shale_live_path(rig->live, ino, true, &path) < 0);
+	CHECK_INT(path.len, 0);
+	rig_free(rig);
+}
+
 TEST(a_directory_that_is_made_again_is_empty)
 {
 	struct rig *rig = base();
@@ -224,8 +262,8 @@ TEST(an_open_file_outlives_its_name)
 	CHECK_INT(shale_live_fallocate(rig->live, &who, ino, 0, 0, 10, false),
 		  0);
 	CHECK_INT(shale_live_seek(rig->live, ino, 0, SEEK_HOLE, &end), 0);
-	CHECK_INT(shale_live_fsync(rig->live, ino, false), 0);
-	CHECK_INT(shale_live_read(rig->live, ino, 0, data, 20, &got), 0);
+	CHECK_INT(shale_live_fsync(rig->live, ino, false, NULL), 0);
+	CHECK_INT(shale_live_read(rig->live, ino, 0, data, 20, &got, NULL), 0);
 	CHECK_INT(got, 10);
 	CHECK_MEM(data, "alphabet\0\0", 10);
 	shale_live_released(rig->live, handle);

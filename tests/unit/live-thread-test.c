@@ -54,14 +54,14 @@ static void *worker(void *arg)
 					 strlen(other), &found) == 0);
 		expect(found.ino == node.ino && found.size == sizeof(data));
 		expect(shale_live_read(live, shared, me * 5000, back,
-				       sizeof(back), &got) == 0);
+				       sizeof(back), &got, NULL) == 0);
 		expect(got == sizeof(back) && !memcmp(back, data, got));
 		if (i % 3)
 			expect(shale_live_unlink(live, &rig_caller,
 						 dirs[(i / 2) % 2], other,
 						 strlen(other)) == 0);
 		if (i % 50 == 0)
-			expect(shale_live_fsync(live, node.ino, false) == 0 ||
+			expect(shale_live_fsync(live, node.ino, false, NULL) == 0 ||
 			       i % 3);
 	}
 	return NULL;
