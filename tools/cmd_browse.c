@@ -38,8 +38,9 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 	bool foreground = false;
 	int n;
 	const struct shale_opt opts[] = {
-		{"options", 'o', "OPTIONS", "suid, dev, noexec, allow_other, …",
-		 SHALE_OPT_LIST, &options},
+		{"options", 'o', "OPTIONS",
+		 "suid, dev, noexec, allow_other, debug, …", SHALE_OPT_LIST,
+		 &options},
 		{"foreground", 'f', NULL, "stay until unmounted",
 		 SHALE_OPT_FLAG, &foreground},
 		{0},

@@ -53,6 +53,7 @@ tools_shale_SOURCES = \
 	tools/cmd_workspaces.c \
 	tools/complete_mount.c \
 	tools/ls_line.c tools/ls_line.h \
+	tools/mount_status.c tools/mount_status.h \
 	tools/mount_upgrade.c tools/mount_upgrade.h \
 	tools/mount_words.c tools/mount_words.h \
 	tools/mount_workspace.c tools/mount_workspace.h \

@@ -65,6 +65,10 @@ int shale_mounting_word(struct shale_mounting *how, const char *word,
 		how->allow_other = true;
 		return 0;
 	}
+	if (len == 5 && !strncmp(word, "debug", len)) {
+		how->debug = true;
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (strlen(words[i].name) == len &&
 		    !strncmp(words[i].name, word, len)) {
@@ -211,6 +215,8 @@ static void fill_arguments(struct start *s, const char *holder,
 	}
 	if (how->foreground)
 		s->argv[n++] = (char *)"--foreground";
+	if (how->debug)
+		s->argv[n++] = (char *)"--debug";
 	s->argv[n] = NULL;
 }
 

@@ -15,6 +15,7 @@ struct shale_mounting {
 	unsigned long flags; /* MS_* */
 	bool allow_other;
 	bool foreground;
+	bool debug; /* a line to the daemon's log for each request */
 	bool quota; /* of the workspace, from now on */
 	uint64_t quota_bytes, quota_inodes;
 };
