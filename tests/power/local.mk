@@ -4,8 +4,8 @@
 POWER_TESTS = tests/power/cuts.test tests/power/faults.test
 TESTS += $(POWER_TESTS)
 dist_check_SCRIPTS += $(POWER_TESTS)
-EXTRA_DIST += tests/power/cuts.py tests/power/disk.py tests/power/faults.py \
-	tests/power/history.py tests/power/load.py
+EXTRA_DIST += tests/power/cuts.py tests/power/cutter.py tests/power/disk.py \
+	tests/power/faults.py tests/power/history.py tests/power/load.py
 
 check_PROGRAMS += tests/power/logdisk
 tests_power_logdisk_SOURCES = tests/power/logdisk.c
