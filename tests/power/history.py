@@ -17,6 +17,7 @@ from disk import SECTOR
 
 STAMP = struct.Struct("<8sIIII")
 MAGIC = b"SHALEPWR"
+PAGE = 4096
 ZEROS = -1
 ZERO_SECTOR = bytes(SECTOR)
 FOREVER = 1 << 60
@@ -58,8 +59,13 @@ class Content:
     def write(self, op, first, n):
         for i in range(first, first + n):
             self.sectors.setdefault(i, []).append((op, op))
-        if (first + n) * SECTOR > self.sizes[-1][1]:
-            self.sizes.append((op, (first + n) * SECTOR))
+        # The kernel may send pages of one write as requests of their own.
+        old, new = self.sizes[-1][1], (first + n) * SECTOR
+        for size in range((old // PAGE + 1) * PAGE, new, PAGE):
+            if size > first * SECTOR:
+                self.sizes.append((op, size))
+        if new > old:
+            self.sizes.append((op, new))
 
     def truncate(self, op, size):
         for i, list_ in self.sectors.items():
