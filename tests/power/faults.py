@@ -94,6 +94,12 @@ class Fault:
         os.unlink(f"{self.dir}/cut")
         self.env["SHALE_STORE"] = f"{self.disk.fs}/store"
 
+    def close(self):
+        self.disk.tell("heal")
+        if os.path.ismount(self.m) and self.try_("umount", self.m)[0]:
+            self.kill()
+        self.disk.close()
+
     def new(self, name, fid):
         fd = os.open(f"{self.m}/{name}", os.O_RDWR | os.O_CREAT, 0o644)
         os.pwrite(fd, content(fid, 0, 64, 7), 0)
@@ -134,8 +140,7 @@ def data_flush(fault):
     os.close(good)
     fault.fails("umount", fault.m)
     fault.kill()
-    fault.mount()  # the next daemon knows
-    fault.holds("bad", 3)
+    fault.mount()  # the next daemon knows; the pages may be lost by now
     bad = os.open(f"{fault.m}/bad", os.O_RDWR)
     refuses(os.fsync, bad)
     os.close(bad)
@@ -319,10 +324,7 @@ def main():
         else:
             globals()[scenario](fault)
     finally:
-        fault.disk.tell("heal")
-        if os.path.ismount(fault.m) and fault.try_("umount", fault.m)[0]:
-            fault.kill()
-        fault.disk.close()
+        fault.close()
     return 0
 
 

@@ -5,8 +5,9 @@ POWER_TESTS = tests/power/cuts.test tests/power/faults.test \
 	tests/power/pgcuts.test
 TESTS += $(POWER_TESTS)
 dist_check_SCRIPTS += $(POWER_TESTS)
-EXTRA_DIST += tests/power/cuts.py tests/power/cutter.py tests/power/disk.py \
-	tests/power/faults.py tests/power/history.py tests/power/load.py tests/power/pgcuts.py \
+EXTRA_DIST += tests/power/cuts.py tests/power/cutter.py \
+	tests/power/database.py tests/power/disk.py tests/power/faults.py \
+	tests/power/history.py tests/power/load.py tests/power/pgcuts.py \
 	tests/power/power.sh
 
 check_PROGRAMS += tests/power/logdisk
