@@ -79,6 +79,7 @@ struct shale_live {
 	 * there are none. */
 	pthread_mutex_t replaced_flush;
 	struct shale_buf flushing; /* under it */
+	uint64_t names_from;       /* under it: syncs are of no position below */
 	pthread_mutex_t replaced_lock;
 	struct shale_buf replaced; /* under that */
 };

@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <string.h>
 
-enum { REPLACED_MANY = 64 << 10 }; /* bytes */
+enum {
+	REPLACED_MANY = 64 << 10, /* bytes */
+	SYNC_TRIES = 4
+};
 
 static _Atomic uint64_t *changed_at(struct shale_live *live, uint64_t ino)
 {
@@ -151,6 +154,11 @@ static int take_list(struct shale_live *live)
 	return r;
 }
 
+/*
+ * One that is gone has nothing to flush any more.  A crash that kept its rename
+ * and not its removal would show it without its content: no sync may be of a
+ * position before that.
+ */
 static int flush_taken(struct shale_live *live, struct shale_err *err)
 {
 	const struct shale_replaced *it = (const void *)live->flushing.data;
@@ -159,8 +167,9 @@ static int flush_taken(struct shale_live *live, struct shale_err *err)
 
 	for (size_t i = 0; i < n; i++) {
 		int r = flush_file(live, it[i].ino, &pos, err);
-		/* Removed since, or no file? */
-		if (r < 0 && r != -ESTALE && r != -ENODATA)
+		if (r == -ESTALE)
+			live->names_from = shale_db_position(live->db);
+		else if (r < 0 && r != -ENODATA)
 			return r;
 	}
 	live->flushing.len = 0;
@@ -169,19 +178,40 @@ static int flush_taken(struct shale_live *live, struct shale_err *err)
 
 /*
  * Flush the data of files that replaced others up to now, and say so in the
- * journal: a crash that keeps the rename then keeps what was renamed.
+ * journal: a crash that keeps the rename then keeps what was renamed.  `*from`:
+ * the first position that may be synced now.
  */
-static int flush_replaced(struct shale_live *live, struct shale_err *err)
+static int flush_replaced(struct shale_live *live, uint64_t *from,
+			  struct shale_err *err)
 {
 	pthread_mutex_lock(&live->replaced_flush);
 	int r = take_list(live);
 	if (r == 0)
 		r = flush_taken(live, err);
+	*from = live->names_from;
 	pthread_mutex_unlock(&live->replaced_flush);
 	return r;
 }
 
 /* ------------------------------------------------------------------ fsync */
+
+/* Names up to `*now`, which is not before the call, are durable. */
+static int sync_names(struct shale_live *live, uint64_t *now,
+		      struct shale_err *err)
+{
+	uint64_t from = 0;
+
+	for (int i = 0; i < SYNC_TRIES; i++) {
+		*now = shale_db_position(
+			live->db); /* before the list is read */
+		int r = flush_replaced(live, &from, err);
+		if (r < 0)
+			return r;
+		if (*now >= from)
+			return shale_db_sync(live->db, *now, err);
+	}
+	return shale_db_advance(live->db, err); /* all data, and a mark */
+}
 
 /*
  * The data first, then the journal that says that it counts, and only if it has
@@ -192,7 +222,7 @@ static int flush_replaced(struct shale_live *live, struct shale_err *err)
 int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync,
 		     struct shale_err *err)
 {
-	uint64_t pos = atomic_load(changed_at(live, ino)), flushed = 0;
+	uint64_t pos = atomic_load(changed_at(live, ino)), flushed = 0, now;
 
 	(void)datasync; /* size and names count for both, times for neither */
 	int r = shale_live_touched(live, ino)
@@ -202,11 +232,7 @@ int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync,
 		r = 0;
 	if (r < 0 || (!flushed && atomic_load(&live->synced) >= pos))
 		return r;
-	uint64_t now =
-		shale_db_position(live->db); /* before the list is read */
-	r = flush_replaced(live, err);
-	if (r == 0)
-		r = shale_db_sync(live->db, now, err);
+	r = sync_names(live, &now, err);
 	uint64_t old = atomic_load(&live->synced);
 	while (r == 0 && old < now &&
 	       !atomic_compare_exchange_weak(&live->synced, &old, now))

@@ -285,6 +285,16 @@ static void unmount(struct rig *rig)
 	CHECK_OK(shale_workspace_close(rig->ws, &err));
 }
 
+void rig_leave(struct rig *rig)
+{
+	unmount(rig);
+}
+
+void rig_return(struct rig *rig)
+{
+	mount(rig);
+}
+
 void rig_remount(struct rig *rig)
 {
 	unmount(rig);

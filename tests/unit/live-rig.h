@@ -37,6 +37,9 @@ void rig_free(struct rig *rig);
 /* Unmount and mount again, on what the workspace is based on now; `crash`: as
  * if the process had died, but for what is in memory. */
 void rig_remount(struct rig *rig);
+/* Its two halves. */
+void rig_leave(struct rig *rig);
+void rig_return(struct rig *rig);
 
 /* Freeze; the image of what there is at that moment is made, not recorded. */
 struct rig_commit {
