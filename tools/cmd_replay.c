@@ -219,12 +219,13 @@ const struct shale_cmd shale_cmd_replay = {
 	.args = "REF DIR",
 	.summary = "make a directory equal to a version",
 	.detail =
-		"DIR is made, or empty; with --from it holds another version, "
-		"and only what differs is\nwritten.  A path that is neither "
-		"what that version has there nor what REF has (in type,\nsize, "
-		"time, mode, owner, extended attributes; with --checksum in "
-		"content) is in the way:\nit is listed and left, everything "
-		"else is done, and the exit code is 3.\n\n"
+		"DIR is made, or empty, or that version already; with --from "
+		"it holds another version,\nand only what differs is written.  "
+		"A path that is neither what that version has there\nnor what "
+		"REF has (in type, size, time, mode, owner, extended "
+		"attributes; with --checksum\nin content) is in the way: it is "
+		"listed and left, everything else is done, and the exit\ncode "
+		"is 3.\n\n"
 		"Everything is made in DIR/" SHALE_REPLAY_STAGE
 		" and renamed, with --from after it is on disk:\na path has "
 		"what it had or all of the new.  A replay that was "

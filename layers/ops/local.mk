@@ -49,6 +49,7 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/replay_local.c \
 	layers/ops/replay_stage.c \
 	layers/ops/replay_steps.c \
+	layers/ops/replay_whole.c \
 	layers/ops/restore.c layers/ops/restore.h \
 	layers/ops/restore_attributes.c \
 	layers/ops/restore_basis.c \

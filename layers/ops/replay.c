@@ -247,6 +247,7 @@ static int is_empty(const struct shale_replaying *rp)
 	return r;
 }
 
+/* 1: it holds what is no unfinished replay, and no version is said. */
 static int check_directory(const struct shale_replaying *rp)
 {
 	cleanup_buf struct shale_buf what = {0};
@@ -267,12 +268,26 @@ static int check_directory(const struct shale_replaying *rp)
 	if (begun || rp->from)
 		return 0;
 	r = is_empty(rp);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	/* Of one that was killed when all but this was done. */
+	return r < 0 ? r : r == 0;
+}
+
+/*
+ * A replay from nothing that was killed when nothing was left to tell of it may
+ * not have given the root its time: then all the rest is the version's.
+ */
+static int finish_whole(struct shale_replaying *rp)
+{
 	if (!rp->opts->dry_run)
 		unlinkat(rp->root, SHALE_REPLAY_STAGE, AT_REMOVEDIR);
-	return shale_err_say(rp->err, ENOTEMPTY, "it is not empty");
+	int r = shale_replay_is_whole(rp);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return shale_err_say(rp->err, ENOTEMPTY, "it is not empty");
+	if (rp->opts->dry_run)
+		return 0;
+	r = shale_replay_finish(rp);
+	return r < 0 ? r : shale_dir_sync(rp->root, "the directory", rp->err);
 }
 
 int shale_replay(const struct shale_image *from, const struct shale_image *to,
@@ -295,7 +310,9 @@ int shale_replay(const struct shale_image *from, const struct shale_image *to,
 	int r = check_images(&rp);
 	if (r == 0)
 		r = check_directory(&rp);
-	if (r == 0)
+	if (r > 0)
+		r = finish_whole(&rp);
+	else if (r == 0)
 		r = from ? changes(&rp) : from_nothing(&rp);
 	shale_replay_steps_release(&rp);
 	return r;

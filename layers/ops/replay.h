@@ -19,8 +19,9 @@
  * new, and a replay that was interrupted, killed or cut off with the power is
  * run again to finish it.  (From nothing what is there is of the first attempt,
  * and is compared with the version.)  Names are removed first, directories'
- * times set last; when all is on disk, the stage goes.  (Then the root gets its
- * time: a replay from nothing that is killed in between leaves it another one.)
+ * times set last; when all is on disk, the stage goes.  Then the root gets its
+ * time: one from nothing that is killed in between finds, when it is run again,
+ * all that the version has and nothing more, and gives it that.
  */
 
 #include "layers/ops/diff.h"
@@ -64,8 +65,8 @@ struct shale_replay_result {
 
 /*
  * Make `dirfd` the tree of `to`.  `from` NULL: it must be empty, or hold an
- * unfinished replay of the same (else -ENOTEMPTY); in a dry run it may also be
- * negative: there is none yet.  Otherwise it holds `from`.
+ * unfinished replay of the same, or that very tree (else -ENOTEMPTY); in a dry
+ * run it may also be negative: there is none yet.  Otherwise it holds `from`.
  * Goes on after what concerns one path; -ENOSPC, -EDQUOT, -EROFS, -ENOMEM and
  * -EINTR end it.
  */

@@ -7,8 +7,8 @@
  * (replay_steps.c), what stands in the directory (replay_local.c), names of one
  * file (replay_links.c), doing a step (replay_apply.c, replay_dir.c,
  * replay_file.c), the place where things are made (replay_stage.c), what was
- * made there and is to get its names (replay_batch.c), and directories' ends
- * (replay_finish.c).
+ * made there and is to get its names (replay_batch.c), directories' ends
+ * (replay_finish.c), and whether there is nothing to do (replay_whole.c).
  */
 
 #include "layers/base/buf.h"
@@ -175,6 +175,12 @@ int shale_replay_open(struct shale_replaying *rp, const char *path,
 int shale_replay_finish(struct shale_replaying *rp);
 /* Those of the root alone. */
 int shale_replay_finish_root(struct shale_replaying *rp);
+
+/* 1: the directory holds what the version has, and nothing more, as far as
+ * attributes tell; only directories' times may be others, and the directories
+ * are touched, to be finished.  0: it does not.  Ends at the first path that
+ * is otherwise. */
+int shale_replay_is_whole(struct shale_replaying *rp);
 
 /* ----------------------------------------------------------------- the batch
  *

@@ -194,7 +194,6 @@ class Strike:
         if done.returncode not in self.scenario.again:
             raise AssertionError(f"once more: exit {done.returncode}: "
                                  f"{done.stdout}")
-        self.scenario.code = done.returncode
         self.scenario.clean()
         self.world.unmount()
         now = Store(self.world.store)

@@ -14,7 +14,6 @@ class Scenario:
     removes = ()
     gone_before = ()    # versions that it takes away in prepare(), by tag
     again = (0,)        # exit codes of the command when it runs once more
-    code = 0            # which it was
     codes = (0, 11)     # … and when something else happens meanwhile
     in_part = False     # exit 3 when the disk fails
     unsynced = ()       # what of the store may be lost after success
