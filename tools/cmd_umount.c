@@ -9,6 +9,10 @@
 
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
+
+/* How long a mount may be in use before it is told: 300 ms. */
+enum { TRIES = 15, PAUSE_MS = 20 };
 
 /*
  * Have the daemon flush while the mount can still say that it failed.  A daemon
@@ -74,6 +78,20 @@ static void say_how_to_go_on(const struct shale_ctx *ctx, const char *dir,
 		t->workspace);
 }
 
+/* A commit has a mount open for a moment, to have mappings written to it. */
+static int undo(struct shale_ctx *ctx, const char *dir, bool lazy)
+{
+	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+
+	for (int tries = TRIES;; tries--) {
+		int r = shale_mounting_undo(dir, lazy, &ctx->err);
+		if (r != -EBUSY || !tries || shale_interrupted())
+			return r;
+		ctx->err.msg[0] = '\0';
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int unmount(struct shale_ctx *ctx, const char *dir)
 {
 	SHALE_CLEANUP(shale_target_release) struct shale_target t = {0};
@@ -88,7 +106,7 @@ static int unmount(struct shale_ctx *ctx, const char *dir)
 	bool changes = holds_changes(&t);
 	/* Nobody inside a dead mount can finish anything. */
 	bool dead = t.store && t.info.pid == 0;
-	r = shale_mounting_undo(dir, dead, &ctx->err);
+	r = undo(ctx, dir, dead);
 	if (r == -EINVAL) /* somebody else was faster */
 		r = 0;
 	if (r < 0 || !t.store)
