@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two commands at once, again and again: every pair of them.
 
-    pairs.py DIRECTORY PAIRS ROUNDS SEED
+    pairs.py DIRECTORY PAIRS ROUNDS SEED [K/N]
 
-PAIRS are drawn with the SEED, 0 takes all.  No command may fail but by saying
-that something is locked (11), or that a tag is not there which another takes
-away (13); afterwards every version is whole, and the mounts show their trees.
+PAIRS is how many are drawn with the SEED, 0 for all, or one: VERB+VERB.  With
+K/N it is every N-th of them from the K-th on, so that a long run can be split
+and gone on with.  Before a round, what the last one used up is put back: a
+tree with something new in it, a version to purge, indexes that are to be built.
+
+No command may fail but by saying that something is locked (11), or that a tag
+is not there which another takes away (13).  After every round all versions of
+before are there, and now and then their structure is looked at; in the end
+every version is whole, and the mounts show their trees.
 """
+import glob
 import os
 import random
 import shutil
@@ -14,10 +21,13 @@ import subprocess
 import sys
 import time
 
-from store import Damage, Store
-from world import World, run
+from store import NAME, Damage, Store, load
+from world import World, run, write
 
 LOCKED, NO_REF = 11, 13
+LOOK = 10   # a look at the store's structure after so many rounds
+# Repositories of which the verbs take versions away.
+GOING = {"alone", "gone1", "gone2", "l"}
 
 
 def a_mount_may_go(beside):
@@ -32,7 +42,10 @@ class Pairs:
         self.spare = [world.tree("spare1"), world.tree("spare2")]
         for path in self.mounts + self.spare:
             os.makedirs(path, exist_ok=True)
-        self.n = 0
+        self.same_tree = world.tree("same")
+        shutil.rmtree(self.same_tree, ignore_errors=True)
+        world.copy_tree("v8", "same")
+        self.n, self.versions = 0, {}
 
     # ------------------------------------------------------------ commands
 
@@ -41,9 +54,10 @@ class Pairs:
         at, spare = self.world.tree("pair"), self.world.tree("spare")
         tree, out = self.world.tree("v"), self.world.tree("pout")
         verbs = {
-            "import": (f"shale import {tree}8 -t i:same", ()),
+            "import": (f"shale import {self.same_tree} -t i:same", ()),
             "import-other": (f"shale import {tree}1 -t other$1:r$2", ()),
-            "onto": (f"shale import {tree}8 --onto i:v6 -t i:onto", ()),
+            "onto": (f"shale import {self.same_tree} --onto i:v6 -t i:onto",
+                     ()),
             "commit-live": (f"echo $2 >{at}$1/made-$2-$1; "
                             f"shale commit {at}$1 -t i:live$1", ()),
             "commit-one": (f"echo $2 >{at}1/one-$2-$1; "
@@ -74,7 +88,8 @@ class Pairs:
             "gc": ("shale gc", ()),
             "purge-gc": ("shale import " + tree + "2 -t gone$1:x --no-latest "
                          "&& shale untag gone$1:x --purge && shale gc", ()),
-            "discard": (f"shale discard {at}2", (LOCKED,)),
+            "discard": (f"echo $2 >{at}2/drop-$2-$1; shale discard {at}2",
+                        (LOCKED,)),
             "metadata": ("shale metadata i:v4", ()),
             "workspaces": ("shale workspaces", ()),
             "replay": (f"rm -rf {out}$1; shale replay i:v5 {out}$1", ()),
@@ -107,15 +122,40 @@ class Pairs:
 
     def round(self, a, b):
         self.n += 1
+        self.ready({a, b})
         pair = [self.start(a, 1, b), self.start(b, 2, a)]
         said = [self.finish(one) for one in pair]
         if any(said):
             raise AssertionError("; ".join(filter(None, said)))
+        self.nothing_lost()
+        if self.n % LOOK == 0:
+            run("shale", "verify", "--all")
+
+    def ready(self, verbs):
+        """Put back what the last round has used up, or left locked."""
+        for at in filter(os.path.ismount, self.spare):
+            run("shale", "-q", "umount", at)
+        tags = self.tags()
+        if verbs & {"import", "onto"}:
+            write(f"{self.same_tree}/round", f"{self.n}\n" * 100, self.n)
+        if verbs & {"purge"} and "alone:x" not in tags:
+            run("shale", "import", self.world.tree("v1") + "/a", "-t",
+                "alone:x", "--no-latest")
+        if verbs & {"untag"} and "i:moving" not in tags:
+            run("shale", "tag", "i:v2", "i:moving")
+        if verbs & {"load"} and "l:two" in tags:
+            for tag in "l:two", "l:one":
+                run("shale", "untag", tag, "--purge")
+            run("shale", "gc")
+        if self.n % 2:
+            for path in glob.glob(f"{self.world.store}/indexes/*"):
+                os.unlink(path)
 
     # -------------------------------------------------------------- around
 
     def begin(self):
         self.world.fresh()
+        self.n, self.versions = 0, {}
         run("shale", "tag", "i:v2", "i:moving")
         for n, at in enumerate(self.mounts, 1):
             run("shale", "mount", "i:v6", at, "-w", f"pair{n}")
@@ -125,16 +165,34 @@ class Pairs:
             while os.path.ismount(at):
                 run("umount", "-l", at)
 
+    def entries(self):
+        return load(f"{self.world.store}/index.json")["manifests"]
+
+    def tags(self):
+        return {e["annotations"].get(NAME) for e in self.entries()}
+
+    def nothing_lost(self):
+        """What was published is there until somebody takes it away."""
+        now = {e["digest"]: e["annotations"]["vnd.shale.repository"]
+               for e in self.entries()}
+        for version in self.versions.keys() - now.keys():
+            if self.versions[version] not in GOING:
+                raise Damage(f"lost: {version} of {self.versions[version]}")
+        self.versions = now
+
     def check(self):
-        now, before = Store(self.world.store), self.world.before
-        gone = set(before.versions) - set(now.versions)
-        if gone - {before.tags["alone:x"]}:
-            raise Damage(f"lost: {gone}")
         for n, at in enumerate(self.mounts, 1):
             run("shale", "-q", "commit", at, "-t", f"i:end{n}", "--allow-empty")
             self.same(f"i:end{n}", at)
         run("shale", "verify", "--all", "--read-data")
+        self.nothing_lost()
+        gone = set(self.world.before.tags) - self.tags() - {
+            "alone:x", "i:moving"}
+        if gone:
+            raise Damage(f"lost: {gone}")
         Store(self.world.store)
+        for at in self.mounts:
+            run("shale", "-q", "umount", at)
 
     def same(self, ref, mount):
         out = self.world.tree("exported")
@@ -152,13 +210,22 @@ class Pairs:
             self.end()
 
 
+def chosen(names, which, seed, part):
+    """The pairs that a command line asks for."""
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i:]]
+    if "+" in which:
+        pairs = [tuple(which.split("+"))]
+    elif int(which):
+        pairs = random.Random(seed).sample(pairs, int(which))
+    first, step = map(int, part.split("/"))
+    return pairs[first - 1::step]
+
+
 def main():
-    top, count, rounds, seed = sys.argv[1:5]
+    top, which, rounds, seed = sys.argv[1:5]
     pairs = Pairs(World(top))
-    names = sorted(pairs.verbs())
-    todo = [(a, b) for i, a in enumerate(names) for b in names[i:]]
-    if int(count):
-        todo = random.Random(seed).sample(todo, int(count))
+    part = sys.argv[5] if len(sys.argv) > 5 else "1/1"
+    todo = chosen(sorted(pairs.verbs()), which, seed, part)
     failed, start = 0, time.monotonic()
     for a, b in todo:
         try:
