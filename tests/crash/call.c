@@ -34,6 +34,7 @@ const struct call_kind call_kinds[] = {
 	FD(fchown, ATTR, 0), AT(fchownat, ATTR, 0, 1),
 	AT(utimensat, ATTR, 0, 1), FD(fsetxattr, ATTR, 0),
 	FD(fremovexattr, ATTR, 0),
+	FD(read, READ, 0), FD(pread64, READ, 0), FD(getdents64, READ, 0),
 #ifdef __NR_open
 	OPEN(open, -1, 0, 1), AT(creat, MAKE, -1, 0), AT(mkdir, MAKE, -1, 0),
 	AT(link, MAKE, -1, 1), AT(symlink, MAKE, -1, 1),
@@ -45,7 +46,7 @@ const struct call_kind call_kinds[] = {
 const size_t call_kinds_n = sizeof(call_kinds) / sizeof(*call_kinds);
 
 static const char *const words[] = {"write", "make", "rename", "remove",
-				    "sync",  "attr", "size"};
+				    "sync",  "attr", "size",   "read"};
 
 const char *call_kind_word(unsigned bit)
 {
@@ -58,8 +59,8 @@ unsigned call_kinds_parse(const char *text)
 	for (const char *at = text; at; at = strchr(at, ',')) {
 		at += *at == ',';
 		size_t len = strcspn(at, ",");
-		unsigned kind = len == 3 && !strncmp(at, "all", 3) ? CALL_ALL
-								   : 0;
+		unsigned kind =
+			len == 3 && !strncmp(at, "all", 3) ? CALL_ALL : 0;
 		for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++)
 			if (strlen(words[i]) == len &&
 			    !strncmp(at, words[i], len))

@@ -3,8 +3,8 @@
 #define SHALE_TESTS_CRASH_CALL_H
 
 /*
- * The system calls that change a file system, and what one of them is about to
- * do: read out of a process that stands still before it.
+ * The system calls that change a file system or read files, and what one of
+ * them is about to do: read out of a process that stands still before it.
  */
 
 #include <limits.h>
@@ -23,7 +23,8 @@ enum {
 	CALL_SYNC = 16,  /* fsync, fdatasync, syncfs, msync */
 	CALL_ATTR = 32,  /* mode, owner, times, xattrs */
 	CALL_SIZE = 64,  /* truncate */
-	CALL_ALL = 127,
+	CALL_ALL = 127,  /* that change something */
+	CALL_READ = 128, /* a file, a directory: only where it is asked for */
 };
 
 /* A call that is watched.  Argument numbers are -1 where there is none. */
@@ -31,7 +32,7 @@ struct call_kind {
 	int nr;
 	const char *name;
 	unsigned kind;
-	int fd;        /* descriptor of the file that changes */
+	int fd;        /* descriptor of the file */
 	int dir, path; /* or directory and name below it; dir -1: the cwd */
 	int flags;     /* of open: changes something only with O_CREAT… */
 };
@@ -53,7 +54,8 @@ struct call {
  */
 bool call_read(const struct seccomp_notif *req, struct call *out);
 
-/* "write,rename" or "all" as bits; 0: a word that is no kind. */
+/* "write,rename" or "all" (which is without "read") as bits; 0: a word that is
+ * no kind. */
 unsigned call_kinds_parse(const char *words);
 /* The word for one kind, by its bit's number; NULL behind the last. */
 const char *call_kind_word(unsigned bit);

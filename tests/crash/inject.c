@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Run a command, and have something happen to it at its N-th call that changes
- * files below a directory.  Calls of its threads and children count too.
+ * (or reads) files below a directory.  Calls of its threads and children count
+ * too.
  *
- *     inject -d DIR [-c KINDS] [-n N] [-a ACTION] [-f COUNT] [-o REPORT]
- * COMMAND…
+ *     inject -d DIR [-c KINDS] [-n N] [-a ACTION] [-f COUNT] [-w MS]
+ *            [-o REPORT] COMMAND…
  *
- * KINDS: write, size, make, rename, remove, sync, attr, with commas; or all.
+ * KINDS: write, size, make, rename, remove, sync, attr, with commas; or all of
+ * these; and read, which stands for itself.
  * ACTION: kill, torn, lose, int (strike.h), or an error: ENOSPC, EIO, which
- * COUNT calls get (1; 0: all from there on); or `meanwhile:COMMAND`.  Without
- * -n calls are only counted, and the report lists what was never synced.
+ * COUNT calls get (1; 0: all from there on); or `meanwhile:COMMAND`, which runs
+ * at as many, and is waited for MS milliseconds (300).  Without -n calls are
+ * only counted, and the report lists what was never synced.
  *
  * The exit code is the command's (128 + signal), 137 where it was killed here.
- * Lines of the report: `calls N`, `kind WORD N`, `struck N CALL PATH` when it came so far,
- * `meanwhile CODE`, `unsynced …`.
+ * Lines of the report: `calls N`, `kind WORD N`, `struck N CALL PATH` when it
+ * came so far, `meanwhile CODE`, `unsynced …`.
  */
 #include "tests/crash/strike.h"
 #include "tests/crash/trap.h"
@@ -30,13 +33,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SLICE_MS = 10 };
+enum { SLICE_MS = 10, MOMENT_MS = 300 };
 
 struct injection {
 	/* asked for */
 	char *dir; /* absolute, without links */
 	unsigned kinds;
-	unsigned long at, failures;
+	unsigned long at, failures, moment;
 	enum strike strike;
 	int error;
 	const char *meanwhile;
@@ -101,7 +104,8 @@ static bool strike(struct injection *x, const struct seccomp_notif *req,
 		kill(-x->child, SIGINT);
 		return false;
 	case STRIKE_MEANWHILE:
-		x->other = strike_meanwhile(x->meanwhile, &x->other_status);
+		x->other = strike_meanwhile(x->meanwhile, x->moment,
+					    &x->other_status);
 		return false;
 	case STRIKE_FAIL:
 		half = strike_half(req, call);
@@ -122,6 +126,16 @@ static bool fails(struct injection *x)
 	return true;
 }
 
+/* Is this call the chosen one, or one more of those? */
+static bool is_chosen(const struct injection *x)
+{
+	if (!x->at || x->calls < x->at)
+		return false;
+	return x->calls == x->at ||
+	       (x->strike == STRIKE_MEANWHILE &&
+		(!x->failures || x->calls - x->at < x->failures));
+}
+
 static void serve(struct injection *x, const struct seccomp_notif *req)
 {
 	struct call call;
@@ -133,7 +147,7 @@ static void serve(struct injection *x, const struct seccomp_notif *req)
 	if (call.kind->kind & x->kinds) {
 		x->calls++;
 		x->of_kind[__builtin_ctz(call.kind->kind)]++;
-		if (x->calls == x->at && strike(x, req, &call))
+		if (is_chosen(x) && strike(x, req, &call))
 			return;
 		if (fails(x)) {
 			answer(x, req, x->error, 0);
@@ -197,8 +211,7 @@ static int report(const struct injection *x, const char *path)
 		return path ? -errno : 0;
 	fprintf(out, "calls %lu\n", x->calls);
 	for (unsigned i = 0; call_kind_word(i); i++)
-		fprintf(out, "kind %s %lu\n", call_kind_word(i),
-			x->of_kind[i]);
+		fprintf(out, "kind %s %lu\n", call_kind_word(i), x->of_kind[i]);
 	if (x->struck)
 		fprintf(out, "struck %lu %s\n", x->at, x->what);
 	if (x->struck && x->meanwhile)
@@ -238,7 +251,7 @@ static bool parse_action(struct injection *x, const char *text)
 static bool parse(struct injection *x, int argc, char **argv, const char **out)
 {
 	int c;
-	while ((c = getopt(argc, argv, "+d:c:n:a:f:o:")) != -1)
+	while ((c = getopt(argc, argv, "+d:c:n:a:f:w:o:")) != -1)
 		switch (c) {
 		case 'd':
 			x->dir = realpath(optarg, NULL);
@@ -256,6 +269,9 @@ static bool parse(struct injection *x, int argc, char **argv, const char **out)
 		case 'f':
 			x->failures = strtoul(optarg, NULL, 10);
 			break;
+		case 'w':
+			x->moment = strtoul(optarg, NULL, 10);
+			break;
 		case 'o':
 			*out = optarg;
 			break;
@@ -267,12 +283,13 @@ static bool parse(struct injection *x, int argc, char **argv, const char **out)
 
 int main(int argc, char **argv)
 {
-	struct injection x = {.kinds = CALL_ALL, .failures = 1};
+	struct injection x = {
+		.kinds = CALL_ALL, .failures = 1, .moment = MOMENT_MS};
 	const char *out = NULL;
 
 	if (!parse(&x, argc, argv, &out)) {
 		fprintf(stderr, "usage: inject -d DIR [-c KINDS] [-n N] "
-				"[-a ACTION] [-f COUNT] [-o REPORT] "
+				"[-a ACTION] [-f COUNT] [-w MS] [-o REPORT] "
 				"COMMAND...\n");
 		return 125;
 	}
@@ -280,7 +297,9 @@ int main(int argc, char **argv)
 	struct sigaction sa = {.sa_handler = on_child};
 	sigaction(SIGCHLD, &sa, NULL);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	x.child = x.unsynced ? trap_run(argv + optind, &x.listener) : -ENOMEM;
+	x.child = x.unsynced ? trap_run(argv + optind, x.kinds | CALL_ALL,
+					&x.listener)
+			     : -ENOMEM;
 	if (x.child < 0) {
 		fprintf(stderr, "inject: cannot watch system calls: %s\n",
 			strerror(-x.child));

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { MOMENT_MS = 300, LARGEST_HALF = 1 << 20 };
+enum { LARGEST_HALF = 1 << 20 };
 
 /* The parent of a process; 0: gone, or a zombie. */
 static pid_t parent_of(pid_t process)
@@ -82,14 +82,14 @@ size_t strike_half(const struct seccomp_notif *req, const struct call *call)
 	return n < 0 ? 0 : (size_t)n;
 }
 
-pid_t strike_meanwhile(const char *command, int *status)
+pid_t strike_meanwhile(const char *command, unsigned long ms, int *status)
 {
 	pid_t child = fork();
 	if (child == 0) {
 		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 		_exit(127);
 	}
-	for (int ms = 0; child > 0 && ms < MOMENT_MS; ms++) {
+	for (; child > 0 && ms; ms--) {
 		struct timespec t = {0, 1000000};
 		if (waitpid(child, status, WNOHANG) == child)
 			return 0;

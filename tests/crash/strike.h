@@ -26,10 +26,10 @@ void strike_kill_all(void);
 size_t strike_half(const struct seccomp_notif *req, const struct call *call);
 
 /*
- * Start `command` with the shell, and wait for it a moment: one that waits for
- * what the struck process holds ends only when that goes on.  Returns the
- * process, or 0 when it has ended, with its status in `*status`.
+ * Start `command` with the shell, and wait for it so many milliseconds: one
+ * that waits for what the struck process holds ends only when that goes on.
+ * Returns the process, or 0 when it has ended, with its status in `*status`.
  */
-pid_t strike_meanwhile(const char *command, int *status);
+pid_t strike_meanwhile(const char *command, unsigned long ms, int *status);
 
 #endif

@@ -54,7 +54,7 @@ static void watch(struct sock_filter *code, unsigned short *n,
 }
 
 /* The listener's descriptor, or -1. */
-static int install(void)
+static int install(unsigned kinds)
 {
 	struct sock_filter code[MOST];
 	struct sock_fprog program = {.filter = code};
@@ -64,7 +64,8 @@ static int install(void)
 	    (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 					 offsetof(struct seccomp_data, nr)));
 	for (size_t i = 0; i < call_kinds_n; i++)
-		watch(code, &program.len, &call_kinds[i]);
+		if (call_kinds[i].kind & kinds)
+			watch(code, &program.len, &call_kinds[i]);
 	say(code, &program.len,
 	    (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 
@@ -120,10 +121,10 @@ static int receive_fd(int socket)
 }
 
 /* From here to exec the child makes no call that is watched. */
-static void run_child(int socket, char **argv)
+static void run_child(int socket, char **argv, unsigned kinds)
 {
 	setpgid(0, 0);
-	int fd = install();
+	int fd = install(kinds);
 	if (fd < 0 || send_fd(socket, fd) < 0)
 		_exit(126);
 	close(fd);
@@ -132,14 +133,14 @@ static void run_child(int socket, char **argv)
 	_exit(127);
 }
 
-pid_t trap_run(char **argv, int *listener)
+pid_t trap_run(char **argv, unsigned kinds, int *listener)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	pid_t child = fork();
 	if (child == 0)
-		run_child(pair[1], argv);
+		run_child(pair[1], argv, kinds);
 	close(pair[1]);
 	*listener = child < 0 ? -1 : receive_fd(pair[0]);
 	close(pair[0]);

@@ -11,10 +11,10 @@
 #include <sys/types.h>
 
 /*
- * Fork; in the child run `argv` in a process group of its own, with every
- * watched call of it and of its children reported on `*listener`.  Returns the
- * child; -errno where the kernel cannot.
+ * Fork; in the child run `argv` in a process group of its own, with every call
+ * of these kinds (call.h) of it and of its children reported on `*listener`.
+ * Returns the child; -errno where the kernel cannot.
  */
-pid_t trap_run(char **argv, int *listener);
+pid_t trap_run(char **argv, unsigned kinds, int *listener);
 
 #endif
