@@ -22,7 +22,6 @@ static enum shale_exit exit_code(const struct shale_ctx *ctx, int r)
 		return SHALE_EXIT_DAMAGE;
 	case ENOSPC:
 	case EDQUOT:
-	case EROFS:
 		return SHALE_EXIT_NO_SPACE;
 	case EINTR:
 		return SHALE_EXIT_INTERRUPTED;

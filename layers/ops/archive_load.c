@@ -68,8 +68,9 @@ static int broken(struct reading *rd, struct archive *a, struct shale_err *err)
 	const char *why = archive_error_string(a);
 	if (rd->error == EINTR)
 		return shale_err_say(err, EINTR, "interrupted");
-	if (rd->error)
-		return shale_err_set(err, rd->error, "read it");
+	if (rd->error) /* (the store is not what is damaged) */
+		return shale_err_say(err, EBADMSG, "read it: %s",
+				     strerrordesc_np(rd->error));
 	return shale_err_say(err, EBADMSG, "%s", why ? why : "it is damaged");
 }
 

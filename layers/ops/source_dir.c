@@ -143,18 +143,27 @@ static int take_name(struct walk *w, int fd, const char *dir, const char *name,
 	return r < 0 ? r : 0;
 }
 
+/* The source itself, or a directory in it, cannot be listed. */
+static int cannot_list(struct walk *w, const char *path, int error,
+		       struct shale_err *err)
+{
+	if (error == EMFILE || error == ENOMEM)
+		return shale_err_set(err, error, "open directory '%s'", path);
+	if (!*path) /* (the store is not what is damaged) */
+		return shale_err_say(err, EBADMSG, "list it: %s",
+				     strerrordesc_np(error));
+	shale_import_problem(w->imp, path, "%s", strerrordesc_np(error));
+	return 0;
+}
+
 static int take_names(struct walk *w, DIR *dir, const char *path,
 		      struct shale_err *err)
 {
 	for (;;) {
 		errno = 0;
 		const struct dirent *e = readdir(dir);
-		if (!e) {
-			if (errno)
-				shale_import_problem(w->imp, path, "%s",
-						     strerrordesc_np(errno));
-			return 0;
-		}
+		if (!e)
+			return errno ? cannot_list(w, path, errno, err) : 0;
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		int r = take_name(w, dirfd(dir), path, e->d_name, err);
@@ -175,12 +184,7 @@ static int take_dir(struct walk *w, const char *path, struct shale_err *err)
 		int error = fd < 0 ? -fd : errno;
 		if (fd >= 0)
 			close(fd);
-		if (!*path || error == EMFILE || error == ENOMEM)
-			return shale_err_set(err, error, "open directory '%s'",
-					     path);
-		shale_import_problem(w->imp, path, "%s",
-				     strerrordesc_np(error));
-		return 0;
+		return cannot_list(w, path, error, err);
 	}
 	r = take_names(w, dir, path, err);
 	closedir(dir);
