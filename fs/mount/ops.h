@@ -31,11 +31,13 @@ struct shale_session {
 	pthread_key_t op; /* this thread's struct shale_op, while it has one */
 	struct shale_opcount *counts;
 	struct shale_trace *trace;
-	bool greeted;         /* INIT is answered */
-	bool replaying;       /* … and libfuse is told once more */
-	bool differs;         /* it answered the replay in another way */
-	uint64_t init_unique; /* of the INIT request */
-	uint64_t init_flags;  /* what it offered */
+	bool greeted;            /* INIT is answered */
+	int unsent;              /* … or why that did not reach the kernel */
+	struct shale_err *said;  /* where that is told */
+	bool replaying;          /* … and libfuse is told once more */
+	bool differs;            /* it answered the replay in another way */
+	uint64_t init_unique;    /* of the INIT request */
+	uint64_t init_flags;     /* what it offered */
 	_Atomic uint64_t errors; /* times that damage was met */
 	_Atomic int64_t log_second; /* of the last messages … */
 	atomic_int log_count;       /* … and how many there were in it */

@@ -76,7 +76,7 @@ static int greet(struct shale_session *s, const struct iovec *iov)
 	if (r == 0)
 		r = shale_buf_append(&reply, iov[1].iov_base, iov[1].iov_len);
 	if (r < 0)
-		return r;
+		return shale_err_set(s->said, -r, "answer the kernel");
 	if (s->replaying) {
 		s->differs = reply.len != g->reply.len ||
 			     memcmp(reply.data, g->reply.data, reply.len) != 0;
@@ -88,7 +88,7 @@ static int greet(struct shale_session *s, const struct iovec *iov)
 	if (s->opts.slow_lookups ||
 	    !shale_raw_resends(g->request.data, g->request.len))
 		return 0;
-	return shale_greeting_keep(g, NULL);
+	return shale_greeting_keep(g, s->said);
 }
 
 static ssize_t send_reply(int fd, struct iovec *iov, int n, void *userdata)
@@ -98,9 +98,9 @@ static ssize_t send_reply(int fd, struct iovec *iov, int n, void *userdata)
 	ssize_t len = 0;
 
 	if (shale_raw_patch(s, iov, n, &room)) {
-		int r = greet(s, iov);
-		if (r < 0) {
-			errno = -r;
+		s->unsent = greet(s, iov);
+		if (s->unsent < 0) {
+			errno = -s->unsent;
 			return -1;
 		}
 	}
@@ -219,12 +219,17 @@ static int answer_init(struct shale_receiver *r, struct shale_err *err)
 {
 	struct shale_session *s = r->session;
 
+	s->said = err;
 	if (shale_raw_see_init(s, r)) {
 		shale_receivers_set_own(&s->receivers, r);
 		process(r);
 		shale_receivers_set_own(&s->receivers, NULL);
 		s->greeted = true;
 	}
+	s->said = NULL;
+	/* Without it everybody who comes would wait for ever. */
+	if (s->unsent < 0)
+		return s->unsent;
 	if (!s->greeted || fuse_session_exited(s->fuse))
 		return shale_err_say(err, EPROTO,
 				     "the kernel and libfuse do not agree");

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Run a command, and have something happen to it at its N-th call that changes
- * (or reads) files below a directory.  Calls of its threads and children count
- * too.
+ * (or reads) files below a directory; with -b only those of that name.  Calls
+ * of its threads and children count too.
  *
  *     inject -d DIR [-c KINDS] [-n N] [-a ACTION] [-f COUNT] [-w MS]
- *            [-o REPORT] COMMAND…
+ *            [-b NAME] [-o REPORT] COMMAND…
  *
  * KINDS: write, size, make, rename, remove, sync, attr, with commas; or all of
  * these; and read, which stands for itself.
@@ -37,7 +37,8 @@ enum { SLICE_MS = 10, MOMENT_MS = 300 };
 
 struct injection {
 	/* asked for */
-	char *dir; /* absolute, without links */
+	char *dir;        /* absolute, without links */
+	const char *name; /* of the files that count; NULL: all */
 	unsigned kinds;
 	unsigned long at, failures, moment;
 	enum strike strike;
@@ -126,6 +127,12 @@ static bool fails(struct injection *x)
 	return true;
 }
 
+static bool is_of_name(const struct call *call, const char *name)
+{
+	const char *slash = strrchr(call->path, '/');
+	return !name || (slash && !strcmp(slash + 1, name));
+}
+
 /* Is this call the chosen one, or one more of those? */
 static bool is_chosen(const struct injection *x)
 {
@@ -144,7 +151,7 @@ static void serve(struct injection *x, const struct seccomp_notif *req)
 		answer(x, req, 0, GO_ON);
 		return;
 	}
-	if (call.kind->kind & x->kinds) {
+	if (call.kind->kind & x->kinds && is_of_name(&call, x->name)) {
 		x->calls++;
 		x->of_kind[__builtin_ctz(call.kind->kind)]++;
 		if (is_chosen(x) && strike(x, req, &call))
@@ -251,8 +258,11 @@ static bool parse_action(struct injection *x, const char *text)
 static bool parse(struct injection *x, int argc, char **argv, const char **out)
 {
 	int c;
-	while ((c = getopt(argc, argv, "+d:c:n:a:f:w:o:")) != -1)
+	while ((c = getopt(argc, argv, "+b:d:c:n:a:f:w:o:")) != -1)
 		switch (c) {
+		case 'b':
+			x->name = optarg;
+			break;
 		case 'd':
 			x->dir = realpath(optarg, NULL);
 			break;
@@ -289,8 +299,8 @@ int main(int argc, char **argv)
 
 	if (!parse(&x, argc, argv, &out)) {
 		fprintf(stderr, "usage: inject -d DIR [-c KINDS] [-n N] "
-				"[-a ACTION] [-f COUNT] [-w MS] [-o REPORT] "
-				"COMMAND...\n");
+				"[-a ACTION] [-f COUNT] [-w MS] [-b NAME] "
+				"[-o REPORT] COMMAND...\n");
 		return 125;
 	}
 	x.unsynced = unsynced_new();

@@ -43,6 +43,7 @@ ACTIONS = "kill", "torn", "lose", "int", "ENOSPC", "EIO"
 KINDS = {"torn": "write", "ENOSPC": "write,make,rename,sync"}
 FOREVER = {"ENOSPC"}
 LOCKED = 11
+TOO_LONG = 600  # seconds: nobody should have to wait for that
 # Files that are caches, or say something only while a process lives.
 PASSING = ("leases", "tmp", "lock", "indexes", "mounts", "compact")
 
@@ -71,7 +72,7 @@ class Strike:
                                self.scenario.command()],
                               stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              check=False, errors="replace")
+                              check=False, errors="replace", timeout=TOO_LONG)
         self.said = done.stdout
         return done.returncode
 
@@ -235,7 +236,7 @@ def main():
         for n in points:
             try:
                 strike.at(n)
-            except (AssertionError, Damage) as e:
+            except (AssertionError, Damage, subprocess.TimeoutExpired) as e:
                 bad += 1
                 print(f"{action} at {n}: {strike.reported('struck')}: {e}",
                       flush=True)
