@@ -140,7 +140,8 @@ class Strike:
             was = {} if self.scenario.store_is_new else before.versions
             gone = {before.tags[t] for t in self.scenario.gone_before}
             if now.versions.keys() != was.keys() - gone:
-                raise Damage("interrupted, but something was published")
+                raise Damage("interrupted, but something was published: " +
+                             self.said)
         if code not in (0, 137) and self.action != "EIO":
             left = now.temporary() - before.temporary() - \
                 self.scenario.leftovers
