@@ -13,11 +13,25 @@ SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
 
 /* --------------------------------------------------------------- numbers */
 
+/* The versions that are mounted, the last on top. */
+static json_t *images_json(const struct shale_mount_info *info)
+{
+	json_t *images = json_array();
+
+	for (size_t i = 0; i < info->n; i++)
+		json_array_append_new(
+			images,
+			json_pack("{s:s, s:s*}", "manifest", info->manifests[i],
+				  "ref", info->refs ? info->refs[i] : NULL));
+	return images;
+}
+
 static void print_json(const struct shale_target *t, json_t *reply)
 {
 	json_object_del(reply, "ok");
 	shale_json_path(reply, t->info.mountpoint, strlen(t->info.mountpoint));
 	json_object_set_new(reply, "id", json_string(t->info.id));
+	json_object_set_new(reply, "images", images_json(&t->info));
 	shale_json_print(json_incref(reply));
 }
 
