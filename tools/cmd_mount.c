@@ -80,13 +80,13 @@ static int start(struct shale_ctx *ctx, struct shale_store *store,
 		 struct shale_mount_info *info,
 		 const struct shale_mounting *how)
 {
-	char *manifests[STACK_MAX] = {NULL}, index[80];
+	char *manifests[STACK_MAX] = {NULL}, index[80], base[80];
 	bool made = false;
 	int r = 0;
 
 	if (stack->n)
 		r = shale_store_need_index(store, stack->v, stack->n, index,
-					   &ctx->err);
+					   base, &ctx->err);
 	if (r == 0 && info->workspace)
 		r = shale_mount_workspace_need(ctx, store, info->workspace,
 					       stack->v, stack->n, a->refs,

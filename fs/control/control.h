@@ -61,6 +61,7 @@ struct shale_mount_info {
 	char **leased;    /* further images, committed while mounted */
 	size_t n_leased;
 	char *index; /* file name under indexes/ or NULL */
+	char *base;  /* and of the index that it is a patch of, or NULL */
 	int pid;     /* 0: not running */
 	time_t since; /* it runs, or was started */
 };

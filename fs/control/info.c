@@ -28,6 +28,7 @@ void shale_mount_info_release(struct shale_mount_info *info)
 	free_list(info->manifests, info->n);
 	free_list(info->leased, info->n_leased);
 	free(info->index);
+	free(info->base);
 	memset(info, 0, sizeof(*info));
 }
 
@@ -70,6 +71,8 @@ int shale_mount_write(int store_dirfd, const struct shale_mount_info *info,
 	json_object_set_new(doc, "leased",
 			    list_json(info->leased, info->n_leased));
 	json_object_set_new(doc, "index", text_json(info->index));
+	if (info->base)
+		json_object_set_new(doc, "base", text_json(info->base));
 	cleanup_free char *text = json_dumps(doc, JSON_INDENT(1));
 	json_decref(doc);
 	if (!text)
@@ -193,6 +196,8 @@ static int fill(const json_t *doc, struct shale_mount_info *info)
 		r = get_text(doc, "repo", &info->repo);
 	if (r == 0)
 		r = get_text(doc, "index", &info->index);
+	if (r == 0)
+		r = get_text(doc, "base", &info->base);
 	if (r == 0)
 		r = get_list(doc, "manifests", true, &info->manifests,
 			     &info->n);

@@ -15,36 +15,43 @@
 /* Decompressed chunks that are kept. */
 enum { CHUNK_CACHE = 16 << 20 };
 
-/* Link the index that is in use into the state: no cache can take it away. */
-static int keep_index(struct shale_daemon *d, const char *name,
-		      struct shale_err *err)
+/*
+ * Link an index that is in use into the state, as `as`: no cache can take it
+ * away.  `*kept` becomes its name; no name, no index.
+ */
+static int keep_index(struct shale_daemon *d, const char *name, const char *as,
+		      char **kept, struct shale_err *err)
 {
 	char from[96];
-	snprintf(from, sizeof(from), "indexes/%s", name);
-	if (linkat(d->dirfd, from, d->state, "index.0", 0) < 0 &&
-	    errno != EEXIST)
+
+	free(*kept);
+	*kept = NULL;
+	if (!*name)
+		return 0;
+	snprintf(from, sizeof(from), "indexes/%.80s", name);
+	if (linkat(d->dirfd, from, d->state, as, 0) < 0 && errno != EEXIST)
 		return shale_err_set(err, errno, "keep index '%s'", name);
-	free(d->info.index);
-	d->info.index = strdup(name);
-	return d->info.index ? 0 : shale_err_set(err, ENOMEM, "keep an index");
+	*kept = strdup(name);
+	return *kept ? 0 : shale_err_set(err, ENOMEM, "keep an index");
 }
 
 /* The other way round: no cache may lack what the last daemon served from. */
-static void offer_index(const struct shale_daemon *d)
+static void offer_index(const struct shale_daemon *d, const char *as,
+			const char *name)
 {
 	char to[96];
 
-	if (!d->info.index)
+	if (!name)
 		return;
-	snprintf(to, sizeof(to), "indexes/%.80s", d->info.index);
-	(void)linkat(d->state, "index.0", d->dirfd, to, 0);
+	snprintf(to, sizeof(to), "indexes/%.80s", name);
+	(void)linkat(d->state, as, d->dirfd, to, 0);
 }
 
 /* Open what is mounted; its manifests are read once. */
 static int open_base(struct shale_daemon *d, struct shale_err *err)
 {
 	struct shale_version *stack[32] = {0};
-	char name[80];
+	char name[80], base[80];
 	/* The mount's state names it by now, or its workspace does. */
 	int r = shale_store_settle(d->store, d->base.manifest, d->base.n, err);
 
@@ -53,9 +60,11 @@ static int open_base(struct shale_daemon *d, struct shale_err *err)
 					 &stack[i], err);
 	if (r == 0)
 		r = shale_store_need_index(d->store, stack, d->base.n, name,
-					   err);
+					   base, err);
 	if (r == 0)
-		r = keep_index(d, name, err);
+		r = keep_index(d, base, "index.1", &d->info.base, err);
+	if (r == 0)
+		r = keep_index(d, name, "index.0", &d->info.index, err);
 	if (r == 0)
 		r = shale_store_open_image(d->store, stack, d->base.n,
 					   &d->image, err);
@@ -370,8 +379,10 @@ int shale_daemon_open(struct shale_daemon *d,
 			   : shale_greeting_init(&d->greeting, d->state, err);
 	if (r < 0)
 		return r;
-	if (opts->takeover)
-		offer_index(d);
+	if (opts->takeover) {
+		offer_index(d, "index.1", d->info.base);
+		offer_index(d, "index.0", d->info.index);
+	}
 
 	if (!strcmp(d->info.kind, "rw"))
 		r = open_writable(d, err);

@@ -44,7 +44,7 @@ tests_unit_watch_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 
 BINDING_TESTS = \
 	tests/mount/browse.test \
-	tests/mount/mountpoints.test \
+	tests/mount/mountpoints.test tests/mount/patch.test \
 	tests/mount/readonly.test \
 	tests/mount/writable.test
 TESTS += $(BINDING_TESTS)

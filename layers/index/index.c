@@ -52,7 +52,9 @@ int shale_index_open(struct shale_index **out, int fd, const char *name,
 
 	uint64_t trees = shale_table_count(ix->table, SHALE_INDEX_TREES);
 	ix->inodes = shale_table_count(ix->table, SHALE_INDEX_INODES);
+	ix->records = ix->inodes;
 	ix->entries = shale_table_count(ix->table, SHALE_INDEX_ENTRIES);
+	ix->positions = ix->entries;
 	ix->links = shale_table_count(ix->table, SHALE_INDEX_LINKS);
 	if (ix->inodes == 0 || trees == 0 || trees >= SHALE_NO_TREE)
 		return shale_err_say(err, EUCLEAN, "index %s is empty", name);
@@ -67,12 +69,25 @@ void shale_index_close(struct shale_index *ix)
 		return;
 	if (ix->table)
 		shale_table_close(ix->table);
+	shale_index_close(ix->base);
 	free(ix);
+}
+
+struct shale_index *shale_index_base(const struct shale_index *ix)
+{
+	return ix->base;
+}
+
+const char *shale_index_file(const struct shale_index *ix)
+{
+	return shale_table_name(ix->table);
 }
 
 void shale_index_relax(const struct shale_index *ix)
 {
 	shale_table_relax(ix->table);
+	if (ix->base)
+		shale_table_relax(ix->base->table);
 }
 
 int shale_index_set_spare(struct shale_index *ix,
@@ -138,11 +153,18 @@ int shale_index_tree(const struct shale_index *ix, uint32_t i,
 	return 0;
 }
 
+int shale_index_intact(const struct shale_index *ix, struct shale_err *err)
+{
+	int r = shale_table_intact(ix->table, err);
+	return r < 0 || !ix->base ? r
+				  : shale_table_intact(ix->base->table, err);
+}
+
 /* ------------------------------------------------------------- inodes */
 
-int shale_index_get_inode(const struct shale_index *ix, uint64_t i,
-			  const struct shale_disk_index_inode **out,
-			  struct shale_err *err)
+static int own_inode(const struct shale_index *ix, uint64_t i,
+		     const struct shale_disk_index_inode **out,
+		     struct shale_err *err)
 {
 	const void *record;
 	int r = shale_table_get(ix->table, SHALE_INDEX_INODES, i, 1, &record,
@@ -153,42 +175,67 @@ int shale_index_get_inode(const struct shale_index *ix, uint64_t i,
 	return 0;
 }
 
+int shale_index_get_inode(const struct shale_index *ix, uint64_t i,
+			  struct shale_index_record *out, struct shale_err *err)
+{
+	if (ix->base)
+		return shale_patch_nth(ix, i, out, err);
+	out->in = ix;
+	return own_inode(ix, i, &out->disk, err);
+}
+
 /*
  * Where few inodes were deleted, a number is its position or just above; it is
  * never below, since positions ascend with numbers from 1 on.
  */
-int shale_index_find_inode(const struct shale_index *ix, uint64_t ino,
-			   uint64_t *pos,
-			   const struct shale_disk_index_inode **out,
-			   struct shale_err *err)
+int shale_index_search(const struct shale_index *ix, uint64_t ino, uint64_t *at,
+		       const struct shale_disk_index_inode **out,
+		       struct shale_err *err)
 {
-	if (ino == 0)
-		return shale_err_set(err, ENOENT, "inode 0");
+	uint64_t lo = 0, hi = ino < ix->records ? ino : ix->records;
 
-	uint64_t lo = 0, hi = ino < ix->inodes ? ino : ix->inodes;
 	for (uint64_t mid = hi - 1; lo < hi; mid = lo + (hi - lo) / 2) {
-		int r = shale_index_get_inode(ix, mid, out, err);
+		int r = own_inode(ix, mid, out, err);
 		if (r < 0)
 			return r;
 		uint64_t found = le64_get((*out)->ino);
 		if (found == ino) {
-			if (pos)
-				*pos = mid;
-			return 0;
+			*at = mid;
+			return 1;
 		}
 		if (found < ino)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	int r = shale_table_intact(ix->table, err);
-	return r < 0 ? r : shale_err_set(err, ENOENT, "inode %" PRIu64, ino);
+	*at = lo;
+	return shale_table_intact(ix->table, err);
 }
 
-static int decode_attr(const struct shale_index *ix,
-		       const struct shale_disk_index_inode *disk,
+int shale_index_find_inode(const struct shale_index *ix, uint64_t ino,
+			   uint64_t *pos, struct shale_index_record *out,
+			   struct shale_err *err)
+{
+	uint64_t at;
+
+	if (ix->base)
+		return shale_patch_find(ix, ino, pos, out, err);
+	int r = shale_index_search(ix, ino, &at, &out->disk, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return shale_err_set(err, ENOENT, "inode %" PRIu64, ino);
+	out->in = ix;
+	if (pos)
+		*pos = at;
+	return 0;
+}
+
+static int decode_attr(const struct shale_index_record *rec,
 		       struct shale_attr *out, struct shale_err *err)
 {
+	const struct shale_index *ix = rec->in;
+	const struct shale_disk_index_inode *disk = rec->disk;
 	struct shale_attr a = {
 		.ino = le64_get(disk->ino),
 		.mode = le32_get(disk->mode),
@@ -234,38 +281,42 @@ static int decode_attr(const struct shale_index *ix,
 int shale_index_attr(const struct shale_index *ix, uint64_t ino,
 		     struct shale_attr *out, struct shale_err *err)
 {
-	const struct shale_disk_index_inode *disk;
-	int r = shale_index_find_inode(ix, ino, NULL, &disk, err);
-	return r < 0 ? r : decode_attr(ix, disk, out, err);
+	struct shale_index_record rec;
+	int r = shale_index_find_inode(ix, ino, NULL, &rec, err);
+	return r < 0 ? r : decode_attr(&rec, out, err);
 }
 
 int shale_index_attr_nth(const struct shale_index *ix, uint64_t i,
 			 struct shale_attr *out, struct shale_err *err)
 {
-	const struct shale_disk_index_inode *disk;
-	int r = shale_index_get_inode(ix, i, &disk, err);
-	return r < 0 ? r : decode_attr(ix, disk, out, err);
+	struct shale_index_record rec;
+	int r = shale_index_get_inode(ix, i, &rec, err);
+	return r < 0 ? r : decode_attr(&rec, out, err);
 }
 
 int shale_index_dir(const struct shale_index *ix, uint64_t ino,
 		    struct shale_index_dir *out, struct shale_err *err)
 {
-	const struct shale_disk_index_inode *disk;
-	int r = shale_index_find_inode(ix, ino, NULL, &disk, err);
+	struct shale_index_record rec;
+	int r = shale_index_find_inode(ix, ino, NULL, &rec, err);
 	if (r < 0)
 		return r;
-	if (!S_ISDIR(le32_get(disk->mode)))
+	if (!S_ISDIR(le32_get(rec.disk->mode)))
 		return shale_err_set(err, ENOTDIR, "inode %" PRIu64, ino);
 
 	struct shale_index_dir dir = {
-		.parent = le64_get(disk->parent),
-		.first = le64_get(disk->first),
-		.count = le64_get(disk->count),
+		.parent = le64_get(rec.disk->parent),
+		.first = le64_get(rec.disk->first),
+		.count = le64_get(rec.disk->count),
 	};
-	if (dir.first > ix->entries || dir.count > ix->entries - dir.first)
+	/* a run lies among the base's entries, or among those of the patch */
+	uint64_t end = ix->base && dir.first < ix->base->entries
+			       ? ix->base->entries
+			       : ix->positions;
+	if (dir.first > end || dir.count > end - dir.first)
 		return shale_index_damaged(ix, ino, "entries outside the index",
 					   err);
-	r = shale_table_intact(ix->table, err);
+	r = shale_index_intact(ix, err);
 	if (r == 0)
 		*out = dir;
 	return r;
@@ -275,19 +326,19 @@ int shale_index_target(const struct shale_index *ix, uint64_t ino,
 		       const char **target, uint32_t *len,
 		       struct shale_err *err)
 {
-	const struct shale_disk_index_inode *disk;
+	struct shale_index_record rec;
 	struct shale_attr attr;
 	const void *bytes;
 
-	int r = shale_index_find_inode(ix, ino, NULL, &disk, err);
+	int r = shale_index_find_inode(ix, ino, NULL, &rec, err);
 	if (r == 0)
-		r = decode_attr(ix, disk, &attr, err);
+		r = decode_attr(&rec, &attr, err);
 	if (r < 0)
 		return r;
 	if (!S_ISLNK(attr.mode))
 		return shale_err_set(err, EINVAL, "inode %" PRIu64, ino);
-	r = shale_table_get(ix->table, SHALE_INDEX_STRINGS,
-			    le64_get(disk->first), attr.size, &bytes, err);
+	r = shale_table_get(rec.in->table, SHALE_INDEX_STRINGS,
+			    le64_get(rec.disk->first), attr.size, &bytes, err);
 	if (r < 0)
 		return r;
 	if (memchr(bytes, 0, attr.size))
@@ -300,19 +351,20 @@ int shale_index_target(const struct shale_index *ix, uint64_t ino,
 int shale_index_xattrs(const struct shale_index *ix, uint64_t ino,
 		       const void **list, uint32_t *len, struct shale_err *err)
 {
-	const struct shale_disk_index_inode *disk;
-	int r = shale_index_find_inode(ix, ino, NULL, &disk, err);
+	struct shale_index_record rec;
+	int r = shale_index_find_inode(ix, ino, NULL, &rec, err);
 	if (r < 0)
 		return r;
 
-	uint32_t n = le32_get(disk->xattr_len);
+	uint32_t n = le32_get(rec.disk->xattr_len);
 	if (n > SHALE_XATTRS_MAX)
 		return shale_index_damaged(ix, ino, "too many xattrs", err);
 	if (n == 0) {
 		*list = NULL;
 	} else {
-		r = shale_table_get(ix->table, SHALE_INDEX_XATTRS,
-				    le64_get(disk->xattr_off), n, list, err);
+		r = shale_table_get(rec.in->table, SHALE_INDEX_XATTRS,
+				    le64_get(rec.disk->xattr_off), n, list,
+				    err);
 		if (r < 0)
 			return r;
 	}
@@ -323,19 +375,19 @@ int shale_index_xattrs(const struct shale_index *ix, uint64_t ino,
 int shale_index_content(const struct shale_index *ix, uint64_t ino,
 			struct shale_index_content *out, struct shale_err *err)
 {
-	const struct shale_disk_index_inode *disk;
-	int r = shale_index_find_inode(ix, ino, NULL, &disk, err);
+	struct shale_index_record rec;
+	int r = shale_index_find_inode(ix, ino, NULL, &rec, err);
 	if (r < 0)
 		return r;
-	if (!S_ISREG(le32_get(disk->mode)))
+	if (!S_ISREG(le32_get(rec.disk->mode)))
 		return shale_err_set(err, EINVAL, "inode %" PRIu64, ino);
 
 	struct shale_index_content c = {
-		.tree = le32_get(disk->tree),
-		.levels = le32_get(disk->levels),
-		.ino = le64_get(disk->source),
-		.first = le64_get(disk->first),
-		.count = le64_get(disk->count),
+		.tree = le32_get(rec.disk->tree),
+		.levels = le32_get(rec.disk->levels),
+		.ino = le64_get(rec.disk->source),
+		.first = le64_get(rec.disk->first),
+		.count = le64_get(rec.disk->count),
 	};
 	if (c.tree != SHALE_NO_TREE) {
 		const struct shale_disk_index_tree *tree;
@@ -353,7 +405,7 @@ int shale_index_content(const struct shale_index *ix, uint64_t ino,
 		return shale_index_damaged(ix, ino, "bad number of layers",
 					   err);
 	}
-	r = shale_table_intact(ix->table, err);
+	r = shale_index_intact(ix, err);
 	if (r == 0)
 		*out = c;
 	return r;

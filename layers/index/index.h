@@ -15,7 +15,9 @@ extern const struct shale_table_kind shale_index_kind;
 
 struct shale_index;
 
-/* Entries of directories are numbered; a directory's are a run, by name. */
+/* Entries of directories are numbered; a directory's are a run, by name.  (In a
+ * patch not all numbers are of entries that stand, and one that stands may have
+ * a second number, which shale_index_link() tells.) */
 struct shale_entry {
 	uint64_t ino;
 	const char *name; /* no NUL; in the map */
@@ -44,6 +46,13 @@ struct shale_index_content {
 int shale_index_open(struct shale_index **out, int fd, const char *name,
 		     struct shale_err *err);
 void shale_index_close(struct shale_index *ix);
+
+/* The whole index that a patch changes (layers/index/patch.h); it is closed
+ * with the patch.  NULL: this one is whole itself. */
+struct shale_index *shale_index_base(const struct shale_index *ix);
+
+/* The name that it was opened with. */
+const char *shale_index_file(const struct shale_index *ix);
 
 /* Where the same index can be had again when this one turns out damaged: see
  * shale_table_set_spare(). */

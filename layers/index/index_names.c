@@ -10,8 +10,13 @@ static int get_entry(const struct shale_index *ix, uint64_t pos,
 		     const char **name, struct shale_err *err)
 {
 	const void *record, *bytes;
-	int r = shale_table_get(ix->table, SHALE_INDEX_ENTRIES, pos, 1, &record,
-				err);
+	int r = 0;
+
+	if (ix->base)
+		r = shale_patch_entry(ix, pos, &ix, &pos, err);
+	if (r == 0)
+		r = shale_table_get(ix->table, SHALE_INDEX_ENTRIES, pos, 1,
+				    &record, err);
 	if (r < 0)
 		return r;
 	*out = record;
@@ -48,7 +53,7 @@ static int decode_entry(const struct shale_index *ix, uint64_t pos,
 		return shale_err_say(err, EUCLEAN,
 				     "index %s: entry %" PRIu64 " is damaged",
 				     shale_table_name(ix->table), pos);
-	int r = shale_table_intact(ix->table, err);
+	int r = shale_index_intact(ix, err);
 	if (r == 0)
 		*out = e;
 	return r;
@@ -94,7 +99,7 @@ int shale_index_lookup(const struct shale_index *ix, uint64_t dir,
 		else
 			hi = mid;
 	}
-	r = shale_table_intact(ix->table, err);
+	r = shale_index_intact(ix, err);
 	if (r < 0)
 		return r;
 	return shale_err_set(err, ENOENT, "'%.*s'", (int)name_len, name);
@@ -145,18 +150,18 @@ static int find_link(const struct shale_index *ix, uint64_t ino, uint32_t n,
 int shale_index_link(const struct shale_index *ix, uint64_t ino, uint32_t n,
 		     uint64_t *dir, uint64_t *pos, struct shale_err *err)
 {
-	const struct shale_disk_index_inode *disk;
-	int r = shale_index_find_inode(ix, ino, NULL, &disk, err);
+	struct shale_index_record rec;
+	int r = shale_index_find_inode(ix, ino, NULL, &rec, err);
 	if (r < 0)
 		return r;
 	if (ino == SHALE_ROOT_INO)
 		return shale_err_set(err, ENOENT, "names of the root");
 	if (n > 0)
-		return find_link(ix, ino, n - 1, dir, pos, err);
-	if (le64_get(disk->entry) >= ix->entries)
+		return find_link(rec.in, ino, n - 1, dir, pos, err);
+	if (le64_get(rec.disk->entry) >= rec.in->positions)
 		return shale_index_damaged(ix, ino, "name outside the index",
 					   err);
-	*dir = le64_get(disk->parent);
-	*pos = le64_get(disk->entry);
+	*dir = le64_get(rec.disk->parent);
+	*pos = le64_get(rec.disk->entry);
 	return 0;
 }

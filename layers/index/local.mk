@@ -8,8 +8,15 @@ layers_index_libindex_a_SOURCES = \
 	layers/index/index_names.c \
 	layers/index/index_path.c \
 	layers/index/index_verify.c \
+	layers/index/levels.c layers/index/levels.h \
 	layers/index/living.c layers/index/living.h \
 	layers/index/merge.c layers/index/merge.h \
+	layers/index/patch.c layers/index/patch.h \
+	layers/index/patch_delta.c layers/index/patch_delta.h \
+	layers/index/patch_disk.h \
+	layers/index/patch_impl.h layers/index/patch_inodes.c \
+	layers/index/patch_names.c layers/index/patch_names.h \
+	layers/index/patch_write.c \
 	layers/index/record.h \
 	layers/index/runs.c layers/index/runs.h \
 	layers/index/union.c \
@@ -36,6 +43,12 @@ TESTS += tests/unit/index-test
 tests_unit_index_test_SOURCES = tests/unit/index-test.c \
 	tests/unit/layers.c tests/unit/layers.h
 tests_unit_index_test_LDADD = tests/lib/libcheck.a $(LIBS_INDEX)
+
+check_PROGRAMS += tests/unit/patch-test
+TESTS += tests/unit/patch-test
+tests_unit_patch_test_SOURCES = tests/unit/patch-test.c \
+	tests/unit/layers.c tests/unit/layers.h
+tests_unit_patch_test_LDADD = tests/lib/libcheck.a $(LIBS_INDEX)
 
 check_PROGRAMS += tests/unit/union-test
 TESTS += tests/unit/union-test

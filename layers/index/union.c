@@ -58,11 +58,11 @@ static int no_memory(struct shale_err *err)
 static int number_of(const struct uniting *u, uint64_t ref, uint64_t **out,
 		     struct shale_err *err)
 {
-	const struct shale_disk_index_inode *disk;
+	struct shale_index_record rec;
 	uint64_t pos;
 
 	int r = shale_index_find_inode(u->parts[shale_part_of(ref)],
-				       shale_ino_of(ref), &pos, &disk, err);
+				       shale_ino_of(ref), &pos, &rec, err);
 	if (r == -ENOENT)
 		return shale_err_say(err, EUCLEAN,
 				     "an index names inode %" PRIu64

@@ -92,15 +92,17 @@ static int load_prefix_name(struct shale_walk_layer *l, struct shale_err *err)
 		r = shale_index_dir(l->prefix, attr.ino, &dir, err);
 		if (r < 0)
 			return r;
+		l->dir_next = dir.first;
 		l->dir_left = dir.count;
 		l->name.dir = attr.ino;
-		if (dir.count > 0 && dir.first != l->at)
+		if (dir.count > 0 && !shale_index_base(l->prefix) &&
+		    dir.first != l->at)
 			return shale_err_say(err, EUCLEAN,
 					     "entries of directory %" PRIu64
 					     " of the index are not in order",
 					     attr.ino);
 	}
-	int r = shale_index_entry(l->prefix, l->at, &entry, err);
+	int r = shale_index_entry(l->prefix, l->dir_next++, &entry, err);
 	if (r < 0)
 		return r;
 	l->dir_left--;
@@ -177,7 +179,7 @@ static int add_layer(struct shale_walk *walk, struct shale_walk_layer *l,
 }
 
 int shale_walk_new(struct shale_walk **out, enum shale_walk_kind kind,
-		   struct shale_tree *const *trees, size_t n,
+		   struct shale_tree *const *trees, size_t first, size_t n,
 		   const struct shale_index *prefix, struct shale_err *err)
 {
 	SHALE_CLEANUP(shale_cleanup_walk)
@@ -188,11 +190,10 @@ int shale_walk_new(struct shale_walk **out, enum shale_walk_kind kind,
 	walk->kind = kind;
 
 	/* The prefix takes the place of its topmost tree. */
-	size_t first = prefix ? shale_index_trees(prefix) - 1 : 0;
-	for (size_t i = first; i < n; i++) {
+	for (size_t i = prefix ? first - 1 : first; i < n; i++) {
 		struct shale_walk_layer *l = &walk->layers[i];
 		l->level = (uint32_t)i;
-		if (prefix && i == first)
+		if (i < first)
 			l->prefix = prefix;
 		else
 			l->tree = trees[i];

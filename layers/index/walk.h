@@ -19,7 +19,8 @@ struct shale_walk_layer {
 	const struct shale_index *prefix;
 	uint64_t at, count; /* of inodes or names */
 	uint64_t dir_at;    /* prefix, names: position of the directory */
-	uint64_t dir_left;  /* and how many of its entries are to come */
+	uint64_t dir_next;  /* its next entry, */
+	uint64_t dir_left;  /* and how many are to come */
 	uint64_t extent;    /* a hint, for merge.c */
 	struct shale_inode inode;
 	struct shale_dirent name;
@@ -28,11 +29,11 @@ struct shale_walk_layer {
 struct shale_walk;
 
 /*
- * Start a walk over `trees`, bottom first.  `prefix`, if not NULL, stands for
- * the first of them.
+ * Start a walk over trees [first, n) of `trees`, bottom first.  `prefix`, if
+ * not NULL, stands for those below `first`; without it they are left out.
  */
 int shale_walk_new(struct shale_walk **out, enum shale_walk_kind kind,
-		   struct shale_tree *const *trees, size_t n,
+		   struct shale_tree *const *trees, size_t first, size_t n,
 		   const struct shale_index *prefix, struct shale_err *err);
 void shale_walk_free(struct shale_walk *walk);
 

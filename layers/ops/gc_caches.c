@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/ops/gc_impl.h"
 
+#include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
 #include "layers/blob/blobs_sweep.h"
+#include "layers/index/patch.h"
 #include "layers/store/compact_file.h"
 #include "layers/store/index_cache.h"
 
@@ -14,7 +16,6 @@
 #include <sys/stat.h>
 
 SHALE_DEFINE_CLEANUP(dir, DIR *, closedir);
-SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
 
 static int open_list(struct shale_gc *gc, const char *name, DIR **out,
 		     struct shale_err *err)
@@ -89,20 +90,18 @@ int shale_gc_merges(struct shale_gc *gc, struct shale_err *err)
 /* Are all of the trees that it merges needed?  Damaged: it is not. */
 static bool index_is_of_use(struct shale_gc *gc, const char *name)
 {
-	SHALE_CLEANUP(shale_cleanup_index) struct shale_index *ix = NULL;
+	cleanup_buf struct shale_buf trees = {0};
 	cleanup_fd int fd = -1;
+	uint32_t below;
 	bool needed = true;
 
 	if (shale_index_cache_fd(gc->store, name, &fd, NULL) < 0)
 		return true; /* gone, or nothing that we could judge */
-	if (shale_index_open(&ix, fd, name, NULL) < 0)
+	if (shale_index_list_trees(fd, name, &trees, &below, NULL) < 0)
 		return false;
-	for (uint32_t i = 0; i < shale_index_trees(ix) && needed; i++) {
-		struct shale_digest digest;
-		uint32_t image;
-		needed = shale_index_tree(ix, i, &digest, &image, NULL) == 0 &&
-			 shale_gc_marked(&gc->marks, &digest);
-	}
+	const struct shale_digest *digest = (const void *)trees.data;
+	for (size_t i = 0; i < trees.len / sizeof(*digest) && needed; i++)
+		needed = shale_gc_marked(&gc->marks, &digest[i]);
 	return needed;
 }
 

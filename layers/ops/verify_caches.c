@@ -37,9 +37,13 @@ static int check_index(struct shale_verify *v, const char *name,
 	if (r == -ENOENT)
 		return 0; /* somebody made room */
 	if (r == 0)
-		r = shale_index_open(&ix, fd, name, &why);
+		r = shale_index_cache_open_file(v->store, fd, name, &ix, &why);
 	if (r == 0)
 		r = shale_index_verify(ix, &why);
+	if (r == -ENOENT) {
+		shale_store_drop_index(v->store, name); /* of no use */
+		return 0;
+	}
 	if (r < 0 && shale_verify_is_damage(r)) {
 		shale_store_drop_index(v->store, name);
 		dropped(v, "index", name, why.msg);

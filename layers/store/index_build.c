@@ -3,6 +3,7 @@
 
 #include "layers/base/cleanup.h"
 #include "layers/index/merge.h"
+#include "layers/index/patch.h"
 #include "layers/store/index_cache.h"
 
 #include <string.h>
@@ -47,31 +48,108 @@ static struct shale_index *find_prefix(struct shale_store *store,
 	return NULL;
 }
 
-/* Merge the trees of one image, all of them open, into `fd`. */
-static int merge_one(struct shale_store *store, const struct shale_version *v,
-		     struct shale_tree *const *trees, int fd,
-		     struct shale_err *err)
+static int empty_again(int fd, struct shale_err *err)
 {
-	cleanup_free struct shale_digest *digests =
-		calloc(v->n_trees, sizeof(*digests));
-	if (!digests)
-		return shale_err_set(err, ENOMEM, "build an index");
-	for (size_t i = 0; i < v->n_trees; i++)
-		digests[i] = v->trees[i].digest;
-
-	cleanup_index struct shale_index *prefix = find_prefix(store, v);
-	int r = shale_index_merge(fd, trees, digests, v->n_trees, prefix, err);
-	if (r != -EUCLEAN || !prefix)
-		return r;
-
-	/* The cached one may be what is damaged: once more without it. */
-	char name[SHALE_INDEX_NAME];
-	if (shale_index_name_trees(v->trees, shale_index_trees(prefix), name) ==
-	    0)
-		shale_store_drop_index(store, name);
 	if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
 		return shale_err_set(err, errno, "build an index");
+	return 0;
+}
+
+/* What may have been damaged is made anew when it is needed again. */
+static void drop(struct shale_store *store, const struct shale_index *ix)
+{
+	const struct shale_index *base = shale_index_base(ix);
+	shale_store_drop_index(store, shale_index_file(ix));
+	if (base)
+		shale_store_drop_index(store, shale_index_file(base));
+}
+
+/*
+ * From an index of the lowest trees: a patch over it (or over what it is a
+ * patch of) where little changed, else a whole one.
+ */
+static int merge_onto(struct shale_index *prefix, enum shale_index_form form,
+		      struct shale_tree *const *trees,
+		      const struct shale_digest *digests, size_t n, int fd,
+		      struct shale_err *err)
+{
+	const struct shale_index *base = shale_index_base(prefix);
+	if (!base)
+		base = prefix;
+	if (form == SHALE_INDEX_AS_PAYS && shale_patch_pays(base, trees, n)) {
+		int r = shale_patch_write(fd, base, trees, digests, n, err);
+		if (r == -EOPNOTSUPP)
+			r = empty_again(fd, err);
+		else
+			return r;
+		if (r < 0)
+			return r;
+	}
+	return shale_index_merge(fd, trees, digests, n, prefix, err);
+}
+
+static int list_digests(const struct shale_version *v,
+			struct shale_digest **out, struct shale_err *err)
+{
+	*out = calloc(v->n_trees, sizeof(**out));
+	if (!*out)
+		return shale_err_set(err, ENOMEM, "build an index");
+	for (size_t i = 0; i < v->n_trees; i++)
+		(*out)[i] = v->trees[i].digest;
+	return 0;
+}
+
+/* Merge the trees of one image, all of them open, into `fd`. */
+static int merge_one(struct shale_store *store, const struct shale_version *v,
+		     struct shale_tree *const *trees,
+		     enum shale_index_form form, int fd, struct shale_err *err)
+{
+	cleanup_free struct shale_digest *digests = NULL;
+	int r = list_digests(v, &digests, err);
+	if (r < 0)
+		return r;
+
+	cleanup_index struct shale_index *prefix = find_prefix(store, v);
+	if (prefix) {
+		r = merge_onto(prefix, form, trees, digests, v->n_trees, fd,
+			       err);
+		if (r != -EUCLEAN)
+			return r;
+		/* The cached one may be what is damaged: without it. */
+		drop(store, prefix);
+		r = empty_again(fd, err);
+		if (r < 0)
+			return r;
+	}
 	return shale_index_merge(fd, trees, digests, v->n_trees, NULL, err);
+}
+
+int shale_index_patch_over(struct shale_store *store,
+			   const struct shale_version *v,
+			   struct shale_tree *const *trees, uint32_t below,
+			   int fd, struct shale_err *err)
+{
+	struct shale_version lower = {.trees = v->trees, .n_trees = below};
+	struct shale_version *stack[] = {&lower};
+	cleanup_index struct shale_index *base = NULL;
+	cleanup_free struct shale_digest *digests = NULL;
+	char name[SHALE_INDEX_NAME];
+
+	int r = list_digests(v, &digests, err);
+	if (r == 0 && shale_index_name_trees(v->trees, below, name) < 0)
+		r = shale_err_set(err, ENOMEM, "build an index");
+	if (r < 0)
+		return r;
+	if (shale_index_cache_open(store, name, &base, NULL) < 0 ||
+	    shale_index_base(base)) {
+		shale_index_close(base);
+		base = NULL;
+		r = shale_index_build(store, stack, 1, trees, SHALE_INDEX_WHOLE,
+				      &base, name, err);
+	}
+	return r < 0 ? r
+		     : shale_patch_write(fd, base, trees, digests, v->n_trees,
+					 err);
 }
 
 static int union_stack(struct shale_store *store,
@@ -98,12 +176,14 @@ static int union_stack(struct shale_store *store,
 	return r;
 }
 
-static int build(struct shale_store *store, struct shale_version *const *stack,
-		 size_t n, struct shale_tree *const *trees, int fd,
-		 struct shale_err *err)
+int shale_index_build_to(struct shale_store *store,
+			 struct shale_version *const *stack, size_t n,
+			 struct shale_tree *const *trees,
+			 enum shale_index_form form, int fd,
+			 struct shale_err *err)
 {
 	if (n == 1)
-		return merge_one(store, stack[0], trees, fd, err);
+		return merge_one(store, stack[0], trees, form, fd, err);
 	return union_stack(store, stack, n, trees, fd, err);
 }
 
@@ -117,13 +197,16 @@ static int build_in_memory(struct shale_store *store,
 	cleanup_fd int fd = memfd_create("shale-index", MFD_CLOEXEC);
 	if (fd < 0)
 		return shale_err_set(err, errno, "build an index");
-	int r = build(store, stack, n, trees, fd, err);
-	return r < 0 ? r : shale_index_open(out, fd, name, err);
+	int r = shale_index_build_to(store, stack, n, trees,
+				     SHALE_INDEX_AS_PAYS, fd, err);
+	return r < 0 ? r
+		     : shale_index_cache_open_file(store, fd, name, out, err);
 }
 
 int shale_index_build(struct shale_store *store,
 		      struct shale_version *const *stack, size_t n,
-		      struct shale_tree *const *trees, struct shale_index **out,
+		      struct shale_tree *const *trees,
+		      enum shale_index_form form, struct shale_index **out,
 		      const char *name, struct shale_err *err)
 {
 	char tmp[64];
@@ -131,14 +214,14 @@ int shale_index_build(struct shale_store *store,
 	int r = shale_index_cache_create(store, &fd, tmp, err);
 	if (r < 0)
 		return r;
-	r = build(store, stack, n, trees, fd, err);
+	r = shale_index_build_to(store, stack, n, trees, form, fd, err);
 	if (r < 0) {
 		shale_index_cache_abandon(store, tmp);
 		return r;
 	}
 	r = shale_index_cache_publish(store, fd, tmp, name, err);
 	if (r == 0 && out)
-		r = shale_index_open(out, fd, name, err);
+		r = shale_index_cache_open_file(store, fd, name, out, err);
 	return r;
 }
 
@@ -152,92 +235,10 @@ int shale_index_get(struct shale_store *store,
 		return shale_err_set(err, -r, "build an index");
 	if (shale_index_cache_open(store, name, out, NULL) == 0)
 		return 0;
-	r = shale_index_build(store, stack, n, trees, out, name, err);
+	r = shale_index_build(store, stack, n, trees, SHALE_INDEX_AS_PAYS, out,
+			      name, err);
 	if (r == -EROFS || r == -EACCES || r == -EPERM || r == -ENOSPC ||
 	    r == -EDQUOT)
 		r = build_in_memory(store, stack, n, trees, out, name, err);
 	return r;
-}
-
-/* ----------------------------------------------------------------- spares */
-
-/*
- * What it takes to build an image's index again when the one in use turns out
- * damaged: merging is deterministic, so the new one is the same.
- */
-struct spare {
-	struct shale_store *store;
-	struct shale_tree *const
-		*trees; /* the image's, which outlive its index */
-	struct shale_version *versions; /* with nothing but their trees */
-	struct shale_version **stack;
-	size_t n;
-};
-
-static void spare_release(void *arg)
-{
-	struct spare *spare = arg;
-	for (size_t i = 0; spare->versions && i < spare->n; i++)
-		free(spare->versions[i].trees);
-	free(spare->versions);
-	free(spare->stack);
-	free(spare);
-}
-
-static int spare_open(void *arg, int *fd, struct shale_err *err)
-{
-	struct spare *spare = arg;
-	char name[SHALE_INDEX_NAME];
-	int r = shale_index_name(spare->stack, spare->n, name);
-	if (r < 0)
-		return shale_err_set(err, -r, "build an index");
-
-	shale_store_drop_index(spare->store, name);
-	r = shale_index_build(spare->store, spare->stack, spare->n,
-			      spare->trees, NULL, name, err);
-	if (r == 0)
-		return shale_index_cache_fd(spare->store, name, fd, err);
-	*fd = memfd_create("shale-index", MFD_CLOEXEC);
-	if (*fd < 0)
-		return shale_err_set(err, errno, "build an index");
-	return build(spare->store, spare->stack, spare->n, spare->trees, *fd,
-		     err);
-}
-
-static struct spare *spare_new(struct shale_store *store,
-			       struct shale_version *const *stack, size_t n,
-			       struct shale_tree *const *trees)
-{
-	struct spare *spare = calloc(1, sizeof(*spare));
-	if (!spare)
-		return NULL;
-	*spare = (struct spare){.store = store, .trees = trees, .n = n};
-	spare->versions = calloc(n, sizeof(*spare->versions));
-	spare->stack = calloc(n, sizeof(struct shale_version *));
-	bool failed = !spare->versions || !spare->stack;
-	for (size_t i = 0; !failed && i < n; i++) {
-		size_t size = stack[i]->n_trees * sizeof(*stack[i]->trees);
-		spare->stack[i] = &spare->versions[i];
-		spare->versions[i].n_trees = stack[i]->n_trees;
-		spare->versions[i].trees = malloc(size);
-		failed = !spare->versions[i].trees;
-		if (!failed)
-			memcpy(spare->versions[i].trees, stack[i]->trees, size);
-	}
-	if (!failed)
-		return spare;
-	spare_release(spare);
-	return NULL;
-}
-
-void shale_index_heal(struct shale_store *store,
-		      struct shale_version *const *stack, size_t n,
-		      struct shale_image *image)
-{
-	struct spare *spare = spare_new(store, stack, n, image->trees);
-	if (!spare)
-		return;
-	struct shale_table_spare table = {spare_open, spare_release, spare};
-	if (shale_index_set_spare(image->index, &table, NULL) < 0)
-		spare_release(spare);
 }

@@ -4,6 +4,7 @@
 #include "layers/base/buf.h"
 #include "layers/base/bytes.h"
 #include "layers/base/cleanup.h"
+#include "layers/index/patch.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,6 +17,8 @@
 enum { TRIES = 100, PATH_SIZE = 128 };
 
 /* ------------------------------------------------------------------ names */
+
+SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
 
 static int append_image(struct shale_buf *text,
 			const struct shale_layer_desc *trees, size_t n)
@@ -56,6 +59,20 @@ int shale_index_name_trees(const struct shale_layer_desc *trees, size_t n,
 	return r;
 }
 
+/* Name of the index of the lowest `n` trees of a file's. */
+static int name_of_base(const struct shale_buf *trees, uint32_t n, char *name)
+{
+	cleanup_buf struct shale_buf text = {0};
+	struct le32 count = le32_make(n);
+	int r = shale_buf_append(&text, &count, sizeof(count));
+	if (r == 0)
+		r = shale_buf_append(&text, trees->data,
+				     n * sizeof(struct shale_digest));
+	if (r == 0)
+		hash_name(&text, name);
+	return r;
+}
+
 static void path_of(const char *name, char path[PATH_SIZE])
 {
 	snprintf(path, PATH_SIZE, "indexes/%s", name);
@@ -72,6 +89,41 @@ int shale_index_cache_fd(struct shale_store *store, const char *name, int *fd,
 	return *fd < 0 ? shale_err_set(err, errno, "open index '%s'", name) : 0;
 }
 
+/* Its times say when it was used; a store that we may only read keeps them. */
+static void mark_used(int fd)
+{
+	(void)!futimens(fd, NULL);
+}
+
+int shale_index_cache_open_file(struct shale_store *store, int fd,
+				const char *name, struct shale_index **out,
+				struct shale_err *err)
+{
+	SHALE_CLEANUP(shale_cleanup_index) struct shale_index *base = NULL;
+	cleanup_buf struct shale_buf trees = {0};
+	char base_name[SHALE_INDEX_NAME];
+	cleanup_fd int base_fd = -1;
+	uint32_t below;
+
+	int r = shale_index_list_trees(fd, name, &trees, &below, err);
+	if (r == 0 && below == 0)
+		return shale_index_open(out, fd, name, err);
+	if (r == 0 && name_of_base(&trees, below, base_name) < 0)
+		r = shale_err_set(err, ENOMEM, "open index '%s'", name);
+	if (r < 0)
+		return r;
+	r = shale_index_cache_fd(store, base_name, &base_fd, err);
+	if (r == 0)
+		r = shale_index_open(&base, base_fd, base_name, err);
+	if (r < 0)
+		return shale_err_wrap(err, r, "what index '%s' changes", name);
+	if (r == 0)
+		r = shale_patch_open(out, fd, &base, name, err);
+	if (r == 0)
+		mark_used(base_fd);
+	return r;
+}
+
 int shale_index_cache_open(struct shale_store *store, const char *name,
 			   struct shale_index **out, struct shale_err *err)
 {
@@ -80,14 +132,13 @@ int shale_index_cache_open(struct shale_store *store, const char *name,
 	if (r < 0)
 		return r;
 
-	r = shale_index_open(out, fd, name, err);
-	if (r == -EUCLEAN || r == -EPROTONOSUPPORT) {
+	r = shale_index_cache_open_file(store, fd, name, out, err);
+	if (r == -EUCLEAN || r == -EPROTONOSUPPORT || r == -ENOENT) {
 		shale_store_drop_index(store, name);
 		return -ENOENT;
 	}
-	if (r == 0 && futimens(fd, NULL) < 0) {
-		/* a store that we may only read keeps its own order */
-	}
+	if (r == 0)
+		mark_used(fd);
 	return r;
 }
 

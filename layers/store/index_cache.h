@@ -27,6 +27,15 @@ int shale_index_name(struct shale_version *const *stack, size_t n, char *name);
 int shale_index_name_trees(const struct shale_layer_desc *trees, size_t n,
 			   char *name);
 
+/*
+ * Open an index file of this cache, whole or a patch; a patch's base is looked
+ * for in the cache, and marked used.  -EUCLEAN: damaged; -ENOENT: its base is
+ * gone.
+ */
+int shale_index_cache_open_file(struct shale_store *store, int fd,
+				const char *name, struct shale_index **out,
+				struct shale_err *err);
+
 /* Open a cached index and mark it used.  -ENOENT: there is none that is good;
  * a bad one has been removed. */
 int shale_index_cache_open(struct shale_store *store, const char *name,

@@ -12,6 +12,7 @@ layers_store_libstore_a_SOURCES = \
 	layers/store/hold.c layers/store/hold.h \
 	layers/store/index_build.c layers/store/index_build.h \
 	layers/store/index_cache.c layers/store/index_cache.h \
+	layers/store/index_spare.c \
 	layers/store/json.c layers/store/json.h \
 	layers/store/lease.c layers/store/lease.h \
 	layers/store/lock.c layers/store/lock.h \

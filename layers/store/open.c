@@ -6,6 +6,7 @@
 #include "layers/store/index_cache.h"
 #include "layers/store/store_impl.h"
 
+#include <stdio.h>
 #include <sys/stat.h>
 
 /* Decompressed chunks that a command keeps. */
@@ -120,7 +121,7 @@ int shale_store_open_manifests(struct shale_store *store,
 
 int shale_store_need_index(struct shale_store *store,
 			   struct shale_version *const *stack, size_t n,
-			   char *name, struct shale_err *err)
+			   char *name, char *base, struct shale_err *err)
 {
 	cleanup_image struct shale_image *image = NULL;
 	cleanup_index struct shale_index *ix = NULL;
@@ -128,11 +129,17 @@ int shale_store_need_index(struct shale_store *store,
 	int r = shale_index_name(stack, n, name);
 	if (r < 0)
 		return shale_err_set(err, -r, "build an index");
-	if (shale_index_cache_open(store, name, &ix, NULL) == 0)
-		return 0;
-	r = open_stack(store, stack, n, &image, err);
-	if (r == 0)
-		r = shale_index_build(store, stack, n, image->trees, NULL, name,
-				      err);
-	return r;
+	if (shale_index_cache_open(store, name, &ix, NULL) < 0) {
+		r = open_stack(store, stack, n, &image, err);
+		if (r == 0)
+			r = shale_index_build(store, stack, n, image->trees,
+					      SHALE_INDEX_AS_PAYS, &ix, name,
+					      err);
+	}
+	if (r < 0 || !base)
+		return r;
+	const struct shale_index *below = shale_index_base(ix);
+	snprintf(base, SHALE_INDEX_NAME, "%s",
+		 below ? shale_index_file(below) : "");
+	return 0;
 }

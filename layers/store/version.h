@@ -206,10 +206,11 @@ void shale_store_drop_index(struct shale_store *store, const char *name);
 
 /*
  * Name of the index file of that image under indexes/ (made if need be), for
- * handing to a daemon.  `name` has 80 bytes.
+ * handing to a daemon; where that is a patch, `base` gets the name of the one
+ * that it changes, else "" (it may be NULL).  Both have 80 bytes.
  */
 int shale_store_need_index(struct shale_store *store,
 			   struct shale_version *const *stack, size_t n,
-			   char *name, struct shale_err *err);
+			   char *name, char *base, struct shale_err *err);
 
 #endif

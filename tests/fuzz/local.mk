@@ -22,6 +22,7 @@ FUZZERS = \
 	tests/fuzz/load_fuzz \
 	tests/fuzz/mountinfo_fuzz \
 	tests/fuzz/oci_fuzz \
+	tests/fuzz/patch_fuzz \
 	tests/fuzz/record_fuzz \
 	tests/fuzz/ref_fuzz \
 	tests/fuzz/tree_fuzz \
@@ -52,6 +53,9 @@ tests_fuzz_mountinfo_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_oci_fuzz_SOURCES = tests/fuzz/oci_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_oci_fuzz_LDADD = $(LIBS_STORE)
 tests_fuzz_oci_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_patch_fuzz_SOURCES = tests/fuzz/patch_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_patch_fuzz_LDADD = $(LIBS_INDEX)
+tests_fuzz_patch_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_record_fuzz_SOURCES = tests/fuzz/record_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_record_fuzz_LDADD = $(LIBS_LIVE)
 tests_fuzz_record_fuzz_LDFLAGS = $(FUZZ_FLAGS)

@@ -394,7 +394,7 @@ TEST(an_index_goes_with_the_trees_that_it_merges)
 	char name[80];
 
 	for (int i = 0; i < 3; i++)
-		CHECK_OK(shale_store_need_index(c.store, &c.v[i], 1, name,
+		CHECK_OK(shale_store_need_index(c.store, &c.v[i], 1, name, NULL,
 						&err));
 	CHECK_INT(gc(c.store, NULL).freed[SHALE_GC_INDEX].n, 1);
 	CHECK_INT(gc(c.store, NULL).freed[SHALE_GC_INDEX].n, 0);
@@ -466,7 +466,7 @@ TEST(a_dry_run_tells_the_same_and_changes_nothing_at_all)
 	char name[80];
 	int lease;
 
-	CHECK_OK(shale_store_need_index(c.store, &c.v[1], 1, name, &err));
+	CHECK_OK(shale_store_need_index(c.store, &c.v[1], 1, name, NULL, &err));
 	CHECK_OK(shale_store_lease(c.store, &lease, &err));
 	close(lease);
 	tick();

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Random layers against a model that keeps the image as plain arrays: after
- * every layer the index says what the model says, and building on an earlier
- * index gives the same bytes.
+ * every layer the index says what the model says, building on an earlier index
+ * gives the same bytes, and a patch over an earlier index says the same.
  */
 #include "layers/base/buf.h"
+#include "layers/index/merge.h"
+#include "layers/index/patch.h"
 #include "tests/lib/check.h"
 #include "tests/unit/layers.h"
 
@@ -264,13 +266,15 @@ static void compare_links(const struct shale_index *ix, uint64_t ino,
 {
 	struct shale_buf path = {0};
 	struct shale_err err;
-	uint64_t found, dir, pos, last = 0;
+	uint64_t found, dir, pos, last = 0, last_dir = 0;
+	bool patch = shale_index_base(ix);
 
 	for (uint32_t i = 0; i < nlink; i++) {
 		path.len = 0;
 		CHECK_OK(shale_index_link(ix, ino, i, &dir, &pos, &err));
-		CHECK(i == 0 || pos > last);
+		CHECK(i == 0 || (patch ? dir >= last_dir : pos > last));
 		last = pos;
+		last_dir = dir;
 		CHECK_OK(shale_index_path(ix, ino, i, &path, &err));
 		CHECK_OK(shale_index_find(ix, shale_buf_str(&path), &found,
 					  &err));
@@ -360,6 +364,60 @@ static void check_prefix(struct model *m, int whole, size_t prefix)
 	shale_index_close(ix);
 }
 
+static void check_same_bytes(int fd, int fd2)
+{
+	size_t len, len2;
+	void *a = layers_bytes(fd, &len), *b = layers_bytes(fd2, &len2);
+
+	CHECK_INT(len2, len);
+	CHECK_MEM(b, a, len);
+	free(a);
+	free(b);
+}
+
+/* What is built on a patch is what is built on the whole index. */
+static void check_on_patch(struct model *m, struct shale_index *patch, int fd)
+{
+	struct shale_index *whole = layers_open_index(fd);
+	struct shale_index *one[] = {whole, whole}, *two[] = {patch, patch};
+	struct shale_err err = {0};
+	int again, u1 = layers_memfd(), u2 = layers_memfd();
+
+	int r = layers_try_index(&m->layers, patch, &again);
+	err = m->layers.err;
+	CHECK_OK(r);
+	check_same_bytes(fd, again);
+	CHECK_OK(shale_index_union(u1, one, 2, &err));
+	CHECK_OK(shale_index_union(u2, two, 2, &err));
+	check_same_bytes(u1, u2);
+	close(again);
+	close(u1);
+	close(u2);
+	shale_index_close(whole);
+}
+
+/* A patch over the index of the first `prefix` layers. */
+static void check_patch(struct model *m, int whole, size_t prefix)
+{
+	struct shale_err err = {0};
+	struct layers *l = &m->layers;
+	struct shale_index *base, *patch;
+	size_t all = l->n;
+	int fd = layers_memfd();
+
+	l->n = prefix;
+	base = layers_index(l);
+	l->n = all;
+	CHECK_OK(shale_patch_write(fd, base, l->tree, l->digest, all, &err));
+	CHECK_OK(shale_patch_open(&patch, fd, &base, "patch", &err));
+	CHECK(!base);
+	CHECK_OK(shale_index_verify(patch, &err));
+	compare(m, patch);
+	check_on_patch(m, patch, whole);
+	shale_index_close(patch);
+	close(fd);
+}
+
 static void run_model(void)
 {
 	struct model *m = calloc(1, sizeof(*m));
@@ -384,6 +442,7 @@ static void run_model(void)
 		struct shale_index *ix = layers_open_index(fd);
 		compare(m, ix);
 		check_prefix(m, fd, 1 + pick(m->layers.n));
+		check_patch(m, fd, 1 + pick(m->layers.n));
 		shale_index_close(ix);
 		close(fd);
 	}

@@ -88,11 +88,11 @@ TEST(an_index_is_built_once)
 	struct shale_version *v =
 		stored_publish(s, NULL, "a", "sales", "v1", false);
 
-	CHECK_OK(shale_store_need_index(s, &v, 1, name, &err));
+	CHECK_OK(shale_store_need_index(s, &v, 1, name, NULL, &err));
 	snprintf(path, sizeof(path), "indexes/%s", name);
 	CHECK(fstatat(shale_store_dirfd(s), path, &before, 0) == 0);
 	CHECK_INT(before.st_mode & 07777, 0600);
-	CHECK_OK(shale_store_need_index(s, &v, 1, name, &err));
+	CHECK_OK(shale_store_need_index(s, &v, 1, name, NULL, &err));
 	CHECK(has_file(s, &v, 1, "/a"));
 	CHECK(fstatat(shale_store_dirfd(s), path, &after, 0) == 0);
 	CHECK_INT(after.st_ino, before.st_ino);
@@ -109,7 +109,7 @@ TEST(a_damaged_index_is_built_anew)
 	struct shale_version *v =
 		stored_publish(s, NULL, "a", "sales", "v1", false);
 
-	CHECK_OK(shale_store_need_index(s, &v, 1, name, &err));
+	CHECK_OK(shale_store_need_index(s, &v, 1, name, NULL, &err));
 	snprintf(path, sizeof(path), "indexes/%s", name);
 	for (int i = 0; i < 3; i++) {
 		int fd = openat(shale_store_dirfd(s), path, O_RDWR);
@@ -143,11 +143,11 @@ TEST(a_child_is_merged_from_its_parents_index_even_a_damaged_one)
 		v[i] = stored_publish(s, i ? v[i - 1] : NULL, file, "sales",
 				      NULL, true);
 	}
-	CHECK_OK(shale_store_need_index(s, &v[1], 1, name, &err));
+	CHECK_OK(shale_store_need_index(s, &v[1], 1, name, NULL, &err));
 	CHECK(has_file(s, &v[2], 1, "/f1") && has_file(s, &v[2], 1, "/f2"));
 
 	/* the header holds, a block of records does not */
-	CHECK_OK(shale_store_need_index(s, &v[2], 1, name, &err));
+	CHECK_OK(shale_store_need_index(s, &v[2], 1, name, NULL, &err));
 	snprintf(path, sizeof(path), "indexes/%s", name);
 	int fd = openat(shale_store_dirfd(s), path, O_RDWR);
 	struct stat st;
@@ -186,10 +186,11 @@ TEST(the_least_recently_used_indexes_go_first)
 		char file[4];
 		snprintf(file, sizeof(file), "f%d", i);
 		v[i] = stored_publish(s, NULL, file, "sales", NULL, true);
-		CHECK_OK(shale_store_need_index(s, &v[i], 1, name[i], &err));
+		CHECK_OK(shale_store_need_index(s, &v[i], 1, name[i], NULL,
+						&err));
 		usleep(10000);
 	}
-	CHECK_OK(shale_store_need_index(s, &v[1], 1, name[1], &err));
+	CHECK_OK(shale_store_need_index(s, &v[1], 1, name[1], NULL, &err));
 	CHECK_OK(shale_index_cache_trim(s, 2, UINT64_MAX, &err));
 	CHECK_INT(files_in(s, "indexes"), 2);
 	struct shale_index *ix;
