@@ -107,8 +107,7 @@ static struct shale_receiver *take(struct shale_receivers *all)
 	pthread_mutex_lock(&all->lock);
 	while (!all->free && !atomic_load(&all->ended))
 		pthread_cond_wait(&all->wake, &all->lock);
-	struct shale_receiver *r =
-		atomic_load(&all->ended) ? NULL : all->free;
+	struct shale_receiver *r = atomic_load(&all->ended) ? NULL : all->free;
 	if (r) {
 		all->free = r->next;
 		atomic_fetch_sub(&all->n_free, 1);

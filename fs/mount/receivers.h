@@ -47,8 +47,8 @@ struct shale_receivers {
 	struct shale_receiver *free; /* under the lock */
 	atomic_uint n_free;          /* written under it, as … */
 	atomic_bool ended;
-	atomic_uint reading;         /* threads that wait for a request */
-	atomic_int failure;          /* errno that ended one */
+	atomic_uint reading; /* threads that wait for a request */
+	atomic_int failure;  /* errno that ended one */
 };
 
 /*
