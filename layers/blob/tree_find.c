@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { CLOSE = 16 }; /* records around a guess */
+
 /*
  * All searches here are one: the first record in [lo, hi) that does not lie
  * before a key.  Records that a hostile blob does not keep sorted make it end
@@ -227,6 +229,50 @@ static int chunk_ends_by(const struct shale_tree *tree, uint64_t i,
 	return le64_get(disk->end) <= *(const uint64_t *)key;
 }
 
+/* Where `target` would stand in [lo, hi) if chunks were all of one length. */
+static uint64_t chunk_guess(const struct shale_tree *tree, uint64_t lo,
+			    uint64_t hi, uint64_t from, uint64_t target)
+{
+	const void *raw;
+	if (shale_tree_raw(tree, SHALE_TREE_CHUNKS, hi - 1, &raw, NULL) < 0)
+		return lo;
+	uint64_t to = le64_get(((const struct shale_disk_chunk *)raw)->end);
+
+	if (target <= from || target >= to)
+		return target <= from ? lo : hi - 1;
+	return lo + (uint64_t)((double)(target - from) / (double)(to - from) *
+			       (double)(hi - 1 - lo));
+}
+
+/*
+ * Narrow [*lo, *hi) down around a guess.  Chunks are of much the same length,
+ * so what is sought is close by: in the same block of the file, as a rule,
+ * where halving all of a large table reads, and checks, a block each time.
+ */
+static int chunk_close_in(const struct shale_tree *tree, uint64_t guess,
+			  const uint64_t *target, uint64_t *lo, uint64_t *hi,
+			  struct shale_err *err)
+{
+	int before = 0;
+
+	for (uint64_t step = CLOSE; guess - *lo > step && !before; step *= 4) {
+		uint64_t at = guess - step;
+		before = chunk_ends_by(tree, at, target, err);
+		if (before < 0)
+			return before;
+		*(before ? lo : hi) = before ? at + 1 : at;
+	}
+	before = 1;
+	for (uint64_t step = CLOSE; guess + step < *hi && before; step *= 4) {
+		uint64_t at = guess + step;
+		before = chunk_ends_by(tree, at, target, err);
+		if (before < 0)
+			return before;
+		*(before ? lo : hi) = before ? at + 1 : at;
+	}
+	return 0;
+}
+
 int shale_tree_chunk_seek(const struct shale_tree *tree, uint32_t chunk,
 			  uint64_t skip, uint32_t *at, uint32_t *at_off,
 			  struct shale_err *err)
@@ -245,7 +291,12 @@ int shale_tree_chunk_seek(const struct shale_tree *tree, uint32_t chunk,
 	uint64_t target;
 	if (__builtin_add_overflow(c.start, skip, &target))
 		target = UINT64_MAX;
-	r = lower_bound(tree, chunk, n, chunk_ends_by, &target, &found, err);
+	uint64_t lo = chunk, hi = n;
+	uint64_t guess = chunk_guess(tree, lo, hi, c.start, target);
+	r = chunk_close_in(tree, guess, &target, &lo, &hi, err);
+	if (r == 0)
+		r = lower_bound(tree, lo, hi, chunk_ends_by, &target, &found,
+				err);
 	if (r < 0)
 		return r;
 	if (found == n)

@@ -150,6 +150,58 @@ TEST(a_run_of_chunks_is_sought_in)
 	shale_tree_close(t);
 }
 
+/* Long ones after short ones: where guesses are far off. */
+static uint32_t uneven(uint32_t i)
+{
+	return i < 1500 ? 16 + i % 7 : 4096 + i % 900 * 7;
+}
+
+TEST(a_long_run_of_uneven_chunks_is_sought_in)
+{
+	enum { CHUNKS = 3000 };
+	struct shale_digest own = {{0x01}};
+	struct shale_tree_build *b;
+	uint64_t start[CHUNKS + 1] = {0};
+	uint32_t blob, at, off;
+	int fd = memfd_create("tree", MFD_CLOEXEC);
+
+	CHECK_OK(shale_tree_build_new(&b, &err));
+	CHECK_OK(shale_tree_build_blob(b, NULL, 0, &blob, &err));
+	for (uint32_t i = 0; i < CHUNKS; i++) {
+		struct shale_chunk c = sample_chunk(0);
+		c.off = 500 * (uint64_t)i;
+		c.hash = sample_hash(i);
+		c.len = uneven(i);
+		c.stored = c.len < 500 ? c.len : 500;
+		c.codec = c.len < 500 ? SHALE_CODEC_NONE : SHALE_CODEC_LZ4;
+		CHECK_OK(shale_tree_build_chunk(b, &c, blob, &at, &err));
+		sample_add_extent(b, BIG, start[i], c.len, at, 0, NULL);
+		start[i + 1] = start[i] + c.len;
+	}
+	sample_add_inode(b, BIG, 0100644, start[CHUNKS], SHALE_CONTENT_REPLACED,
+			 NULL);
+	shale_tree_build_own_blob(b, &own, 500 * (uint64_t)CHUNKS);
+	CHECK_OK(shale_tree_build_finish(b, fd, NEXT, NULL, NULL, &err));
+	shale_tree_build_free(b);
+	struct shale_tree *t = sample_open(fd);
+	for (uint32_t from = 0; from < CHUNKS; from += 499) {
+		for (uint32_t to = from; to < CHUNKS; to++) {
+			uint64_t skip = start[to] - start[from];
+			CHECK_OK(shale_tree_chunk_seek(t, from, skip, &at, &off,
+						       &err));
+			CHECK(at == to && off == 0);
+			skip = start[to + 1] - 1 - start[from];
+			CHECK_OK(shale_tree_chunk_seek(t, from, skip, &at, &off,
+						       &err));
+			CHECK(at == to && off == uneven(to) - 1);
+		}
+	}
+	CHECK_INT(shale_tree_chunk_seek(t, 7, start[CHUNKS] - start[7], &at,
+					&off, &err),
+		  -EUCLEAN);
+	shale_tree_close(t);
+}
+
 TEST(candidates_are_found_by_hash)
 {
 	struct shale_tree *t = sample_tree();
