@@ -130,25 +130,45 @@ static void close_some(struct shale_file_table *table)
 
 /* ------------------------------------------------------------- using them */
 
+/* -EEXIST, -ENOENT: the directory is not there. */
+static int make_file(int dirfd, const char *name, int flags)
+{
+	int fd = openat(dirfd, name, flags | O_CREAT | O_EXCL, 0600);
+	if (fd < 0 && errno == ENOENT) {
+		char dir[3] = {name[0], name[1], 0};
+		if (mkdirat(dirfd, dir, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		fd = openat(dirfd, name, flags | O_CREAT | O_EXCL, 0600);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Open it, or make it; `first`: try to make it before looking for it.  Two
+ * threads may be at it: what the other made is there the next time.
+ */
 static int open_file(struct shale_file_table *table, uint64_t ino,
-		     uint32_t epoch, bool make, bool *made)
+		     uint32_t epoch, bool make, bool first, bool *made)
 {
 	char name[SHALE_FILE_NAME];
 	shale_file_name(name, ino, epoch);
 	const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+	int fd = -EEXIST;
 
-	int fd = openat(table->dirfd, name, flags);
-	if (fd >= 0 || errno != ENOENT || !make)
-		return fd < 0 ? -errno : fd;
-	*made = true;
-	fd = openat(table->dirfd, name, flags | O_CREAT, 0600);
-	if (fd < 0 && errno == ENOENT) {
-		char dir[3] = {name[0], name[1], 0};
-		if (mkdirat(table->dirfd, dir, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		fd = openat(table->dirfd, name, flags | O_CREAT, 0600);
+	if (make && first)
+		fd = make_file(table->dirfd, name, flags);
+	if (fd == -EEXIST) {
+		first = false;
+		fd = openat(table->dirfd, name, flags);
+		if (fd < 0)
+			fd = -errno;
 	}
-	return fd < 0 ? -errno : fd;
+	if (make && fd == -ENOENT) {
+		fd = make_file(table->dirfd, name, flags);
+		first = true;
+	}
+	*made = make && first && fd >= 0;
+	return fd;
 }
 
 int shale_file_acquire(struct shale_file_table *table, uint64_t ino,
@@ -157,6 +177,8 @@ int shale_file_acquire(struct shale_file_table *table, uint64_t ino,
 	pthread_mutex_lock(&table->lock);
 	struct shale_file *file = find_or_add(table, ino, epoch);
 	int fd = file ? file->fd : -1;
+	/* What was never written through this entry is new, most likely. */
+	bool first = file && !file->written;
 	if (file)
 		file->users++;
 	pthread_mutex_unlock(&table->lock);
@@ -168,7 +190,7 @@ int shale_file_acquire(struct shale_file_table *table, uint64_t ino,
 	}
 
 	bool made = false;
-	fd = open_file(table, ino, epoch, make, &made);
+	fd = open_file(table, ino, epoch, make, first, &made);
 	if (fd < 0) {
 		shale_file_release(table, file);
 		return fd;

@@ -35,6 +35,7 @@ enum { SHALE_FILE_BUCKETS = 4096, SHALE_FILE_OPEN_MAX = 512 };
 struct shale_file_table {
 	int dirfd; /* data/ */
 	pthread_mutex_t lock;
+	bool named[256]; /* the directory's own name is on disk */
 	size_t n_open;
 	size_t n_remove;
 	struct shale_file *oldest, *newest;

@@ -128,14 +128,27 @@ int shale_files_get(struct shale_files *files, uint64_t ino, uint32_t epoch,
 
 /* -------------------------------------------------------------- flushing */
 
+/* Its name, and once the name of the directory that it is in. */
 static int sync_names(struct shale_files *files, uint64_t ino)
 {
+	bool *named = &files->table.named[ino & 255];
 	char dir[3];
 	snprintf(dir, sizeof(dir), "%02x", (unsigned)(ino & 255));
 	cleanup_fd int fd =
 		openat(files->dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) < 0 || fsync(files->dirfd) < 0)
+	if (fd < 0 || fsync(fd) < 0)
 		return -errno;
+
+	pthread_mutex_lock(&files->table.lock);
+	bool done = *named;
+	pthread_mutex_unlock(&files->table.lock);
+	if (done)
+		return 0;
+	if (fsync(files->dirfd) < 0)
+		return -errno;
+	pthread_mutex_lock(&files->table.lock);
+	*named = true;
+	pthread_mutex_unlock(&files->table.lock);
 	return 0;
 }
 

@@ -101,6 +101,29 @@ static int load(struct shale_handles *handles)
 	return r;
 }
 
+/*
+ * More places, allocated on disk: a store to a page that has no room there
+ * would be a SIGBUS.
+ */
+static int grow(struct shale_handles *handles)
+{
+	if (handles->n >= PLACES_MAX)
+		return -ENFILE;
+	uint32_t n = handles->n + PLACES_STEP;
+	if (n > PLACES_MAX)
+		n = PLACES_MAX;
+	int r = reserve_free(handles, n);
+	if (r < 0)
+		return r;
+	r = posix_fallocate(handles->fd, 0, (off_t)(n * sizeof(struct place)));
+	if (r)
+		return -r;
+	for (uint32_t at = n; at-- > handles->n;)
+		handles->free[handles->n_free++] = at;
+	handles->n = n;
+	return 0;
+}
+
 SHALE_DEFINE_CLEANUP(handles, struct shale_handles *, shale_handles_close);
 
 int shale_handles_open(struct shale_handles **out, int dirfd, bool fresh,
@@ -127,6 +150,9 @@ int shale_handles_open(struct shale_handles **out, int dirfd, bool fresh,
 		return shale_err_set(err, errno, "map 'handles'");
 	handles->places = at;
 	int r = load(handles);
+	/* Not at the first open of a file: the disk may have to be asked. */
+	if (r == 0 && !handles->n)
+		r = grow(handles);
 	if (r < 0)
 		return shale_err_set(err, -r, "open 'handles'");
 	*out = steal_ptr(&handles);
@@ -149,29 +175,6 @@ void shale_handles_close(struct shale_handles *handles)
 }
 
 /* ------------------------------------------------------ taking, clearing */
-
-/*
- * More places, allocated on disk: a store to a page that has no room there
- * would be a SIGBUS.
- */
-static int grow(struct shale_handles *handles)
-{
-	if (handles->n >= PLACES_MAX)
-		return -ENFILE;
-	uint32_t n = handles->n + PLACES_STEP;
-	if (n > PLACES_MAX)
-		n = PLACES_MAX;
-	int r = reserve_free(handles, n);
-	if (r < 0)
-		return r;
-	r = posix_fallocate(handles->fd, 0, (off_t)(n * sizeof(struct place)));
-	if (r)
-		return -r;
-	for (uint32_t at = n; at-- > handles->n;)
-		handles->free[handles->n_free++] = at;
-	handles->n = n;
-	return 0;
-}
 
 static int take(struct shale_handles *handles, uint64_t ino, uint64_t unique,
 		uint64_t *slot)
