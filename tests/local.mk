@@ -26,12 +26,14 @@ MOUNT_TESTS = \
 	tests/mount/postgres.test \
 	tests/mount/powercut.test \
 	tests/mount/quota.test \
+	tests/mount/recover.test \
 	tests/mount/sharing.test \
 	tests/mount/stack.test \
 	tests/mount/status.test \
 	tests/mount/symlinks.test \
 	tests/mount/takeover.test \
 	tests/mount/truth.test \
+	tests/mount/umount.test \
 	tests/mount/unprivileged.test \
 	tests/mount/watch.test \
 	tests/mount/workspaces.test

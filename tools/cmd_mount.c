@@ -2,6 +2,7 @@
 #include "fs/control/mountinfo.h"
 #include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
+#include "tools/mount_recover.h"
 #include "tools/mount_upgrade.h"
 #include "tools/mount_words.h"
 #include "tools/mount_workspace.h"
@@ -192,10 +193,12 @@ static int mount_it(struct shale_ctx *ctx, struct shale_store *store,
 	info.mountpoint = dir;
 	info.workspace = name;
 	r = start(ctx, store, a, &stack, &info, how);
-	if (r == 0) {
-		report(ctx, &info);
-		warn_of_quota(ctx, a, dir);
-	}
+	if (r < 0)
+		return r;
+	/* What was here before is not mounted again. */
+	shale_sweep(store, false);
+	report(ctx, &info);
+	warn_of_quota(ctx, a, dir);
 	return r;
 }
 
@@ -288,10 +291,20 @@ static int run_upgrade(struct shale_ctx *ctx, char **argv, int n)
 	return code;
 }
 
+static int run_recover(struct shale_ctx *ctx, const struct asked *a,
+		       char **argv, int n, bool dry_run)
+{
+	if (a->rw || a->ephemeral || a->foreground || a->workspace || a->at ||
+	    a->quota || a->options.n)
+		return shale_usage(ctx, "--recover mounts with the options "
+					"that there were: it takes none");
+	return shale_mount_recover(ctx, argv, n, dry_run);
+}
+
 static int run(struct shale_ctx *ctx, int argc, char **argv)
 {
 	struct asked a = {0};
-	bool upgrade = false;
+	bool upgrade = false, recover = false, dry_run = false;
 	int n;
 	const struct shale_opt opts[] = {
 		{"rw", 0, NULL,
@@ -316,19 +329,27 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 		{"upgrade", 0, NULL,
 		 "have the installed daemon take over the mount at DIR",
 		 SHALE_OPT_FLAG, &upgrade},
+		{"recover", 0, NULL,
+		 "mount again what was mounted when the machine stopped",
+		 SHALE_OPT_FLAG, &recover},
+		{"dry-run", 'n', NULL, "with --recover: only say what would be",
+		 SHALE_OPT_FLAG, &dry_run},
 		{0},
 	};
 	int r = shale_opt_parse(ctx, &shale_cmd_mount, opts, argc, argv, &n);
 	if (r != 0)
 		return r > 0 ? SHALE_EXIT_OK : SHALE_EXIT_USAGE;
-	r = upgrade ? run_upgrade(ctx, argv, n) : run_asked(ctx, &a, argv, n);
+	r = recover   ? run_recover(ctx, &a, argv, n, dry_run)
+	    : dry_run ? shale_usage(ctx, "--dry-run is for --recover")
+	    : upgrade ? run_upgrade(ctx, argv, n)
+		      : run_asked(ctx, &a, argv, n);
 	shale_mount_words_release(&a.words);
 	return r;
 }
 
 const struct shale_cmd shale_cmd_mount = {
 	.name = "mount",
-	.args = "[REF…] DIR | --upgrade DIR…",
+	.args = "[REF…] DIR | --upgrade DIR… | --recover [DIR…]",
 	.summary = "mount a version, read-only or with a workspace",
 	.detail =
 		"Several REFs stack, the last on top.  Writable mounts keep "
@@ -341,6 +362,13 @@ const struct shale_cmd shale_cmd_mount = {
 		"the last commit; a workspace keeps it until it is given "
 		"another.  What needs more gets\n"
 		"EDQUOT; deleting always works.  SIZE: 500M, 10G, …\n"
+		"\n"
+		"--recover mounts again, with the same options, what ended "
+		"without 'shale umount': the\n"
+		"machine stopped, or holder and daemon were killed.  Not "
+		"those with --ephemeral or -f.\n"
+		"It may run at every boot, and twice; what is mounted stays "
+		"as it is.\n"
 		"\n"
 		"-o takes what mount(8) knows (ro, rw, suid, dev, noexec, "
 		"noatime, …; nosuid and nodev\n"

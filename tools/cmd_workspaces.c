@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/commit/changes.h"
-#include "fs/control/control.h"
+#include "fs/control/left.h"
 #include "layers/store/ref.h"
 #include "tools/describe.h"
 #include "tools/sweep.h"
@@ -250,6 +250,8 @@ static int remove_one(struct shale_ctx *ctx, struct shale_store *store,
 	if (r == 0)
 		r = shale_workspace_remove(shale_store_dirfd(store), name,
 					   &ctx->err);
+	if (r == 0) /* a mount of it that the machine ended */
+		shale_left_forget_workspace(shale_store_dirfd(store), name);
 	if (r == 0 && ctx->json)
 		shale_json_print(json_pack("{s:s}", "removed", name));
 	else if (r == 0 && !ctx->quiet)

@@ -52,7 +52,9 @@ tools_shale_SOURCES = \
 	tools/cmd_verify.c \
 	tools/cmd_workspaces.c \
 	tools/complete_mount.c \
+	tools/go_on.c tools/go_on.h \
 	tools/ls_line.c tools/ls_line.h \
+	tools/mount_recover.c tools/mount_recover.h \
 	tools/mount_status.c tools/mount_status.h \
 	tools/mount_upgrade.c tools/mount_upgrade.h \
 	tools/mount_words.c tools/mount_words.h \

@@ -97,7 +97,30 @@ int shale_mounting_options(struct shale_mounting *how,
 	return 0;
 }
 
+int shale_mounting_spell(const struct shale_mounting *how,
+			 struct shale_buf *out)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(words) / sizeof(*words); i++)
+		if (how->flags & words[i].set)
+			r = shale_buf_printf(out, "%s%s", out->len ? "," : "",
+					     words[i].name);
+	if (r == 0 && how->allow_other)
+		r = shale_buf_printf(out, "%sallow_other", out->len ? "," : "");
+	if (r == 0 && how->debug)
+		r = shale_buf_printf(out, "%sdebug", out->len ? "," : "");
+	return r == 0 && shale_buf_str(out) ? 0 : -ENOMEM;
+}
+
 /* ------------------------------------------------------------ mountpoint */
+
+static int say_mounted(struct shale_ctx *ctx, const char *path)
+{
+	return shale_err_say(&ctx->err, EEXIST,
+			     "'%s' is mounted already; first: shale umount %s",
+			     path, path);
+}
 
 /* Ours is refused; on somebody else's a mount may go, but not unsaid. */
 static int check_not_mounted(struct shale_ctx *ctx, const char *path)
@@ -114,11 +137,7 @@ static int check_not_mounted(struct shale_ctx *ctx, const char *path)
 			   "hidden until umount",
 			   path, m.type, m.source);
 	shale_mountinfo_release(&m);
-	return r < 0 ? 0
-		     : shale_err_say(&ctx->err, EEXIST,
-				     "'%s' is mounted already; first: shale "
-				     "umount %s",
-				     path, path);
+	return r < 0 ? 0 : say_mounted(ctx, path);
 }
 
 static void warn_if_full(struct shale_ctx *ctx, const char *path)
@@ -337,6 +356,22 @@ static int wait_for(pid_t pid, struct shale_err *err)
 	return shale_err_say(err, EIO, "the daemon failed");
 }
 
+/*
+ * Of those who mount at one place at the same time the first one stays: each
+ * other finds a mount below its own.
+ */
+static int check_lowest(struct shale_ctx *ctx, const char *path,
+			const char *source)
+{
+	struct shale_mountinfo m;
+
+	if (shale_mountinfo_lowest(path, &m, NULL) < 0)
+		return 0;
+	bool ours = !strcmp(m.source, source);
+	shale_mountinfo_release(&m);
+	return ours ? 0 : say_mounted(ctx, path);
+}
+
 static int mount_and_start(struct shale_ctx *ctx, struct shale_store *store,
 			   const struct shale_mount_info *info,
 			   const struct shale_mounting *how, int lock,
@@ -352,7 +387,9 @@ static int mount_and_start(struct shale_ctx *ctx, struct shale_store *store,
 				  &ctx->err);
 	if (r < 0)
 		return r;
-	r = start_daemon(store, info, how, fuse, lock, pid, &ctx->err);
+	r = check_lowest(ctx, info->mountpoint, source);
+	if (r == 0)
+		r = start_daemon(store, info, how, fuse, lock, pid, &ctx->err);
 	if (r < 0)
 		(void)shale_mounting_undo(info->mountpoint, true, NULL);
 	else
@@ -364,10 +401,15 @@ int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
 			 struct shale_mount_info *info,
 			 const struct shale_mounting *how)
 {
+	cleanup_buf struct shale_buf options = {0};
 	int dirfd = shale_store_dirfd(store), lock;
 	pid_t pid;
 
+	if (shale_mounting_spell(how, &options) < 0)
+		return shale_err_set(&ctx->err, ENOMEM, "mount");
+	info->options = (char *)options.data;
 	int r = shale_mount_make(dirfd, info, &lock, &ctx->err);
+	info->options = NULL;
 	if (r < 0)
 		return r;
 	r = mount_and_start(ctx, store, info, how, lock, &pid);

@@ -9,6 +9,7 @@
  */
 
 #include "fs/control/control.h"
+#include "layers/base/buf.h"
 #include "tools/cmd.h"
 
 struct shale_mounting {
@@ -31,6 +32,10 @@ int shale_mounting_options(struct shale_mounting *how,
 			   const struct shale_strings *options,
 			   struct shale_err *err);
 
+/* The words that make `how` of nothing, "ro,nosuid,…", appended to `out`. */
+int shale_mounting_spell(const struct shale_mounting *how,
+			 struct shale_buf *out);
+
 /*
  * Check a mountpoint: a directory, not a Shale mount already; one that is not
  * empty is warned of.  Its absolute path is the caller's.
@@ -40,7 +45,8 @@ int shale_mounting_point(struct shale_ctx *ctx, const char *dir, char **out);
 /*
  * Mount at info->mountpoint and start the daemon.  Returns when the mount
  * answers, or in the foreground when it has been unmounted.  After an error
- * nothing is mounted and the state is gone.
+ * nothing is mounted and the state is gone.  -EEXIST: somebody mounted there
+ * at the same time.
  */
 int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
 			 struct shale_mount_info *info,
@@ -49,5 +55,8 @@ int shale_mounting_start(struct shale_ctx *ctx, struct shale_store *store,
 /* Undo a mount: umount2(2), or fusermount3 for those who may not.  `lazy` lets
  * those inside finish.  -EINVAL: nothing is mounted there. */
 int shale_mounting_undo(const char *dir, bool lazy, struct shale_err *err);
+/* End the requests of a mount that nobody answers, where we may: ECONNABORTED
+ * to those who wait for them.  True: that has unmounted it, too. */
+bool shale_mounting_abort(const char *dir);
 
 #endif

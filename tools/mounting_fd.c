@@ -191,3 +191,8 @@ int shale_mounting_undo(const char *dir, bool lazy, struct shale_err *err)
 		return shale_err_say(err, EINVAL, "'%s' is not mounted", dir);
 	return shale_err_set(err, errno, "unmount '%s'", dir);
 }
+
+bool shale_mounting_abort(const char *dir)
+{
+	return umount2(dir, MNT_FORCE | UMOUNT_NOFOLLOW) == 0;
+}

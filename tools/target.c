@@ -107,8 +107,7 @@ bool shale_target_again(struct shale_ctx *ctx, struct shale_target *target,
 	bool gone = r == -ESTALE || r == -ECONNREFUSED || r == -ECONNRESET ||
 		    r == -EPIPE || r == -ENOENT;
 
-	if (!gone || !target->mounted || *tries == TRIES ||
-	    shale_interrupted())
+	if (!gone || !target->mounted || *tries == TRIES || shale_interrupted())
 		return false;
 	++*tries;
 	ctx->err.msg[0] = '\0';
@@ -120,8 +119,9 @@ bool shale_target_again(struct shale_ctx *ctx, struct shale_target *target,
 int shale_target_dead(struct shale_ctx *ctx, const struct shale_target *target)
 {
 	return shale_err_say(&ctx->err, ENOTCONN,
-			     "the daemon of '%s' has died; shale umount %s, "
-			     "then mount again: what was written is kept",
+			     "the daemon of '%s' has died; 'shale mount "
+			     "--recover %s' mounts it again: what was written "
+			     "is kept",
 			     target->info.mountpoint, target->info.mountpoint);
 }
 

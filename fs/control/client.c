@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 struct shale_control {
@@ -58,6 +59,16 @@ int shale_control_connect(struct shale_control **out, int store_dirfd,
 	return 0;
 }
 
+void shale_control_limit(struct shale_control *c, unsigned seconds)
+{
+	const struct timeval limit = {.tv_sec = (time_t)seconds};
+
+	(void)setsockopt(c->line.fd, SOL_SOCKET, SO_RCVTIMEO, &limit,
+			 sizeof(limit));
+	(void)setsockopt(c->line.fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
+			 sizeof(limit));
+}
+
 /* An error that the daemon answered. */
 static int said_error(const json_t *reply, struct shale_err *err)
 {
@@ -82,6 +93,9 @@ int shale_control_call(struct shale_control *c, json_t *request, json_t **reply,
 	r = shale_line_read(&c->line, &text);
 	if (r == 0)
 		return shale_err_say(err, EPIPE, "the mount's daemon has gone");
+	if (r == -EAGAIN)
+		return shale_err_say(err, ETIMEDOUT,
+				     "the mount's daemon does not answer");
 	if (r < 0)
 		return shale_err_set(err, -r, "talk to the mount's daemon");
 

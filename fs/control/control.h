@@ -7,10 +7,10 @@
  * socket `ctl` (0600; both sides check that the peer is the same user or root)
  * in the mount's state directory, mounts/<id>/ of the store.
  *
+ *     {"do":"alive"}                  -> at once: somebody is there
  *     {"do":"status"}                 -> counts, how the mount is doing
- *     {"do":"trace"}                  -> {"lines":[…],"lost":N}: a line for each
- *                                        request answered since the connection
- *                                        asked last; the first time, none.
+ *     {"do":"trace"}                  -> {"lines":[…],"lost":N}: a line for
+ * each request answered since the connection asked last; the first time, none.
  *                                        Waits a little for one
  *     {"do":"sync"}                   -> everything is on disk
  *     {"do":"freeze"}                 -> {"epoch":E,"position":F,
@@ -38,13 +38,15 @@
 /* ------------------------------------------------------ a mount's state */
 
 /*
- * mounts/<id>/ holds: info.json (what is mounted where), lock (flocked while
- * the daemon lives; holds its process id), ctl, index.* (hard links of the
+ * mounts/<id>/ holds: info.json (what is mounted where), again.json (the same,
+ * for who mounts it again: fs/control/left.h), lock (flocked while holder or
+ * daemon live; holds the daemon's process id), ctl, index.* (hard links of the
  * indexes in use).  Images that info.json names are leased:
  *
  *     {"mountpoint":DIR,"kind":"image|rw|browse","workspace":NAME,
- *      "repo":REPO,"ephemeral":BOOL,"refs":[REF,…],"manifests":["sha256:…",…],
- *      "leased":["sha256:…",…],"index":NAME}
+ *      "repo":REPO,"ephemeral":BOOL,"options":"nosuid,nodev,…","boot":ID,
+ *      "refs":[REF,…],"manifests":["sha256:…",…],"leased":["sha256:…",…],
+ *      "index":NAME}
  *
  * A mountpoint that is not UTF-8 is "mountpoint_hex", its bytes in hex.
  */
@@ -55,22 +57,24 @@ struct shale_mount_info {
 	char *workspace; /* rw */
 	char *repo;      /* browse: only this repository, or NULL */
 	bool ephemeral;  /* the workspace goes when the mount does */
+	char *options;   /* as `-o` takes them: ro, nosuid, … */
+	char boot[40];   /* the machine's, when it was mounted */
 	char **refs;
 	char **manifests; /* "sha256:…", bottom first: what is mounted */
 	size_t n;         /* of both */
 	char **leased;    /* further images, committed while mounted */
 	size_t n_leased;
-	char *index; /* file name under indexes/ or NULL */
-	char *base;  /* and of the index that it is a patch of, or NULL */
-	int pid;     /* 0: not running */
+	char *index;  /* file name under indexes/ or NULL */
+	char *base;   /* and of the index that it is a patch of, or NULL */
+	int pid;      /* 0: not running */
 	time_t since; /* it runs, or was started */
 };
 void shale_mount_info_release(struct shale_mount_info *info);
 
 /*
- * Make a state directory, with info.json; sets info->id.  `*lock` is its lock,
- * taken, on a descriptor that is not close-on-exec: the daemon inherits it, and
- * the mount counts as running until the last copy is closed.
+ * Make a state directory, with info.json; sets info->id and info->boot. `*lock`
+ * is its lock, taken, on a descriptor that is not close-on-exec: the daemon
+ * inherits it, and the mount counts as running until the last copy is closed.
  */
 int shale_mount_make(int store_dirfd, struct shale_mount_info *info, int *lock,
 		     struct shale_err *err);
@@ -89,12 +93,15 @@ void shale_mount_remove(int store_dirfd, const char *id);
 json_t *shale_control_hex(const char *bytes);
 int shale_control_bytes(const json_t *text, char **out);
 
-/* Wait until nobody holds the mount's lock: its daemon has ended. */
-int shale_mount_wait(int store_dirfd, const char *id, struct shale_err *err);
+/* Wait until nobody holds the mount's lock: its daemon has ended.  -ETIMEDOUT:
+ * it has not within `limit_ms`. */
+int shale_mount_wait(int store_dirfd, const char *id, unsigned limit_ms,
+		     struct shale_err *err);
 
 /*
  * Remove what daemons that died have left: state directories whose lock is
- * free.  `gone` (may be NULL) is called for each before it goes.
+ * free, but not those that are to be mounted again (fs/control/left.h).  `gone`
+ * (may be NULL) is called for each before it goes.
  */
 void shale_mount_sweep(int store_dirfd,
 		       void (*gone)(void *arg,
@@ -110,9 +117,9 @@ int shale_mount_find(const char *dir, char **store, char **id,
 		     struct shale_err *err);
 
 /*
- * Call `fn` for each mount whose daemon lives (or is being started), until it
- * returns other than 0, and return that.  -EUCLEAN: what one of them says
- * cannot be read.
+ * Call `fn` for each mount whose daemon lives (or is being started), or which
+ * is to be mounted again (then its `pid` is 0), until it returns other than 0,
+ * and return that.  -EUCLEAN: what one of them says cannot be read.
  */
 int shale_mount_each(int store_dirfd,
 		     int (*fn)(void *arg, const struct shale_mount_info *info,
@@ -130,6 +137,8 @@ struct shale_control;
 int shale_control_connect(struct shale_control **out, int store_dirfd,
 			  const char *id, struct shale_err *err);
 void shale_control_close(struct shale_control *c);
+/* Do not wait longer for a reply: shale_control_call() is then -ETIMEDOUT. */
+void shale_control_limit(struct shale_control *c, unsigned seconds);
 /* Send `request` (taken over), wait for the reply.  An error of the daemon's
  * comes as its errno and message. */
 int shale_control_call(struct shale_control *c, json_t *request, json_t **reply,

@@ -24,6 +24,7 @@ void shale_mount_info_release(struct shale_mount_info *info)
 	free(info->mountpoint);
 	free(info->workspace);
 	free(info->repo);
+	free(info->options);
 	free_list(info->refs, info->n);
 	free_list(info->manifests, info->n);
 	free_list(info->leased, info->n_leased);
@@ -65,6 +66,8 @@ int shale_mount_write(int store_dirfd, const struct shale_mount_info *info,
 	json_object_set_new(doc, "workspace", text_json(info->workspace));
 	json_object_set_new(doc, "repo", text_json(info->repo));
 	json_object_set_new(doc, "ephemeral", json_boolean(info->ephemeral));
+	json_object_set_new(doc, "options", text_json(info->options));
+	json_object_set_new(doc, "boot", text_json(info->boot));
 	json_object_set_new(doc, "refs", list_json(info->refs, info->n));
 	json_object_set_new(doc, "manifests",
 			    list_json(info->manifests, info->n));
@@ -78,7 +81,7 @@ int shale_mount_write(int store_dirfd, const struct shale_mount_info *info,
 	if (!text)
 		return shale_err_set(err, ENOMEM, "write a mount's state");
 
-	/* It need not outlive the machine, so it is not flushed. */
+	/* What outlives the machine is again.json, so it is not flushed. */
 	char path[64], fresh[64];
 	snprintf(path, sizeof(path), "mounts/%s/info.json", info->id);
 	snprintf(fresh, sizeof(fresh), "mounts/%s/info.new", info->id);
@@ -181,6 +184,17 @@ static int get_list(const json_t *doc, const char *key, bool digests,
 	return 0;
 }
 
+static int get_boot(const json_t *doc, struct shale_mount_info *info)
+{
+	cleanup_free char *boot = NULL;
+
+	int r = get_text(doc, "boot", &boot);
+	if (r < 0 || !boot)
+		return r;
+	int n = snprintf(info->boot, sizeof(info->boot), "%s", boot);
+	return n < (int)sizeof(info->boot) ? 0 : -EUCLEAN;
+}
+
 static int fill(const json_t *doc, struct shale_mount_info *info)
 {
 	cleanup_free char *kind = NULL;
@@ -198,6 +212,10 @@ static int fill(const json_t *doc, struct shale_mount_info *info)
 		r = get_text(doc, "index", &info->index);
 	if (r == 0)
 		r = get_text(doc, "base", &info->base);
+	if (r == 0)
+		r = get_text(doc, "options", &info->options);
+	if (r == 0)
+		r = get_boot(doc, info);
 	if (r == 0)
 		r = get_list(doc, "manifests", true, &info->manifests,
 			     &info->n);

@@ -91,30 +91,15 @@ static bool is_at(struct field point, const char *dir)
 	return plain && !strcmp(plain, dir);
 }
 
-int shale_mountinfo_find(const char *text, size_t len, const char *dir,
-			 struct shale_mountinfo *out, struct shale_err *err)
+static int take_line(const struct line *line, struct shale_mountinfo *out,
+		     struct shale_err *err)
 {
-	const char *end = text + len;
-	struct line line, found = {0};
-
-	for (const char *p = text; p < end;) {
-		const char *eol = memchr(p, '\n', (size_t)(end - p));
-		if (!eol)
-			eol = end;
-		if (parse_line(p, eol, &line) && is_at(line.point, dir))
-			found = line;
-		p = eol + 1;
-	}
-	if (!found.point.p)
-		return shale_err_say(err, ENOENT, "nothing is mounted at '%s'",
-				     dir);
-
 	struct shale_mountinfo m = {
-		.point = unescape(found.point),
-		.type = unescape(found.type),
-		.source = unescape(found.source),
+		.point = unescape(line->point),
+		.type = unescape(line->type),
+		.source = unescape(line->source),
 	};
-	cleanup_free char *device = unescape(found.device);
+	cleanup_free char *device = unescape(line->device);
 	if (!m.point || !m.type || !m.source || !device) {
 		shale_mountinfo_release(&m);
 		return shale_err_set(err, ENOMEM, "read the table of mounts");
@@ -125,16 +110,69 @@ int shale_mountinfo_find(const char *text, size_t len, const char *dir,
 	return 0;
 }
 
-int shale_mountinfo_here(const char *dir, struct shale_mountinfo *out,
-			 struct shale_err *err)
+static bool comes_from(struct field source, const char *prefix)
+{
+	cleanup_free char *plain = unescape(source);
+	return plain && !strncmp(plain, prefix, strlen(prefix));
+}
+
+/* The last line that names `dir`; with `source`, the first of such a source. */
+static int search(const char *text, size_t len, const char *dir,
+		  const char *source, struct shale_mountinfo *out,
+		  struct shale_err *err)
+{
+	const char *end = text + len;
+	struct line line, found = {0};
+
+	for (const char *p = text; p < end && !(source && found.point.p);) {
+		const char *eol = memchr(p, '\n', (size_t)(end - p));
+		if (!eol)
+			eol = end;
+		if (parse_line(p, eol, &line) && is_at(line.point, dir) &&
+		    (!source || comes_from(line.source, source)))
+			found = line;
+		p = eol + 1;
+	}
+	if (!found.point.p)
+		return shale_err_say(err, ENOENT, "nothing is mounted at '%s'",
+				     dir);
+	return take_line(&found, out, err);
+}
+
+int shale_mountinfo_find(const char *text, size_t len, const char *dir,
+			 struct shale_mountinfo *out, struct shale_err *err)
+{
+	return search(text, len, dir, NULL, out, err);
+}
+
+int shale_mountinfo_first(const char *text, size_t len, const char *dir,
+			  const char *source, struct shale_mountinfo *out,
+			  struct shale_err *err)
+{
+	return search(text, len, dir, source, out, err);
+}
+
+static int search_here(const char *dir, const char *source,
+		       struct shale_mountinfo *out, struct shale_err *err)
 {
 	cleanup_buf struct shale_buf text = {0};
 	int r = shale_read_file(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX,
 				&text, err);
 	if (r < 0)
 		return r;
-	return shale_mountinfo_find((const char *)text.data, text.len, dir, out,
-				    err);
+	return search((const char *)text.data, text.len, dir, source, out, err);
+}
+
+int shale_mountinfo_here(const char *dir, struct shale_mountinfo *out,
+			 struct shale_err *err)
+{
+	return search_here(dir, NULL, out, err);
+}
+
+int shale_mountinfo_lowest(const char *dir, struct shale_mountinfo *out,
+			   struct shale_err *err)
+{
+	return search_here(dir, "shale:", out, err);
 }
 
 char *shale_mountinfo_path(const char *dir)

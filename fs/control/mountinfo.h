@@ -25,9 +25,20 @@ void shale_mountinfo_release(struct shale_mountinfo *m);
 int shale_mountinfo_find(const char *text, size_t len, const char *dir,
 			 struct shale_mountinfo *out, struct shale_err *err);
 
-/* The same of this process, from /proc/self/mountinfo. */
+/*
+ * The lowest mount there whose source begins with `source`: the first line.
+ * -ENOENT; -ENOMEM.
+ */
+int shale_mountinfo_first(const char *text, size_t len, const char *dir,
+			  const char *source, struct shale_mountinfo *out,
+			  struct shale_err *err);
+
+/* As shale_mountinfo_find(), of this process, from /proc/self/mountinfo. */
 int shale_mountinfo_here(const char *dir, struct shale_mountinfo *out,
 			 struct shale_err *err);
+/* The lowest Shale mount of this process at `dir`. */
+int shale_mountinfo_lowest(const char *dir, struct shale_mountinfo *out,
+			   struct shale_err *err);
 
 /*
  * `dir` as an absolute path without symlinks.  Works for the root of a mount

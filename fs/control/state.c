@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/control/control.h"
 
+#include "fs/control/left.h"
+#include "fs/control/state_impl.h"
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/hash.h"
@@ -15,30 +17,22 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { INFO_MAX = 1 << 20, MAKING_SECONDS = 600 };
+enum { INFO_MAX = 1 << 20, MAKING_SECONDS = 600, LOOK_MS = 2 };
 
-/* "mounts/<id>" and a file in it */
-struct state_path {
-	char s[64];
-};
-
-static struct state_path path_of(const char *id, const char *file)
+struct shale_state_path shale_state_path(const char *id, const char *file)
 {
-	struct state_path p;
+	struct shale_state_path p;
 	snprintf(p.s, sizeof(p.s), "mounts/%.20s%s%.20s", id, *file ? "/" : "",
 		 file);
 	return p;
 }
 
-/*
- * Take the lock of a state directory.  -EWOULDBLOCK: somebody has it.  The file
- * may have been removed between open and flock: then it is a lock of nothing.
- */
-static int take_lock(int store_dirfd, const char *id, int how, int *out)
+/* The file may go between open and flock: then it is a lock of nothing. */
+int shale_state_lock(int store_dirfd, const char *id, int how, int *out)
 {
 	struct stat st;
-	cleanup_fd int fd =
-		openat(store_dirfd, path_of(id, "lock").s, O_RDWR | O_CLOEXEC);
+	cleanup_fd int fd = openat(store_dirfd, shale_state_path(id, "lock").s,
+				   O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	while (flock(fd, how) < 0)
@@ -46,6 +40,9 @@ static int take_lock(int store_dirfd, const char *id, int how, int *out)
 			return -errno;
 	if (fstat(fd, &st) < 0 || st.st_nlink == 0)
 		return -ENOENT;
+	/* Whose number it said has ended. */
+	if (how & LOCK_EX)
+		(void)!ftruncate(fd, 0);
 	*out = steal_fd(&fd);
 	return 0;
 }
@@ -53,8 +50,9 @@ static int take_lock(int store_dirfd, const char *id, int how, int *out)
 static int make_parts(int store_dirfd, const struct shale_mount_info *info,
 		      const char *temporary, int *lock, struct shale_err *err)
 {
-	cleanup_fd int fd = openat(store_dirfd, path_of(temporary, "lock").s,
-				   O_RDWR | O_CREAT | O_EXCL, 0600);
+	cleanup_fd int fd =
+		openat(store_dirfd, shale_state_path(temporary, "lock").s,
+		       O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return shale_err_set(err, errno, "lock the mount's state");
 
@@ -63,8 +61,8 @@ static int make_parts(int store_dirfd, const struct shale_mount_info *info,
 	int r = shale_mount_write(store_dirfd, &named, err);
 	if (r < 0)
 		return r;
-	if (renameat(store_dirfd, path_of(temporary, "").s, store_dirfd,
-		     path_of(info->id, "").s) < 0)
+	if (renameat(store_dirfd, shale_state_path(temporary, "").s,
+		     store_dirfd, shale_state_path(info->id, "").s) < 0)
 		return shale_err_set(err, errno, "name the mount's state");
 	*lock = steal_fd(&fd);
 	return 0;
@@ -76,7 +74,9 @@ int shale_mount_make(int store_dirfd, struct shale_mount_info *info, int *lock,
 	uint8_t random[8];
 	char temporary[17];
 
-	int r = shale_mkdir(store_dirfd, "mounts", 0700, err);
+	int r = shale_left_boot(info->boot, err);
+	if (r == 0)
+		r = shale_mkdir(store_dirfd, "mounts", 0700, err);
 	if (r < 0)
 		return r;
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
@@ -85,7 +85,7 @@ int shale_mount_make(int store_dirfd, struct shale_mount_info *info, int *lock,
 
 	/* Under a name that a sweep leaves alone until it is locked. */
 	snprintf(temporary, sizeof(temporary), ".%.15s", info->id);
-	if (mkdirat(store_dirfd, path_of(temporary, "").s, 0700) < 0)
+	if (mkdirat(store_dirfd, shale_state_path(temporary, "").s, 0700) < 0)
 		return shale_err_set(err, errno, "make a mount's state");
 	r = make_parts(store_dirfd, info, temporary, lock, err);
 	if (r < 0)
@@ -98,14 +98,14 @@ static int running_pid(int store_dirfd, const char *id)
 {
 	int lock;
 	cleanup_buf struct shale_buf text = {0};
-	int r = take_lock(store_dirfd, id, LOCK_SH | LOCK_NB, &lock);
+	int r = shale_state_lock(store_dirfd, id, LOCK_SH | LOCK_NB, &lock);
 	if (r == 0) {
 		close(lock);
 		return 0;
 	}
 	if (r != -EWOULDBLOCK ||
-	    shale_read_file(store_dirfd, path_of(id, "lock").s, 32, &text,
-			    NULL) < 0)
+	    shale_read_file(store_dirfd, shale_state_path(id, "lock").s, 32,
+			    &text, NULL) < 0)
 		return 0;
 	const char *s = shale_buf_str(&text);
 	long pid = s ? strtol(s, NULL, 10) : 0;
@@ -113,35 +113,43 @@ static int running_pid(int store_dirfd, const char *id)
 	return pid > 0 && pid < 1 << 30 ? (int)pid : 1;
 }
 
-static bool id_is_good(const char *id)
+bool shale_state_id_is_good(const char *id)
 {
 	return strlen(id) == 16 && strspn(id, "0123456789abcdef") == 16;
+}
+
+static int read_info(int store_dirfd, const char *id, const char *file,
+		     struct shale_mount_info *out, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf text = {0};
+
+	int r = shale_read_file(store_dirfd, shale_state_path(id, file).s,
+				INFO_MAX, &text, err);
+	return r < 0 ? r : shale_mount_parse(text.data, text.len, out, err);
 }
 
 int shale_mount_read(int store_dirfd, const char *id,
 		     struct shale_mount_info *out, struct shale_err *err)
 {
-	cleanup_buf struct shale_buf text = {0};
-
-	if (!id_is_good(id))
+	if (!shale_state_id_is_good(id))
 		return shale_err_say(err, EINVAL, "'%s' is no mount's id", id);
-	int r = shale_read_file(store_dirfd, path_of(id, "info.json").s,
-				INFO_MAX, &text, err);
-	if (r == 0)
-		r = shale_mount_parse(text.data, text.len, out, err);
+	int r = read_info(store_dirfd, id, "info.json", out, err);
+	/* A power cut may have torn what was not flushed. */
+	if (r < 0 && read_info(store_dirfd, id, "again.json", out, NULL) == 0)
+		r = 0;
 	if (r < 0)
 		return shale_err_wrap(err, r, "mount %s", id);
 	snprintf(out->id, sizeof(out->id), "%s", id);
 	out->pid = running_pid(store_dirfd, id);
 	struct stat st;
-	if (fstatat(store_dirfd, path_of(id, "lock").s, &st, 0) == 0)
+	if (fstatat(store_dirfd, shale_state_path(id, "lock").s, &st, 0) == 0)
 		out->since = st.st_mtim.tv_sec;
 	return 0;
 }
 
 void shale_mount_remove(int store_dirfd, const char *id)
 {
-	cleanup_fd int fd = openat(store_dirfd, path_of(id, "").s,
+	cleanup_fd int fd = openat(store_dirfd, shale_state_path(id, "").s,
 				   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int copy = fd < 0 ? -1 : dup(fd);
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
@@ -152,15 +160,27 @@ void shale_mount_remove(int store_dirfd, const char *id)
 			unlinkat(fd, d->d_name, 0);
 	if (dir)
 		closedir(dir);
-	unlinkat(store_dirfd, path_of(id, "").s, AT_REMOVEDIR);
+	unlinkat(store_dirfd, shale_state_path(id, "").s, AT_REMOVEDIR);
 }
 
-int shale_mount_wait(int store_dirfd, const char *id, struct shale_err *err)
+int shale_mount_wait(int store_dirfd, const char *id, unsigned limit_ms,
+		     struct shale_err *err)
 {
-	int lock;
-	int r = take_lock(store_dirfd, id, LOCK_SH, &lock);
+	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
+	int lock, r;
+
+	for (unsigned ms = 0;; ms += LOOK_MS) {
+		r = shale_state_lock(store_dirfd, id, LOCK_SH | LOCK_NB, &lock);
+		if (r != -EWOULDBLOCK || ms >= limit_ms)
+			break;
+		nanosleep(&pause, NULL);
+	}
 	if (r == -ENOENT)
 		return 0; /* it has cleaned up already */
+	if (r == -EWOULDBLOCK)
+		return shale_err_say(err, ETIMEDOUT,
+				     "the daemon of mount %s has not ended",
+				     id);
 	if (r < 0)
 		return shale_err_set(err, -r, "wait for mount %s", id);
 	close(lock);
@@ -170,7 +190,7 @@ int shale_mount_wait(int store_dirfd, const char *id, struct shale_err *err)
 static bool is_old(int store_dirfd, const char *id)
 {
 	struct stat st;
-	return fstatat(store_dirfd, path_of(id, "").s, &st, 0) == 0 &&
+	return fstatat(store_dirfd, shale_state_path(id, "").s, &st, 0) == 0 &&
 	       st.st_mtime + MAKING_SECONDS < time(NULL);
 }
 
@@ -186,20 +206,21 @@ static void sweep_one(int store_dirfd, const char *id,
 			shale_mount_remove(store_dirfd, id);
 		return;
 	}
-	if (!id_is_good(id) ||
-	    take_lock(store_dirfd, id, LOCK_EX | LOCK_NB, &lock) < 0)
+	if (!shale_state_id_is_good(id) ||
+	    shale_state_lock(store_dirfd, id, LOCK_EX | LOCK_NB, &lock) < 0)
 		return;
-	if (gone && shale_mount_read(store_dirfd, id, &info, NULL) == 0)
-		gone(arg, &info);
-	shale_mount_info_release(&info);
-	shale_mount_remove(store_dirfd, id);
+	if (!shale_left_stays(store_dirfd, id)) {
+		if (gone && shale_mount_read(store_dirfd, id, &info, NULL) == 0)
+			gone(arg, &info);
+		shale_mount_info_release(&info);
+		shale_mount_remove(store_dirfd, id);
+	}
 	close(lock);
 }
 
-/* Call `fn` for each name in mounts/ until it returns true. */
-static void each_mount(int store_dirfd,
-		       bool (*fn)(void *arg, int dirfd, const char *id),
-		       void *arg)
+void shale_state_each(int store_dirfd,
+		      bool (*fn)(void *arg, int dirfd, const char *id),
+		      void *arg)
 {
 	int fd = openat(store_dirfd, "mounts",
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -236,7 +257,7 @@ void shale_mount_sweep(int store_dirfd,
 		       void *arg)
 {
 	struct sweep s = {gone, arg};
-	each_mount(store_dirfd, sweep_entry, &s);
+	shale_state_each(store_dirfd, sweep_entry, &s);
 }
 
 struct visit {
@@ -252,7 +273,9 @@ static bool visit_entry(void *arg, int store_dirfd, const char *id)
 	struct visit *v = arg;
 	struct shale_mount_info info = {0};
 
-	if (!id_is_good(id) || !running_pid(store_dirfd, id))
+	if (!shale_state_id_is_good(id) ||
+	    (!running_pid(store_dirfd, id) &&
+	     !shale_left_is_settled(store_dirfd, id)))
 		return false;
 	v->r = shale_mount_read(store_dirfd, id, &info, v->err);
 	if (v->r == 0)
@@ -269,7 +292,7 @@ int shale_mount_each(int store_dirfd,
 		     void *arg, struct shale_err *err)
 {
 	struct visit v = {.fn = fn, .arg = arg, .err = err};
-	each_mount(store_dirfd, visit_entry, &v);
+	shale_state_each(store_dirfd, visit_entry, &v);
 	return v.r;
 }
 
@@ -298,7 +321,7 @@ int shale_mount_of_workspace(int store_dirfd, const char *name, char *id,
 {
 	struct search s = {name, id, false};
 
-	each_mount(store_dirfd, match_entry, &s);
+	shale_state_each(store_dirfd, match_entry, &s);
 	if (!s.found)
 		return shale_err_say(err, ENOENT,
 				     "workspace '%s' is not mounted", name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/daemon/daemon.h"
 
+#include "fs/control/left.h"
 #include "fs/daemon/history.h"
 #include "fs/daemon/log.h"
 #include "layers/base/cleanup.h"
@@ -420,7 +421,7 @@ int shale_daemon_close(struct shale_daemon *d, struct shale_err *err)
 	if (d->info.ephemeral && d->info.workspace && d->ws)
 		(void)shale_workspace_remove(d->dirfd, d->info.workspace, NULL);
 	if (d->state >= 0) {
-		shale_mount_remove(d->dirfd, d->info.id);
+		shale_left_end(d->dirfd, d->info.id);
 		close(d->state);
 	}
 	shale_mount_info_release(&d->info);

@@ -63,7 +63,8 @@ struct shale_daemon {
 int shale_daemon_open(struct shale_daemon *d,
 		      const struct shale_daemon_opts *opts,
 		      struct shale_err *err);
-/* Make everything durable, close, remove the state directory. */
+/* Make everything durable, close, remove the state directory; if the mount is
+ * to be mounted again, what that does not need of it. */
 int shale_daemon_close(struct shale_daemon *d, struct shale_err *err);
 
 /* Keep an image from being collected while this mount lives. */

@@ -5,6 +5,7 @@
  * "ERRNO MESSAGE" on the pipe `--ready`.  Called as mount(8) calls helpers, it
  * is one (helper.h).
  */
+#include "fs/control/left.h"
 #include "fs/daemon/daemon.h"
 #include "fs/daemon/helper.h"
 #include "fs/daemon/log.h"
@@ -165,11 +166,22 @@ void shale_daemon_unmount(const struct shale_daemon *d)
 		waitpid(pid, NULL, 0);
 }
 
+/* Who watches over a mount in the foreground starts it again himself. */
+static bool comes_again(const struct shale_daemon *d)
+{
+	return !d->opts.foreground && !d->info.ephemeral;
+}
+
 static void *signal_thread(void *arg)
 {
+	const struct shale_daemon *d = arg;
+	struct shale_err err;
 	sigset_t set;
 	int sig;
 
+	/* Here, since nobody waits for this thread. */
+	if (comes_again(d) && shale_left_settle(d->dirfd, d->info.id, &err) < 0)
+		shale_log("--recover will not know of this mount: %s", err.msg);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -178,7 +190,9 @@ static void *signal_thread(void *arg)
 		if (sigwait(&set, &sig) != 0)
 			continue;
 		shale_log("%s: unmounting", strsignal(sig));
-		shale_daemon_unmount(arg);
+		if (comes_again(d))
+			(void)shale_left_mark(d->dirfd, d->info.id, NULL);
+		shale_daemon_unmount(d);
 	}
 	return NULL;
 }
@@ -202,6 +216,8 @@ static int serve(struct shale_daemon *d, struct shale_daemon_opts *opts,
 	if (r == 0)
 		r = opts->takeover ? shale_session_resume(d->session, err)
 				   : shale_session_start(d->session, err);
+	if (r == 0 && comes_again(d))
+		r = shale_left_settle(d->dirfd, d->info.id, err);
 	if (r < 0)
 		return r;
 	write_pid(opts->lock);

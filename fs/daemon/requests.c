@@ -28,17 +28,36 @@ static struct session *session_of(void **place, int *r, struct shale_err *err)
 	return *place;
 }
 
+enum { INODES_SHOWN = 8 };
+
+/* "…; not on disk: inodes 12 15 and 3 more", for who asked for a flush. */
+static int say_what_failed(const struct shale_daemon *d, int r,
+			   struct shale_err *err)
+{
+	cleanup_buf struct shale_buf list = {0};
+	cleanup_free uint64_t *inos = NULL;
+	size_t n = 0;
+
+	if (shale_files_failed(d->ws->files, &inos, &n) < 0 || n == 0)
+		return r;
+	for (size_t i = 0; i < n && i < INODES_SHOWN; i++)
+		(void)shale_buf_printf(&list, " %llu",
+				       (unsigned long long)inos[i]);
+	if (n > INODES_SHOWN)
+		(void)shale_buf_printf(&list, " and %zu more",
+				       n - INODES_SHOWN);
+	const char *text = shale_buf_str(&list);
+	struct shale_err why = *err;
+	return shale_err_say(err, -r, "%s; not on disk: inode%s%s", why.msg,
+			     n > 1 ? "s" : "", text ? text : "");
+}
+
 static json_t *do_sync(const struct shale_daemon *d, int *r,
 		       struct shale_err *err)
 {
-	*r = 0;
-	if (d->live) {
-		*r = shale_live_syncfs(d->live);
-		if (*r < 0)
-			shale_err_set(err, -*r, "flush");
-		else
-			*r = shale_db_advance(d->ws->db, err);
-	}
+	*r = d->live ? shale_db_advance(d->ws->db, err) : 0;
+	if (*r < 0)
+		*r = say_what_failed(d, *r, err);
 	return *r < 0 ? NULL : json_object();
 }
 
@@ -261,6 +280,8 @@ static json_t *on_request(void *arg, void **session, const char *what,
 {
 	struct shale_daemon *d = arg;
 
+	if (!strcmp(what, "alive"))
+		return json_object();
 	if (!strcmp(what, "status"))
 		return shale_daemon_status(d, r, err);
 	if (!strcmp(what, "trace"))

@@ -295,6 +295,42 @@ int shale_files_flush_all(struct shale_files *files, struct shale_err *err)
 	return shale_files_flush(files, 0, err);
 }
 
+static bool has_failed(const struct shale_file *file, void *arg)
+{
+	(void)arg;
+	return file->failed;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
+int shale_files_failed(struct shale_files *files, uint64_t **inos, size_t *n)
+{
+	cleanup_free struct shale_file **list = NULL;
+	size_t n_files = 0;
+
+	int r = shale_file_collect(&files->table, has_failed, NULL, &list,
+				   &n_files);
+	uint64_t *out = r < 0 ? NULL : calloc(n_files + 1, sizeof(*out));
+	for (size_t i = 0; i < n_files; i++) {
+		if (out)
+			out[i] = list[i]->ino;
+		shale_file_release(&files->table, list[i]);
+	}
+	if (!out)
+		return r < 0 ? r : -ENOMEM;
+	qsort(out, n_files, sizeof(*out), by_number);
+	*n = 0;
+	for (size_t i = 0; i < n_files; i++) /* one may have several epochs */
+		if (i == 0 || out[i] != out[*n - 1])
+			out[(*n)++] = out[i];
+	*inos = out;
+	return 0;
+}
+
 int shale_files_power_cut(struct shale_files *files, struct shale_err *err)
 {
 	return shale_file_forget_failed(&files->table, err);

@@ -76,6 +76,10 @@ int shale_files_each(struct shale_files *files,
 		     int (*fn)(void *arg, uint64_t ino, uint32_t epoch),
 		     void *arg, struct shale_err *err);
 
+/* The inodes whose data could not be flushed, sorted; `*inos` is allocated.
+ * -ENOMEM */
+int shale_files_failed(struct shale_files *files, uint64_t **inos, size_t *n);
+
 /* Bytes allocated on the host.  Looks at every file. */
 uint64_t shale_files_bytes(struct shale_files *files);
 

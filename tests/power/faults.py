@@ -33,9 +33,9 @@ class Fault:
         self.env = {**os.environ, "SHALE_STORE": f"{self.disk.fs}/store"}
         self.shale("import", self.src, "-t", "p:v1")
 
-    def try_(self, *args):
+    def try_(self, *args, quiet=True):
         """The command's exit code, and what it said."""
-        done = subprocess.run(["shale", "-q", *args], env=self.env,
+        done = subprocess.run(["shale", *["-q"][:quiet], *args], env=self.env,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return done.returncode, done.stdout.decode(errors="replace")
 
@@ -94,12 +94,6 @@ class Fault:
         os.unlink(f"{self.dir}/cut")
         self.env["SHALE_STORE"] = f"{self.disk.fs}/store"
 
-    def close(self):
-        self.disk.tell("heal")
-        if os.path.ismount(self.m) and self.try_("umount", self.m)[0]:
-            self.kill()
-        self.disk.close()
-
     def new(self, name, fid):
         fd = os.open(f"{self.m}/{name}", os.O_RDWR | os.O_CREAT, 0o644)
         os.pwrite(fd, content(fid, 0, 64, 7), 0)
@@ -138,9 +132,21 @@ def data_flush(fault):
         raise ValueError("a commit does not say why it fails")
     os.close(bad)
     os.close(good)
-    fault.fails("umount", fault.m)
+    number = os.stat(f"{fault.m}/bad").st_ino
+    said = fault.fails("umount", fault.m)
+    if f"not on disk: inode {number}" not in said or "--force" not in said:
+        raise ValueError(f"umount says neither what nor how: {said}")
     fault.kill()
-    fault.mount()  # the next daemon knows; the pages may be lost by now
+    fault.mount()  # the next daemon knows
+    fault.holds("bad", 3)
+    code, said = fault.try_("umount", "--force", fault.m, quiet=False)
+    if code != 3 or f"not on disk: inode {number}" not in said:
+        raise ValueError(f"umount --force does not say what: {said}")
+    if os.path.ismount(fault.m):
+        raise ValueError("umount --force has not unmounted")
+    fault.mount()
+    fault.holds("bad", 3)
+    fault.holds("good", 2)
     bad = os.open(f"{fault.m}/bad", os.O_RDWR)
     refuses(os.fsync, bad)
     os.close(bad)
@@ -324,7 +330,10 @@ def main():
         else:
             globals()[scenario](fault)
     finally:
-        fault.close()
+        fault.disk.tell("heal")
+        if os.path.ismount(fault.m) and fault.try_("umount", fault.m)[0]:
+            fault.kill()
+        fault.disk.close()
     return 0
 
 

@@ -44,6 +44,7 @@ static int make(int store, const char *mountpoint, struct shale_mount_info *i)
 		.refs = refs,
 		.manifests = manifests,
 		.n = 1,
+		.options = (char *)"nosuid,allow_other",
 	};
 	CHECK_OK(shale_mount_make(store, i, &lock, &err));
 	return lock;
@@ -63,6 +64,9 @@ TEST(a_mount_s_state_is_read_back_as_it_was_written)
 	CHECK_INT(read.n, 1);
 	CHECK_STR(read.manifests[0], DIGEST);
 	CHECK_STR(read.refs[0], "sales:v1");
+	CHECK_STR(read.options, "nosuid,allow_other");
+	CHECK_STR(read.boot, made.boot);
+	CHECK(strlen(read.boot) == 36);
 	CHECK_INT(read.pid, 4711);
 	CHECK(!read.index && !read.ephemeral);
 	shale_mount_info_release(&read);
@@ -89,7 +93,7 @@ TEST(a_mount_whose_lock_is_free_is_not_running_and_is_swept)
 	CHECK_STR(id, live.id);
 	CHECK_INT(shale_mount_of_workspace(store, "v", id, &err), -ENOENT);
 
-	CHECK_OK(shale_mount_wait(store, dead.id, &err));
+	CHECK_OK(shale_mount_wait(store, dead.id, 0, &err));
 	shale_mount_remove(store, live.id);
 	close(lock);
 	close(store);
@@ -110,6 +114,10 @@ TEST(hostile_state_files_are_refused)
 		"{\"mountpoint_hex\":\"2f0\",\"kind\":\"rw\"}",
 		"{\"mountpoint_hex\":\"2f00\",\"kind\":\"rw\"}",
 		"{\"mountpoint\":\"/m\",\"kind\":\"rw\",\"leased\":{}}",
+		"{\"mountpoint\":\"/m\",\"kind\":\"rw\",\"options\":1}",
+		"{\"mountpoint\":\"/m\",\"kind\":\"rw\",\"boot\":[]}",
+		("{\"mountpoint\":\"/m\",\"kind\":\"rw\",\"boot\":"
+		 "\"0123456789012345678901234567890123456789\"}"),
 	};
 	struct shale_mount_info info;
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -192,12 +193,22 @@ TEST(the_next_process_knows_of_a_failed_flush)
 	int dir = new_dir_with_failed();
 	struct shale_files *f;
 
+	uint64_t *inos;
+	size_t n;
+
 	CHECK_OK(shale_files_open(&f, dir, &err));
 	CHECK_INT(shale_files_sync(f, 5, 1, &err), -EIO);
 	CHECK_INT(shale_files_flush(f, 0, &err), -EIO);
+	CHECK_OK(shale_files_failed(f, &inos, &n));
+	CHECK_INT(n, 1);
+	CHECK_INT(inos[0], 5);
+	free(inos);
 	CHECK_INT(shale_files_remove(f, 5, 1, 1), 0);
 	shale_files_applied(f, 1);
 	CHECK_OK(shale_files_flush(f, 0, &err));
+	CHECK_OK(shale_files_failed(f, &inos, &n));
+	CHECK_INT(n, 0);
+	free(inos);
 	shale_files_close(f);
 
 	CHECK_OK(shale_files_open(&f, dir, &err));

@@ -14,6 +14,8 @@ static const char table[] =
 	"rw\n"
 	"38 37 0:43 / /mnt/x ro - fuse.shale shale:/s/mounts/00000000000000ff "
 	"ro\n"
+	"42 38 0:47 / /mnt/x ro - fuse.shale shale:/s/mounts/0000000000000100 "
+	"ro\n"
 	"garbage\n"
 	"39 22 0:44 / /mnt/short\n"
 	"40 22 0:45 / /mnt/nodash rw shared:1\n"
@@ -47,6 +49,21 @@ TEST(of_two_mounts_at_one_place_the_upper_one_counts)
 	CHECK_INT(find("/mnt/x", &m), 0);
 	CHECK_STR(m.type, "fuse.shale");
 	shale_mountinfo_release(&m);
+}
+
+TEST(of_several_of_a_kind_at_one_place_the_lowest_is_found)
+{
+	struct shale_mountinfo m;
+	struct shale_err err;
+
+	CHECK_INT(shale_mountinfo_first(table, strlen(table), "/mnt/x",
+					"shale:", &m, &err),
+		  0);
+	CHECK_STR(m.source, "shale:/s/mounts/00000000000000ff");
+	shale_mountinfo_release(&m);
+	CHECK_INT(shale_mountinfo_first(table, strlen(table), "/mnt/tab\tnl\n",
+					"shale:", &m, &err),
+		  -ENOENT);
 }
 
 TEST(lines_that_make_no_sense_are_passed_over)
