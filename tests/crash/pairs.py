@@ -135,6 +135,9 @@ class Pairs:
         """Put back what the last round has used up, or left locked."""
         for at in filter(os.path.ismount, self.spare):
             run("shale", "-q", "umount", at)
+        for n, at in enumerate(self.mounts, 1):
+            if not os.path.ismount(at):
+                run("shale", "mount", "-w", f"pair{n}", at)
         tags = self.tags()
         if verbs & {"import", "onto"}:
             write(f"{self.same_tree}/round", f"{self.n}\n" * 100, self.n)
