@@ -52,6 +52,9 @@ struct shale_ctx {
 	bool wrong_usage; /* -EINVAL is about an argument: exit code 2 */
 	struct shale_err err;
 	int lease; /* on images that are read; -1: none yet */
+	/* The store has what was asked for, which only remains to be told: an
+	 * interrupt comes too late to be an error. */
+	bool done;
 
 	/* Not NULL: no verb is to run, only to show its options to this
 	 * (tools/complete.h); nothing is said. */

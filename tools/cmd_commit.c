@@ -148,6 +148,7 @@ static int run(struct shale_ctx *ctx, const char *arg,
 	if (r == -ENOSPC && target.store && !result.version)
 		shale_space_explain(ctx, target.store, content_of(&target));
 	int code = r < 0 ? shale_fail(ctx, r) : SHALE_EXIT_OK;
+	ctx->done = r == 0;
 	if (r == 0)
 		report(ctx, &ref, &result);
 	if (r == 0 && result.version)

@@ -59,6 +59,7 @@ static int discard(struct shale_ctx *ctx, const char *arg, char **paths,
 		       t.info.mountpoint, (const char *const *)paths, n,
 		       &inodes, &ctx->err);
 	ctx->wrong_usage = r == -EINVAL;
+	ctx->done = r == 0;
 	if (r == 0)
 		report(ctx, inodes);
 	return r;

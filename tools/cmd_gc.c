@@ -124,6 +124,7 @@ static int run(struct gc *gc)
 	shale_store_close(gc->store);
 	if (r < 0)
 		return r;
+	gc->ctx->done = !gc->dry_run;
 	if (gc->ctx->json)
 		report_json(gc, &sum);
 	else if (!gc->ctx->quiet)

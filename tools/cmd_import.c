@@ -319,6 +319,7 @@ static int run(struct importing *x, char *const *source, int n)
 		r = import_all(x, source, n);
 	if (r == -ENOSPC && x->store)
 		shale_space_explain(x->job.ctx, x->store, 0);
+	x->job.ctx->done = r == 0;
 	int code = r < 0 ? shale_fail(x->job.ctx, r) : (int)report(x);
 	if (r == 0 && !x->sum.nothing_changed)
 		shale_compact_behind(x->store, x->version);

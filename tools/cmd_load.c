@@ -160,6 +160,7 @@ static int load_run(struct shale_ctx *ctx, int argc, char **argv)
 		return shale_usage(ctx, "a saved file does not come from a "
 					"terminal: redirect standard input");
 	r = load(&l, file, force, &sum);
+	ctx->done = r == 0;
 	int code = r < 0 ? shale_fail(ctx, r) : (int)report(ctx, &sum);
 	shale_loaded_release(&sum);
 	return code;

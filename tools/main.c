@@ -161,6 +161,8 @@ static int finish(struct shale_ctx *ctx, int code)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return code;
+	if (ctx->done && shale_interrupted())
+		return code;
 	int r = shale_err_set(&ctx->err, errno ? errno : EPIPE,
 			      "write to standard output");
 	return shale_fail(ctx, r);
