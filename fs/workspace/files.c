@@ -3,6 +3,7 @@
 
 #include "fs/workspace/file_failed.h"
 #include "fs/workspace/file_table.h"
+#include "fs/workspace/trash.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
 
@@ -11,11 +12,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
-enum { FLUSH_MANY = 64 }; /* beyond this many files, syncfs */
+enum {
+	FLUSH_MANY = 64,         /* beyond this many files, syncfs */
+	NEARLY_FULL = 256 << 20, /* bytes left on the host */
+};
 
 struct shale_files {
 	int dirfd; /* data/ */
+	struct shale_trash *trash;
 	struct shale_file_table table;
 };
 
@@ -34,6 +40,8 @@ int shale_files_open(struct shale_files **out, int dirfd, struct shale_err *err)
 	files->dirfd = steal_fd(&fd);
 	shale_file_table_init(&files->table, files->dirfd);
 	r = shale_file_load_failed(&files->table, err);
+	if (r == 0)
+		r = shale_trash_new(&files->trash, files->dirfd, err);
 	if (r < 0) {
 		shale_files_close(files);
 		return r;
@@ -47,6 +55,7 @@ void shale_files_close(struct shale_files *files)
 	if (!files)
 		return;
 	shale_file_table_release(&files->table);
+	shale_trash_free(files->trash);
 	close(files->dirfd);
 	free(files);
 }
@@ -361,8 +370,9 @@ static bool is_due(const struct shale_file *file, void *arg)
 }
 
 /*
- * Unlink with the lock held, so that a write that calls the removal off comes
- * before or after, and then makes the file anew.
+ * With the lock held, so that a write that calls the removal off comes before
+ * or after, and then makes the file anew.  It has another name then; what it
+ * takes is given back by a thread that nobody waits for.
  */
 static void remove_file(struct shale_files *files, struct shale_file *file)
 {
@@ -371,7 +381,7 @@ static void remove_file(struct shale_files *files, struct shale_file *file)
 
 	pthread_mutex_lock(&files->table.lock);
 	if (file->remove && file->users == 1) {
-		unlinkat(files->dirfd, name, 0);
+		(void)shale_trash_put(files->trash, name);
 		shale_file_shut(&files->table, file);
 		file->remove = file->made = false;
 		file->remove_at = 0;
@@ -380,6 +390,14 @@ static void remove_file(struct shale_files *files, struct shale_file *file)
 		files->table.n_remove--;
 	} /* else it is in use: the next time */
 	pthread_mutex_unlock(&files->table.lock);
+}
+
+static bool nearly_full(struct shale_files *files)
+{
+	struct statvfs fs;
+
+	return fstatvfs(files->dirfd, &fs) == 0 &&
+	       (uint64_t)fs.f_bavail * fs.f_frsize < NEARLY_FULL;
 }
 
 void shale_files_applied(struct shale_files *files, uint64_t pos)
@@ -398,6 +416,14 @@ void shale_files_applied(struct shale_files *files, uint64_t pos)
 		remove_file(files, list[i]);
 		shale_file_release(&files->table, list[i]);
 	}
+	/* Somebody may be waiting for the space. */
+	if (nearly_full(files))
+		shale_trash_wait(files->trash);
+}
+
+void shale_files_tidy(struct shale_files *files)
+{
+	shale_trash_resume(files->trash);
 }
 
 /* --------------------------------------------------------------- looking */

@@ -66,10 +66,15 @@ int shale_files_flush_all(struct shale_files *files, struct shale_err *err);
 /* After a power cut no such failure counts any more. */
 int shale_files_power_cut(struct shale_files *files, struct shale_err *err);
 
-/* Remove when batches up to `pos` are applied. */
+/*
+ * Remove when batches up to `pos` are applied.  The space comes back behind
+ * that (trash.h): at once when the host's file system is nearly full.
+ */
 int shale_files_remove(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		       uint64_t pos);
 void shale_files_applied(struct shale_files *files, uint64_t pos);
+/* Free what was removed, and not freed, by a process that died. */
+void shale_files_tidy(struct shale_files *files);
 
 /* Call `fn` for every data file there is (start-up: find leftovers). */
 int shale_files_each(struct shale_files *files,

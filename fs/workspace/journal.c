@@ -124,9 +124,7 @@ static int rotate(struct shale_journal *j)
 		j->dirfd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	/* Give back what was allocated ahead; not doing so harms nobody. */
-	if (ftruncate(last(j)->fd, (off_t)(j->end - last(j)->start)) < 0)
-		errno = 0;
+	/* What was allocated ahead in the old one goes with it. */
 	int r = shale_journal_add(j, j->end, fd);
 	if (r < 0) {
 		unlinkat(j->dirfd, name, 0);
@@ -287,27 +285,43 @@ int shale_journal_read(struct shale_journal *j, uint64_t from, uint64_t to,
 	return 0;
 }
 
-void shale_journal_drop(struct shale_journal *j, uint64_t pos)
+/* Take the segments below `pos` off the list; `*gone` is the caller's. */
+static size_t take_dropped(struct shale_journal *j, uint64_t pos,
+			   struct shale_segment **gone)
 {
-	pthread_mutex_lock(&j->lock);
 	size_t n = 0;
+
 	while (n + 1 < j->n && j->seg[n + 1].start <= pos &&
 	       j->seg[n + 1].start <= j->durable)
 		n++;
-	for (size_t i = 0; i < n; i++) {
-		char name[SHALE_SEGMENT_NAME];
-		shale_segment_name(name, j->seg[i].start);
-		unlinkat(j->dirfd, name, 0);
-		close(j->seg[i].fd);
-	}
+	*gone = n ? malloc(n * sizeof(**gone)) : NULL;
+	if (!*gone)
+		return 0; /* no memory: the next time */
+	memcpy(*gone, j->seg, n * sizeof(*j->seg));
 	j->n -= n;
 	memmove(j->seg, j->seg + n, j->n * sizeof(*j->seg));
+	return n;
+}
+
+void shale_journal_drop(struct shale_journal *j, uint64_t pos)
+{
+	cleanup_free struct shale_segment *gone = NULL;
+
+	pthread_mutex_lock(&j->lock);
+	size_t n = take_dropped(j, pos, &gone);
 	if (j->dropped < pos)
 		j->dropped = pos;
 	/* Go on in a new one, so that this one can go after the next mark. */
 	if (pos > last(j)->start + AHEAD && !j->failed)
 		rotate(j);
 	pthread_mutex_unlock(&j->lock);
+	/* Nobody who appends waits while the host frees them. */
+	for (size_t i = 0; i < n; i++) {
+		char name[SHALE_SEGMENT_NAME];
+		shale_segment_name(name, gone[i].start);
+		unlinkat(j->dirfd, name, 0);
+		close(gone[i].fd);
+	}
 }
 
 uint64_t shale_journal_end(struct shale_journal *j)

@@ -22,6 +22,7 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/results.c fs/workspace/results.h \
 	fs/workspace/segment.c fs/workspace/segment.h \
 	fs/workspace/snapshot.c \
+	fs/workspace/trash.c fs/workspace/trash.h \
 	fs/workspace/workspace.c fs/workspace/workspace.h \
 	fs/workspace/workspace_dir.c
 fs_workspace_libworkspace_a_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)

@@ -269,6 +269,8 @@ int shale_workspace_reopen(struct shale_workspace **out, int store_dirfd,
 	r = shale_files_open(&ws->files, ws->dirfd, err);
 	if (r == 0)
 		r = shale_db_open(&ws->db, ws->dirfd, &opts, err);
+	if (r == 0)
+		shale_files_tidy(ws->files);
 	if (r < 0)
 		return shale_err_wrap(err, r, "workspace '%s'", name);
 	*out = steal_ptr(&ws);

@@ -2,6 +2,7 @@
 #include "fs/workspace/files.h"
 #include "tests/lib/check.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -259,5 +260,65 @@ TEST(what_is_to_be_removed_before_a_mark_is_not_flushed_for_it)
 	CHECK_INT(shale_files_flush(f, 9, &err), -EIO);
 	CHECK_OK(shale_files_flush(f, 10, &err));
 	shale_files_close(f);
+	close(dir);
+}
+
+/* Files in gone/. */
+static int count_gone(int dir)
+{
+	int n = 0;
+	int fd = openat(dir, "data/gone", O_RDONLY | O_DIRECTORY);
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	while (list && (entry = readdir(list)))
+		n += entry->d_name[0] != '.';
+	if (list)
+		closedir(list);
+	return n;
+}
+
+TEST(the_space_of_what_is_removed_comes_back_behind_it)
+{
+	enum { BIG = 64 << 20 };
+	struct shale_files *f;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	for (uint64_t ino = 1; ino <= 20; ino++)
+		write_text(f, ino, 1, "text", ino == 1 ? BIG : 0);
+	for (uint64_t ino = 1; ino <= 20; ino++)
+		CHECK_INT(shale_files_remove(f, ino, 1, 1), 0);
+	shale_files_applied(f, 1);
+	CHECK_INT(count(f), 0);
+	/* The name is free at once. */
+	write_text(f, 1, 1, "anew", 0);
+	CHECK_INT(count(f), 1);
+	shale_files_close(f);
+	CHECK_INT(count_gone(dir), 0);
+	CHECK_INT(faccessat(dir, "data/01/1.1", F_OK, 0), 0);
+	close(dir);
+}
+
+TEST(what_a_process_that_died_did_not_free_is_freed_by_the_next)
+{
+	struct shale_files *f;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	CHECK_INT(mkdirat(dir, "data/gone", 0700), 0);
+	for (int i = 0; i < 10; i++) {
+		char name[40];
+		snprintf(name, sizeof(name), "data/gone/1234.%d", i);
+		int fd = openat(dir, name, O_WRONLY | O_CREAT, 0600);
+		CHECK(fd >= 0 && ftruncate(fd, 1 << 30) == 0);
+		close(fd);
+	}
+	CHECK_INT(count(f), 0);
+	shale_files_tidy(f);
+	write_text(f, 1, 1, "in use", 0);
+	shale_files_close(f);
+	CHECK_INT(count_gone(dir), 0);
+	CHECK_INT(faccessat(dir, "data/01/1.1", F_OK, 0), 0);
 	close(dir);
 }
