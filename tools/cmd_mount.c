@@ -379,6 +379,14 @@ const struct shale_cmd shale_cmd_mount = {
 		"allow_dev, since mount(8) keeps suid and dev for itself):\n"
 		"\n"
 		"  sales:v1  /data  fuse.shalefs  workspace=data,quota=10G  0 "
-		"0",
+		"0\n"
+		"\n"
+		"Three more leave out what makes reading faster: "
+		"noreadahead (nothing is decompressed\n"
+		"ahead of a reader), nopush (small files that will be wanted "
+		"next are not put into the\n"
+		"kernel's cache; read-only mounts), nodirect (long streams go "
+		"through the page cache of\n"
+		"the store's file system).",
 	.run = run,
 };

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -58,22 +59,46 @@ static const struct {
 	{"defaults", 0, 0},
 };
 
+/* Our own: ways to read faster, which all are on unless said otherwise. */
+static const struct {
+	const char *name;
+	size_t to;
+	bool off;
+} ways[] = {
+	{"readahead", offsetof(struct shale_mounting, no_ahead), false},
+	{"noreadahead", offsetof(struct shale_mounting, no_ahead), true},
+	{"push", offsetof(struct shale_mounting, no_push), false},
+	{"nopush", offsetof(struct shale_mounting, no_push), true},
+	{"direct", offsetof(struct shale_mounting, no_direct), false},
+	{"nodirect", offsetof(struct shale_mounting, no_direct), true},
+};
+
+static bool is(const char *word, size_t len, const char *name)
+{
+	return strlen(name) == len && !strncmp(name, word, len);
+}
+
 int shale_mounting_word(struct shale_mounting *how, const char *word,
 			size_t len, struct shale_err *err)
 {
-	if (len == 11 && !strncmp(word, "allow_other", len)) {
+	if (is(word, len, "allow_other")) {
 		how->allow_other = true;
 		return 0;
 	}
-	if (len == 5 && !strncmp(word, "debug", len)) {
+	if (is(word, len, "debug")) {
 		how->debug = true;
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (strlen(words[i].name) == len &&
-		    !strncmp(words[i].name, word, len)) {
+		if (is(word, len, words[i].name)) {
 			how->flags &= ~words[i].clear;
 			how->flags |= words[i].set;
+			return 0;
+		}
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++)
+		if (is(word, len, ways[i].name)) {
+			*(bool *)(void *)((char *)how + ways[i].to) =
+				ways[i].off;
 			return 0;
 		}
 	return shale_err_say(err, EINVAL, "unknown mount option '%.*s'",
@@ -193,7 +218,7 @@ int shale_mounting_point(struct shale_ctx *ctx, const char *dir, char **out)
 struct start {
 	int fuse, lock, ready;
 	char number[6][24];
-	char *argv[20];
+	char *argv[26];
 };
 
 static void add_word(struct start *s, int *n, int slot, uint64_t value)
@@ -236,6 +261,12 @@ static void fill_arguments(struct start *s, const char *holder,
 		s->argv[n++] = (char *)"--foreground";
 	if (how->debug)
 		s->argv[n++] = (char *)"--debug";
+	if (how->no_ahead)
+		s->argv[n++] = (char *)"--no-ahead";
+	if (how->no_push)
+		s->argv[n++] = (char *)"--no-push";
+	if (how->no_direct)
+		s->argv[n++] = (char *)"--no-direct";
 	s->argv[n] = NULL;
 }
 

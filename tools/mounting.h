@@ -19,6 +19,8 @@ struct shale_mounting {
 	bool debug; /* a line to the daemon's log for each request */
 	bool quota; /* of the workspace, from now on */
 	uint64_t quota_bytes, quota_inodes;
+	/* Ways to read faster that are left out. */
+	bool no_ahead, no_push, no_direct;
 };
 
 /* What a mount gets unless options say otherwise: nosuid, nodev. */

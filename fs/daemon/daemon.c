@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 /* Decompressed chunks that are kept. */
-enum { CHUNK_CACHE = 16 << 20 };
+enum { CHUNK_CACHE = 12 << 20 };
 
 /*
  * Link an index that is in use into the state, as `as`: no cache can take it
@@ -94,7 +94,9 @@ static int open_readonly(struct shale_daemon *d, struct shale_err *err)
 	int r = parse_manifests(&d->info, &d->base, err);
 	if (r == 0)
 		r = open_base(d, err);
-	return r < 0 ? r : shale_forest_single(&d->forest, d->image, err);
+	return r < 0 ? r
+		     : shale_forest_single(&d->forest, d->image,
+					   &d->opts.reading, err);
 }
 
 static int open_version(void *arg, uint32_t tree, struct shale_image **out,
@@ -267,6 +269,7 @@ static int open_writable(struct shale_daemon *d, struct shale_err *err)
 		.open_indexed = open_indexed,
 		.arg = d,
 		.takeover = d->opts.takeover,
+		.no_ahead = d->opts.reading.no_ahead,
 	};
 
 	if (!d->info.workspace)
@@ -367,6 +370,7 @@ int shale_daemon_open(struct shale_daemon *d,
 	if (r < 0)
 		return r;
 	d->dirfd = shale_store_dirfd(d->store);
+	shale_blobs_scatter(shale_store_blobs(d->store), !opts->no_direct);
 	r = shale_store_chunks(d->store, CHUNK_CACHE, &d->chunks, err);
 	if (r == 0)
 		r = shale_mount_read(d->dirfd, opts->id, &d->info, err);

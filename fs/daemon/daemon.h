@@ -29,6 +29,8 @@ struct shale_daemon_opts {
 	bool takeover; /* a daemon before this one has died */
 	bool quota;    /* both were given; else the workspace's own count */
 	uint64_t quota_bytes, quota_inodes;
+	struct shale_reading reading;
+	bool no_direct; /* blobs are read through the page cache */
 };
 
 struct shale_daemon {

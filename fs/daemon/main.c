@@ -39,6 +39,9 @@ static const struct option options[] = {
 	{"holder", required_argument, NULL, 'h'},
 	{"pocket", required_argument, NULL, 'p'},
 	{"takeover", no_argument, NULL, 't'},
+	{"no-ahead", no_argument, NULL, 'A'},
+	{"no-push", no_argument, NULL, 'P'},
+	{"no-direct", no_argument, NULL, 'C'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -95,6 +98,15 @@ static int parse(struct shale_daemon_opts *o, int argc, char **argv)
 		case 't':
 			o->takeover = true;
 			break;
+		case 'A':
+			o->reading.no_ahead = true;
+			break;
+		case 'P':
+			o->reading.no_push = true;
+			break;
+		case 'C':
+			o->no_direct = true;
+			break;
 		default:
 			return -EINVAL;
 		}
@@ -148,6 +160,9 @@ static void set_limits(void)
 
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+	/* Chunks come and go: fresh pages for each would cost as much as its
+	 * decompression. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);

@@ -47,6 +47,7 @@ struct shale_live_opts {
 	 * whoever is inside keeps what is open.
 	 */
 	bool takeover;
+	bool no_ahead; /* nothing is decompressed ahead of a reader */
 	/*
 	 * 0: no limit.  Blocks of all epochs, and a fixed sum for each inode
 	 * that has changed since the last commit.  What needs more is -EDQUOT;

@@ -9,14 +9,16 @@
 
 enum {
 	STREAMS = 64,
-	STEP = 256 << 10, /* content of one job */
-	WINDOW = 1 << 20, /* how far ahead of the reader */
+	STEP = 512 << 10, /* content of one job */
+	WINDOW = 2 << 20, /* how far ahead of the reader */
+	LONG = 2 << 20,   /* a stream from here on is read once */
 	QUEUE = 64,
 	TRUST = 2, /* requests in a row that make a stream */
 };
 
 struct stream {
 	uint64_t key;
+	uint64_t start;
 	uint64_t next;  /* where a sequential reader would go on */
 	uint64_t ahead; /* asked for up to here */
 	unsigned row;
@@ -28,10 +30,18 @@ struct shale_readahead {
 	struct shale_pool *pool;
 };
 
-struct job {
-	struct shale_content content;
+/* Content that is to be in the cache of chunks. */
+struct part {
 	struct shale_chunks *chunks;
 	uint64_t off, end;
+	bool once;
+};
+
+struct job {
+	struct shale_readahead *ra;
+	uint64_t key;
+	struct part part;
+	struct shale_content content;
 };
 
 int shale_readahead_new(struct shale_readahead **out, unsigned threads,
@@ -57,43 +67,34 @@ void shale_readahead_free(struct shale_readahead *ra)
 	free(ra);
 }
 
-static int fetch_piece(const struct job *job, const struct shale_piece *piece)
+/* What the reader has come to meanwhile he reads himself. */
+static void catch_up(struct job *job)
 {
-	uint64_t left = piece->len;
-	uint32_t skip = piece->chunk_off;
+	const struct stream *s = &job->ra->stream[job->key % STREAMS];
 
-	for (uint64_t i = piece->chunk; left > 0; i++, skip = 0) {
-		struct shale_chunk chunk;
-		int r = shale_tree_chunk(piece->tree, i, &chunk, NULL);
-		if (r < 0)
-			return r;
-		if (skip >= chunk.len)
-			return -EUCLEAN;
-		shale_chunks_prefetch(job->chunks, &chunk);
-		uint64_t len = chunk.len - skip;
-		left -= len < left ? len : left;
-	}
-	return 0;
+	pthread_mutex_lock(&job->ra->lock);
+	if (s->key == job->key && s->next > job->part.off)
+		job->part.off = s->next;
+	pthread_mutex_unlock(&job->ra->lock);
 }
 
 /* Errors are left for the reader to find. */
 static void run(void *arg)
 {
 	struct job *job = arg;
-	struct shale_piece piece;
+	const struct part *p = &job->part;
+	struct shale_wanted wanted = {.chunks = p->chunks, .once = p->once};
 
-	for (uint64_t off = job->off; off < job->end; off += piece.len) {
-		if (shale_content_piece(&job->content, off, job->end - off,
-					&piece, NULL) < 0)
-			break;
-		if (piece.tree && fetch_piece(job, &piece) < 0)
-			break;
-	}
+	catch_up(job);
+	if (p->off < p->end)
+		shale_wanted_add(&wanted, &job->content, p->off,
+				 p->end - p->off);
+	shale_wanted_bring(&wanted);
 	free(job);
 }
 
-static int give(struct shale_readahead *ra, const struct shale_content *content,
-		struct shale_chunks *chunks, uint64_t off, uint64_t end)
+static int give(struct shale_readahead *ra, uint64_t key,
+		const struct shale_content *content, const struct part *part)
 {
 	size_t used = offsetof(struct shale_content, level) +
 		      content->n * sizeof(content->level[0]);
@@ -101,14 +102,23 @@ static int give(struct shale_readahead *ra, const struct shale_content *content,
 
 	if (!job)
 		return -ENOMEM;
+	job->ra = ra;
+	job->key = key;
+	job->part = *part;
 	memcpy(&job->content, content, used);
-	job->chunks = chunks;
-	job->off = off;
-	job->end = end;
 	int r = shale_pool_try(ra->pool, run, job);
 	if (r == 0)
 		(void)steal_ptr(&job);
 	return r;
+}
+
+/* Requests of one reader overtake each other: is this one of the stream's? */
+static bool belongs(const struct stream *s, uint64_t key, uint64_t off)
+{
+	if (s->key != key)
+		return false;
+	return off >= s->next ? off - s->next <= WINDOW
+			      : s->row > TRUST && s->next - off <= WINDOW;
 }
 
 /*
@@ -118,9 +128,14 @@ static int give(struct shale_readahead *ra, const struct shale_content *content,
 static uint64_t follow(struct stream *s, uint64_t key, uint64_t off,
 		       uint64_t end, uint64_t size, uint64_t *from)
 {
-	if (s->key != key || off < s->next || off - s->next > WINDOW) {
-		*s = (struct stream){.key = key, .next = end, .ahead = end};
+	if (!belongs(s, key, off)) {
+		*s = (struct stream){
+			.key = key, .start = off, .next = end, .ahead = end};
 		s->row = off == 0;
+		return 0;
+	}
+	if (off < s->next) {
+		s->row--; /* who goes back all the time is no stream */
 		return 0;
 	}
 	s->next = end;
@@ -140,6 +155,7 @@ void shale_readahead_note(struct shale_readahead *ra, uint64_t key,
 			  const struct shale_content *content,
 			  struct shale_chunks *chunks, uint64_t off, size_t len)
 {
+	struct stream *s;
 	uint64_t from = 0;
 
 	if (!ra || !len || off >= content->size)
@@ -147,14 +163,17 @@ void shale_readahead_note(struct shale_readahead *ra, uint64_t key,
 	uint64_t left = content->size - off;
 	uint64_t end = len < left ? off + len : content->size;
 
+	s = &ra->stream[key % STREAMS];
 	pthread_mutex_lock(&ra->lock);
-	uint64_t goal = follow(&ra->stream[key % STREAMS], key, off, end,
-			       content->size, &from);
+	uint64_t goal = follow(s, key, off, end, content->size, &from);
+	bool once = end - s->start >= LONG;
 	pthread_mutex_unlock(&ra->lock);
 	while (from < goal) {
-		uint64_t to = goal - from < STEP ? goal : from + STEP;
-		if (give(ra, content, chunks, from, to) < 0)
+		struct part part = {
+			.chunks = chunks, .off = from, .once = once};
+		part.end = goal - from < STEP ? goal : from + STEP;
+		if (give(ra, key, content, &part) < 0)
 			return;
-		from = to;
+		from = part.end;
 	}
 }

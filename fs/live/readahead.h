@@ -20,7 +20,8 @@ int shale_readahead_new(struct shale_readahead **out, unsigned threads,
 void shale_readahead_free(struct shale_readahead *ra);
 
 /*
- * `len` bytes at `off` of the content were read; `key` tells contents apart.
+ * `len` bytes at `off` of the content are about to be read; `key` tells contents
+ * apart.
  * Never blocks, never fails: a reader that is not followed only waits longer.
  * NULL is fine.
  */

@@ -46,7 +46,8 @@ int shale_source_new(struct shale_source **out, struct shale_db *db,
 	s->base = base;
 	if (opts)
 		s->opts = *opts;
-	int r = shale_readahead_new(&s->readahead, 0, err);
+	int r = s->opts.no_ahead ? 0
+				 : shale_readahead_new(&s->readahead, 0, err);
 	if (r < 0)
 		return r;
 	pthread_mutex_init(&s->open_lock, NULL);
@@ -176,13 +177,13 @@ int shale_source_read(struct shale_source *s, uint32_t number, uint64_t ino,
 	size_t got;
 
 	int r = shale_source_content(s, number, ino, &content, &chunks, err);
-	if (r == 0)
-		r = shale_content_read(&content, chunks, off, data, len, &got,
-				       err);
+	if (r < 0)
+		return r;
+	shale_readahead_note(s->readahead, ino ^ (uint64_t)number << 40,
+			     &content, chunks, off, len);
+	r = shale_content_read(&content, chunks, off, data, len, &got, err);
 	if (r < 0)
 		return r;
 	memset((uint8_t *)data + got, 0, len - got);
-	shale_readahead_note(s->readahead, ino ^ (uint64_t)number << 40,
-			     &content, chunks, off, len);
 	return 0;
 }

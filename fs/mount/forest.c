@@ -10,20 +10,31 @@
 enum { MAX_OPEN = 128 };
 
 int shale_forest_single(struct shale_forest **out,
-			const struct shale_image *image, struct shale_err *err)
+			const struct shale_image *image,
+			const struct shale_reading *reading,
+			struct shale_err *err)
 {
 	struct shale_forest *f = calloc(1, sizeof(*f));
 	if (!f)
 		return shale_err_set(err, ENOMEM, "serve an image");
-	int r = shale_readahead_new(&f->readahead, 0, err);
-	if (r < 0) {
-		free(f);
-		return r;
-	}
 	pthread_mutex_init(&f->lock, NULL);
 	f->single = image;
+	int r = reading->no_ahead ? 0
+				  : shale_readahead_new(&f->readahead, 0, err);
+	if (r == 0 && !reading->no_push)
+		r = shale_push_new(&f->push, image, err);
+	if (r < 0) {
+		shale_forest_free(f);
+		return r;
+	}
 	*out = f;
 	return 0;
+}
+
+void shale_forest_push_to(struct shale_forest *f, shale_push_fn *fn, void *arg)
+{
+	if (f->push)
+		shale_push_to(f->push, fn, arg);
 }
 
 int shale_forest_many(struct shale_forest **out,
@@ -55,6 +66,7 @@ void shale_forest_free(struct shale_forest *f)
 		f->trees = tree->next;
 		close_tree(tree);
 	}
+	shale_push_free(f->push);
 	shale_readahead_free(f->readahead);
 	pthread_mutex_destroy(&f->lock);
 	free(f);

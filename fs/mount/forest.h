@@ -12,6 +12,7 @@
  * Returns are 0 or -errno; -EIO (damage) leaves words in `err`.
  */
 
+#include "fs/mount/push.h"
 #include "fs/mount/synth.h"
 #include "layers/base/buf.h"
 #include "layers/index/image.h"
@@ -45,13 +46,27 @@ struct shale_forest_opts {
 	void *arg;
 };
 
+/* Ways to read faster that are left out. */
+struct shale_reading {
+	bool no_ahead; /* nothing is decompressed ahead of a reader */
+	bool no_push;  /* no file is pushed before it is asked for */
+};
+
 /* A forest of one image, which stays the caller's. */
 int shale_forest_single(struct shale_forest **out,
-			const struct shale_image *image, struct shale_err *err);
+			const struct shale_image *image,
+			const struct shale_reading *reading,
+			struct shale_err *err);
 int shale_forest_many(struct shale_forest **out,
 		      const struct shale_forest_opts *opts,
 		      struct shale_err *err);
 void shale_forest_free(struct shale_forest *f);
+
+/*
+ * Where files of the one image are pushed; NULL: nowhere from now on.  A forest
+ * of many pushes none.
+ */
+void shale_forest_push_to(struct shale_forest *f, shale_push_fn *fn, void *arg);
 
 struct shale_forest_node {
 	uint64_t id;

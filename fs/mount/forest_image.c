@@ -45,6 +45,8 @@ static uint64_t data_bytes(const struct place *p, uint64_t size)
 
 	if (shale_image_content(p->image, p->ino, &content, NULL) < 0)
 		return size;
+	if (shale_content_sum(&content, HOLES_STEPS, &sum, NULL) == 0)
+		return sum;
 	for (int i = 0; i < HOLES_STEPS && at < size; i++) {
 		if (shale_content_seek(&content, at, true, &start, NULL) < 0)
 			return sum;
@@ -237,13 +239,14 @@ int shale_forest_read(struct shale_forest *f, uint64_t id, uint64_t off,
 	int r = enter(&p, f, id, err);
 	if (r == 0)
 		r = shale_image_content(p.image, p.ino, &content, err);
-	if (r == 0)
-		r = shale_content_read(&content, p.image->chunks, off, data,
-				       len, got, err);
-	if (r == 0)
-		shale_readahead_note(f->readahead, id, &content,
-				     p.image->chunks, off, *got);
-	return r;
+	if (r < 0)
+		return r;
+	if (off == 0)
+		shale_push_note(f->push, p.ino);
+	shale_readahead_note(f->readahead, id, &content, p.image->chunks, off,
+			     len);
+	return shale_content_read(&content, p.image->chunks, off, data, len,
+				  got, err);
 }
 
 int shale_forest_seek(struct shale_forest *f, uint64_t id, uint64_t off,

@@ -9,6 +9,7 @@
 
 #include "fs/live/readahead.h"
 #include "fs/mount/forest.h"
+#include "fs/mount/push.h"
 
 #include <pthread.h>
 
@@ -24,6 +25,7 @@ struct shale_forest {
 	const struct shale_image *single; /* not NULL: the only tree */
 	/* Of the single image: those of many come and go. */
 	struct shale_readahead *readahead;
+	struct shale_push *push;
 	struct shale_forest_opts opts;
 	pthread_mutex_t lock; /* of the list and its `users` */
 	struct shale_forest_tree *trees;

@@ -7,6 +7,7 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/op.c fs/mount/op.h \
 	fs/mount/opcount.c fs/mount/opcount.h \
 	fs/mount/ops.h \
+	fs/mount/push.c fs/mount/push.h \
 	fs/mount/raw.c fs/mount/raw.h \
 	fs/mount/raw_op.c \
 	fs/mount/receivers.c fs/mount/receivers.h \
@@ -45,6 +46,7 @@ tests_unit_watch_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 BINDING_TESTS = \
 	tests/mount/browse.test \
 	tests/mount/mountpoints.test tests/mount/patch.test \
+	tests/mount/reading.test \
 	tests/mount/readonly.test \
 	tests/mount/writable.test
 TESTS += $(BINDING_TESTS)

@@ -285,6 +285,17 @@ int shale_session_resume(struct shale_session *s, struct shale_err *err)
 		     : 0;
 }
 
+/* The kernel keeps the content of a small file. */
+static int store(void *arg, uint64_t ino, const void *data, size_t len)
+{
+	const struct shale_session *s = arg;
+	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(len);
+
+	buf.buf[0].mem = (void *)data;
+	return fuse_lowlevel_notify_store(s->fuse, ino, 0, &buf,
+					  FUSE_BUF_NO_SPLICE);
+}
+
 int shale_session_run(struct shale_session *s, struct shale_err *err)
 {
 	unsigned n = s->opts.threads ? s->opts.threads : (unsigned)get_nprocs();
@@ -296,7 +307,12 @@ int shale_session_run(struct shale_session *s, struct shale_err *err)
 		.size = SHALE_FUSE_BUF,
 	};
 
-	return shale_receivers_run(&s->receivers, &opts, err);
+	if (s->opts.forest)
+		shale_forest_push_to(s->opts.forest, store, s);
+	int r = shale_receivers_run(&s->receivers, &opts, err);
+	if (s->opts.forest)
+		shale_forest_push_to(s->opts.forest, NULL, NULL);
+	return r;
 }
 
 void shale_session_forget_name(struct shale_session *s, uint64_t dir,

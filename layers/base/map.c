@@ -132,6 +132,15 @@ void shale_map_relax(const struct shale_map *map)
 	(void)madvise((void *)map->data, map->size, MADV_DONTNEED);
 }
 
+void shale_map_want(const struct shale_map *map, size_t off, size_t len)
+{
+	size_t start = off & ~(size_t)4095;
+
+	if (off < map->size && len <= map->size - off)
+		(void)madvise((void *)(map->data + start), len + (off - start),
+			      MADV_WILLNEED);
+}
+
 bool shale_map_poisoned(const struct shale_map *map)
 {
 	return atomic_load_explicit(&slots[map->slot].poisoned,

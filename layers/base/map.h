@@ -47,6 +47,9 @@ void shale_map_close(struct shale_map *map);
  */
 void shale_map_relax(const struct shale_map *map);
 
+/* Have the kernel read a part that will be wanted; does not wait for it. */
+void shale_map_want(const struct shale_map *map, size_t off, size_t len);
+
 /* Did any access fail since the map was opened? */
 bool shale_map_poisoned(const struct shale_map *map);
 

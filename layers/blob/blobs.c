@@ -41,7 +41,9 @@ int shale_blobs_open(struct shale_blobs **out, int dirfd, struct shale_err *err)
 	int r = open_dir(dirfd, "blobs/sha256", &blobs->dir, err);
 	if (r == 0)
 		r = open_dir(dirfd, "tmp", &blobs->tmp, err);
-	if (r == 0 && !(blobs->fds = shale_fds_new()))
+	blobs->fds = shale_fds_new();
+	blobs->direct = shale_fds_new();
+	if (r == 0 && (!blobs->fds || !blobs->direct))
 		r = shale_err_set(err, ENOMEM, "open blobs");
 	if (r < 0) {
 		shale_blobs_close(blobs);
@@ -56,6 +58,7 @@ void shale_blobs_close(struct shale_blobs *blobs)
 	if (!blobs)
 		return;
 	shale_fds_free(blobs->fds);
+	shale_fds_free(blobs->direct);
 	if (blobs->dir >= 0)
 		close(blobs->dir);
 	if (blobs->tmp >= 0)
@@ -63,18 +66,25 @@ void shale_blobs_close(struct shale_blobs *blobs)
 	free(blobs);
 }
 
-int shale_blobs_get(struct shale_blobs *blobs,
-		    const struct shale_digest *digest, int *fd,
-		    struct shale_err *err)
+static int open_blob(struct shale_blobs *blobs,
+		     const struct shale_digest *digest, int flags, int *fd,
+		     struct shale_err *err)
 {
 	struct name name = name_of(digest);
 	int got = openat(blobs->dir, name.text,
-			 O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+			 O_RDONLY | O_CLOEXEC | O_NOFOLLOW | flags);
 	if (got < 0)
 		return shale_err_set(err, errno, "open blob sha256:%s",
 				     name.text);
 	*fd = got;
 	return 0;
+}
+
+int shale_blobs_get(struct shale_blobs *blobs,
+		    const struct shale_digest *digest, int *fd,
+		    struct shale_err *err)
+{
+	return open_blob(blobs, digest, 0, fd, err);
 }
 
 bool shale_blobs_has(struct shale_blobs *blobs,
@@ -84,27 +94,51 @@ bool shale_blobs_has(struct shale_blobs *blobs,
 	return faccessat(blobs->dir, name.text, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+int shale_blobs_take(struct shale_blobs *blobs, struct shale_fds *fds,
+		     int flags, const struct shale_digest *digest,
+		     struct shale_blobs_fd *out, struct shale_err *err)
+{
+	*out = (struct shale_blobs_fd){.fds = fds};
+	out->fd = shale_fds_take(fds, digest, &out->held);
+	if (out->fd >= 0)
+		return 0;
+	int r = open_blob(blobs, digest, flags, &out->fd, err);
+	if (r < 0)
+		return r;
+	if (atomic_load(&blobs->scatter)) /* a hint */
+		(void)posix_fadvise(out->fd, 0, 0, POSIX_FADV_RANDOM);
+	out->held = shale_fds_put(fds, digest, out->fd);
+	return 0;
+}
+
+void shale_blobs_give(struct shale_blobs_fd *taken)
+{
+	if (taken->held)
+		shale_fds_release(taken->fds, taken->held);
+	else
+		close(taken->fd);
+}
+
+void shale_blobs_scatter(struct shale_blobs *blobs, bool direct)
+{
+	atomic_store(&blobs->scatter, true);
+	if (!direct)
+		atomic_store(&blobs->no_direct, true);
+}
+
 int shale_blobs_pread(struct shale_blobs *blobs,
 		      const struct shale_digest *digest, void *data, size_t len,
 		      uint64_t off, struct shale_err *err)
 {
-	struct shale_fd *held = NULL;
-	int fd = shale_fds_take(blobs->fds, digest, &held);
-	if (fd < 0) {
-		int r = shale_blobs_get(blobs, digest, &fd, err);
-		if (r < 0)
-			return r;
-		held = shale_fds_put(blobs->fds, digest, fd);
-	}
-
 	char what[5 + SHALE_DIGEST_STR] = "blob ";
-	shale_digest_str(digest, what + 5);
-	int r = shale_pread_full(fd, data, len, off, what, err);
+	struct shale_blobs_fd blob;
 
-	if (held)
-		shale_fds_release(blobs->fds, held);
-	else
-		close(fd);
+	int r = shale_blobs_take(blobs, blobs->fds, 0, digest, &blob, err);
+	if (r < 0)
+		return r;
+	shale_digest_str(digest, what + 5);
+	r = shale_pread_full(blob.fd, data, len, off, what, err);
+	shale_blobs_give(&blob);
 	return r;
 }
 
@@ -203,6 +237,7 @@ int shale_blobs_publish(struct shale_blobs *blobs,
 					     name.text);
 		/* Another file of that name may still be open. */
 		shale_fds_forget(blobs->fds, &files[i].digest);
+		shale_fds_forget(blobs->direct, &files[i].digest);
 	}
 	return shale_dir_sync(blobs->dir, "blobs/sha256", err);
 }

@@ -50,6 +50,24 @@ int shale_blobs_pread(struct shale_blobs *blobs,
 		      const struct shale_digest *digest, void *data, size_t len,
 		      uint64_t off, struct shale_err *err);
 
+/*
+ * The same for what is needed once: past the kernel's page cache, unless that
+ * has it or the file system cannot.  `room` starts at a page and has `len` +
+ * SHALE_BLOBS_SLACK bytes; `*data` is where in it the bytes lie.
+ */
+enum { SHALE_BLOBS_SLACK = 2 * 4096 };
+int shale_blobs_pread_once(struct shale_blobs *blobs,
+			   const struct shale_digest *digest, uint8_t *room,
+			   size_t len, uint64_t off, const uint8_t **data,
+			   struct shale_err *err);
+
+/*
+ * From now on the kernel reads nothing beyond what is asked for: for who reads
+ * at random places, or looks ahead himself.  Without `direct`, all goes through
+ * the page cache.
+ */
+void shale_blobs_scatter(struct shale_blobs *blobs, bool direct);
+
 /* A file under tmp/ that will become a blob.  `name` has at least 64 bytes. */
 int shale_blobs_create(struct shale_blobs *blobs, int *fd, char *name,
 		       struct shale_err *err);

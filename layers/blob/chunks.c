@@ -2,48 +2,15 @@
 #include "layers/blob/chunks.h"
 
 #include "layers/base/cleanup.h"
-#include "layers/blob/scratch.h"
+#include "layers/blob/chunks_impl.h"
+#include "layers/chunk/cut.h"
 
-#include <pthread.h>
 #include <string.h>
 
 enum {
 	SHARDS_MAX = 16,
 	SHARD_MIN = 2 << 20, /* bytes: a shard holds several chunks at least */
-	BUCKETS = 256,
-};
-
-/*
- * Content of one chunk.  While it is loading, whoever wants it waits; one that
- * failed is out of the table, and its waiters try for themselves, so that each
- * gets an error of its own.
- */
-struct entry {
-	struct shale_digest blob;
-	uint64_t off;
-	uint32_t len;
-	unsigned users;
-	enum { LOADING, READY, FAILED } state;
-	struct entry *next;          /* in its bucket */
-	struct entry *newer, *older; /* in the shard's list, if not failed */
-	uint8_t data[];
-};
-
-struct shard {
-	pthread_mutex_t lock;
-	pthread_cond_t loaded;
-	struct entry *buckets[BUCKETS];
-	struct entry *newest, *oldest;
-	size_t bytes;
-	uint64_t hits, misses, prefetched;
-};
-
-struct shale_chunks {
-	struct shale_blobs *blobs;
-	struct shale_scratch *scratch;
-	size_t per_shard; /* bytes that one may keep */
-	unsigned n_shards;
-	struct shard shards[];
+	SCRATCH = SHALE_CHUNK_MAX,
 };
 
 int shale_chunks_new(struct shale_chunks **out, struct shale_blobs *blobs,
@@ -54,14 +21,17 @@ int shale_chunks_new(struct shale_chunks **out, struct shale_blobs *blobs,
 
 	struct shale_chunks *chunks =
 		calloc(1, sizeof(*chunks) + n * sizeof(chunks->shards[0]));
-	struct shale_scratch *scratch = shale_scratch_new();
-	if (!chunks || !scratch) {
+	struct shale_scratch *scratch = shale_scratch_new(SCRATCH);
+	struct shale_scratch *rooms = shale_scratch_new(SHALE_CHUNKS_ROOM);
+	if (!chunks || !scratch || !rooms) {
 		free(chunks);
 		shale_scratch_free(scratch);
+		shale_scratch_free(rooms);
 		return shale_err_set(err, ENOMEM, "make a cache of chunks");
 	}
 	chunks->blobs = blobs;
 	chunks->scratch = scratch;
+	chunks->rooms = rooms;
 	chunks->per_shard = cache / n;
 	chunks->n_shards = (unsigned)n;
 	for (size_t i = 0; i < n; i++) {
@@ -77,9 +47,9 @@ void shale_chunks_free(struct shale_chunks *chunks)
 	if (!chunks)
 		return;
 	for (unsigned i = 0; i < chunks->n_shards; i++) {
-		struct shard *shard = &chunks->shards[i];
+		struct shale_chunks_shard *shard = &chunks->shards[i];
 		while (shard->oldest) {
-			struct entry *e = shard->oldest;
+			struct shale_chunks_entry *e = shard->oldest;
 			shard->oldest = e->newer;
 			free(e);
 		}
@@ -87,6 +57,7 @@ void shale_chunks_free(struct shale_chunks *chunks)
 		pthread_mutex_destroy(&shard->lock);
 	}
 	shale_scratch_free(chunks->scratch);
+	shale_scratch_free(chunks->rooms);
 	free(chunks);
 }
 
@@ -100,30 +71,34 @@ static uint64_t hash_of(const struct shale_chunk *chunk)
 	return word ^ word >> 29;
 }
 
-static struct shard *shard_of(struct shale_chunks *chunks,
-			      const struct shale_chunk *chunk)
+static struct shale_chunks_shard *shard_of(struct shale_chunks *chunks,
+					   const struct shale_chunk *chunk)
 {
 	return &chunks->shards[(hash_of(chunk) >> 32) % chunks->n_shards];
 }
 
 /* Where an entry of this chunk stands or would stand. */
-static struct entry **find(struct shard *shard, const struct shale_chunk *chunk)
+static struct shale_chunks_entry **find(struct shale_chunks_shard *shard,
+					const struct shale_chunk *chunk)
 {
-	struct entry **at = &shard->buckets[hash_of(chunk) % BUCKETS];
+	struct shale_chunks_entry **at =
+		&shard->buckets[hash_of(chunk) % SHALE_CHUNKS_BUCKETS];
 	while (*at && ((*at)->off != chunk->off || (*at)->len != chunk->len ||
 		       !shale_digest_equal(&(*at)->blob, &chunk->blob)))
 		at = &(*at)->next;
 	return at;
 }
 
-static void list_remove(struct shard *shard, struct entry *e)
+static void list_remove(struct shale_chunks_shard *shard,
+			struct shale_chunks_entry *e)
 {
 	*(e->newer ? &e->newer->older : &shard->newest) = e->older;
 	*(e->older ? &e->older->newer : &shard->oldest) = e->newer;
 	e->newer = e->older = NULL;
 }
 
-static void list_add(struct shard *shard, struct entry *e)
+static void list_add(struct shale_chunks_shard *shard,
+		     struct shale_chunks_entry *e)
 {
 	e->newer = NULL;
 	e->older = shard->newest;
@@ -131,7 +106,8 @@ static void list_add(struct shard *shard, struct entry *e)
 	shard->newest = e;
 }
 
-static void take_out(struct shard *shard, struct entry *e)
+static void take_out(struct shale_chunks_shard *shard,
+		     struct shale_chunks_entry *e)
 {
 	struct shale_chunk key = {
 		.blob = e->blob, .off = e->off, .len = e->len};
@@ -141,11 +117,11 @@ static void take_out(struct shard *shard, struct entry *e)
 }
 
 /* Drop what was used longest ago, but nothing that is in use. */
-static void trim(struct shard *shard, size_t limit)
+static void trim(struct shale_chunks_shard *shard, size_t limit)
 {
-	struct entry *e = shard->oldest;
+	struct shale_chunks_entry *e = shard->oldest;
 	while (e && shard->bytes > limit) {
-		struct entry *newer = e->newer;
+		struct shale_chunks_entry *newer = e->newer;
 		if (!e->users) {
 			take_out(shard, e);
 			free(e);
@@ -155,17 +131,18 @@ static void trim(struct shard *shard, size_t limit)
 }
 
 /* A new entry that its maker is to load; NULL: no memory. */
-static struct entry *add(struct shard *shard, struct entry **at,
-			 const struct shale_chunk *chunk)
+static struct shale_chunks_entry *add(struct shale_chunks_shard *shard,
+				      struct shale_chunks_entry **at,
+				      const struct shale_chunk *chunk)
 {
-	struct entry *e = malloc(sizeof(*e) + chunk->len);
+	struct shale_chunks_entry *e = malloc(sizeof(*e) + chunk->len);
 	if (!e)
 		return NULL;
-	*e = (struct entry){.blob = chunk->blob,
-			    .off = chunk->off,
-			    .len = chunk->len,
-			    .users = 1,
-			    .state = LOADING};
+	*e = (struct shale_chunks_entry){.blob = chunk->blob,
+					 .off = chunk->off,
+					 .len = chunk->len,
+					 .users = 1,
+					 .state = SHALE_CHUNK_LOADING};
 	*at = e;
 	list_add(shard, e);
 	shard->bytes += e->len;
@@ -173,11 +150,12 @@ static struct entry *add(struct shard *shard, struct entry **at,
 }
 
 /* With the lock held. */
-static void release(struct shale_chunks *chunks, struct shard *shard,
-		    struct entry *e)
+static void release(struct shale_chunks *chunks,
+		    struct shale_chunks_shard *shard,
+		    struct shale_chunks_entry *e)
 {
 	e->users--;
-	if (e->state != FAILED)
+	if (e->state != SHALE_CHUNK_FAILED)
 		trim(shard, chunks->per_shard);
 	else if (!e->users)
 		free(e);
@@ -205,15 +183,13 @@ static int read_stored(struct shale_chunks *chunks,
 	return r;
 }
 
-/* The whole content, checked. */
-static int load(struct shale_chunks *chunks, const struct shale_chunk *chunk,
-		uint8_t *out, struct shale_err *err)
+int shale_chunks_check(const struct shale_chunk *chunk, const uint8_t *content,
+		       int r, struct shale_err *err)
 {
 	char blob[SHALE_DIGEST_STR];
-	int r = read_stored(chunks, chunk, out, err);
 
 	if (r == 0) {
-		struct shale_hash128 got = shale_xxh128(out, chunk->len);
+		struct shale_hash128 got = shale_xxh128(content, chunk->len);
 		if (memcmp(got.b, chunk->hash.b, sizeof(got.b)) == 0)
 			return 0;
 		r = shale_err_say(err, EUCLEAN, "its checksum does not hold");
@@ -224,22 +200,36 @@ static int load(struct shale_chunks *chunks, const struct shale_chunk *chunk,
 			      shale_digest_str(&chunk->blob, blob));
 }
 
+/* The whole content, checked. */
+static int load(struct shale_chunks *chunks, const struct shale_chunk *chunk,
+		uint8_t *out, struct shale_err *err)
+{
+	int r = read_stored(chunks, chunk, out, err);
+	return shale_chunks_check(chunk, out, r, err);
+}
+
+/* With the lock held: an entry is loaded, or (`r`) cannot be. */
+static void settle(struct shale_chunks_shard *shard,
+		   struct shale_chunks_entry *e, int r)
+{
+	e->state = r < 0 ? SHALE_CHUNK_FAILED : SHALE_CHUNK_READY;
+	if (r < 0)
+		take_out(shard, e);
+	pthread_cond_broadcast(&shard->loaded);
+}
+
 /*
  * Fill an entry that this thread has added.  Called and left with the lock
  * held; the caller's use of the entry stays.
  */
-static int fill(struct shale_chunks *chunks, struct shard *shard,
-		struct entry *e, const struct shale_chunk *chunk,
+static int fill(struct shale_chunks *chunks, struct shale_chunks_shard *shard,
+		struct shale_chunks_entry *e, const struct shale_chunk *chunk,
 		struct shale_err *err)
 {
 	pthread_mutex_unlock(&shard->lock);
 	int r = load(chunks, chunk, e->data, err);
 	pthread_mutex_lock(&shard->lock);
-
-	e->state = r < 0 ? FAILED : READY;
-	if (r < 0)
-		take_out(shard, e);
-	pthread_cond_broadcast(&shard->loaded);
+	settle(shard, e, r);
 	return r;
 }
 
@@ -247,12 +237,12 @@ static int fill(struct shale_chunks *chunks, struct shard *shard,
  * Called and left with the lock held.  `*out` is in use by the caller, even
  * after an error; NULL: there is none, and `keep` did not ask for one.
  */
-static int get(struct shale_chunks *chunks, struct shard *shard,
-	       const struct shale_chunk *chunk, bool keep, struct entry **out,
-	       struct shale_err *err)
+static int get(struct shale_chunks *chunks, struct shale_chunks_shard *shard,
+	       const struct shale_chunk *chunk, bool keep,
+	       struct shale_chunks_entry **out, struct shale_err *err)
 {
 	for (;;) {
-		struct entry **at = find(shard, chunk), *e = *at;
+		struct shale_chunks_entry **at = find(shard, chunk), *e = *at;
 		*out = NULL;
 		if (!e && !keep)
 			return 0;
@@ -262,10 +252,10 @@ static int get(struct shale_chunks *chunks, struct shard *shard,
 				 : shale_err_set(err, ENOMEM, "read a chunk");
 		}
 		e->users++;
-		while (e->state == LOADING)
+		while (e->state == SHALE_CHUNK_LOADING)
 			pthread_cond_wait(&shard->loaded, &shard->lock);
 		*out = e;
-		if (e->state == READY) {
+		if (e->state == SHALE_CHUNK_READY) {
 			list_remove(shard, e);
 			list_add(shard, e);
 			return 0;
@@ -274,18 +264,23 @@ static int get(struct shale_chunks *chunks, struct shard *shard,
 	}
 }
 
+static int outside(const struct shale_chunk *chunk, uint32_t off, uint32_t len,
+		   struct shale_err *err)
+{
+	return shale_err_say(err, EUCLEAN, "bytes %u to %llu of a chunk of %u",
+			     off, (unsigned long long)off + len, chunk->len);
+}
+
 int shale_chunks_read(struct shale_chunks *chunks,
 		      const struct shale_chunk *chunk, uint32_t off,
 		      uint32_t len, void *out, struct shale_err *err)
 {
 	if (off > chunk->len || len > chunk->len - off)
-		return shale_err_say(err, EUCLEAN,
-				     "bytes %u to %llu of a chunk of %u", off,
-				     (unsigned long long)off + len, chunk->len);
+		return outside(chunk, off, len, err);
 
 	bool whole = len == chunk->len;
-	struct shard *shard = shard_of(chunks, chunk);
-	struct entry *e;
+	struct shale_chunks_shard *shard = shard_of(chunks, chunk);
+	struct shale_chunks_entry *e;
 
 	pthread_mutex_lock(&shard->lock);
 	*(*find(shard, chunk) ? &shard->hits : &shard->misses) += 1;
@@ -304,21 +299,66 @@ int shale_chunks_read(struct shale_chunks *chunks,
 	return r;
 }
 
-void shale_chunks_prefetch(struct shale_chunks *chunks,
-			   const struct shale_chunk *chunk)
+int shale_chunks_copy(struct shale_chunks *chunks,
+		      const struct shale_chunk *chunk, uint32_t off,
+		      uint32_t len, void *out, struct shale_err *err)
 {
-	struct shard *shard = shard_of(chunks, chunk);
-	struct entry *e = NULL;
+	struct shale_chunks_shard *shard = shard_of(chunks, chunk);
+	struct shale_chunks_entry *e;
+
+	if (off > chunk->len || len > chunk->len - off)
+		return outside(chunk, off, len, err);
+	pthread_mutex_lock(&shard->lock);
+	int r = get(chunks, shard, chunk, false, &e, err);
+	*(e ? &shard->hits : &shard->misses) += 1;
+	pthread_mutex_unlock(&shard->lock);
+	if (!e)
+		return r < 0 ? r : -ENOENT;
+	memcpy(out, e->data + off, len);
+	pthread_mutex_lock(&shard->lock);
+	release(chunks, shard, e);
+	pthread_mutex_unlock(&shard->lock);
+	return 0;
+}
+
+bool shale_chunks_cached(struct shale_chunks *chunks,
+			 const struct shale_chunk *chunk)
+{
+	struct shale_chunks_shard *shard = shard_of(chunks, chunk);
+
+	pthread_mutex_lock(&shard->lock);
+	bool found = *find(shard, chunk) != NULL;
+	pthread_mutex_unlock(&shard->lock);
+	return found;
+}
+
+struct shale_chunks_entry *shale_chunks_claim(struct shale_chunks *chunks,
+					      const struct shale_chunk *chunk,
+					      bool ahead)
+{
+	struct shale_chunks_shard *shard = shard_of(chunks, chunk);
+	struct shale_chunks_entry *e = NULL;
 
 	if (chunk->len > chunks->per_shard)
-		return;
+		return NULL;
 	pthread_mutex_lock(&shard->lock);
-	struct entry **at = find(shard, chunk);
-	if (!*at && (e = add(shard, at, chunk))) {
-		shard->prefetched++;
-		fill(chunks, shard, e, chunk, NULL);
-		release(chunks, shard, e);
-	}
+	struct shale_chunks_entry **at = find(shard, chunk);
+	if (!*at)
+		e = add(shard, at, chunk);
+	shard->prefetched += e && ahead;
+	pthread_mutex_unlock(&shard->lock);
+	return e;
+}
+
+void shale_chunks_filled(struct shale_chunks *chunks,
+			 const struct shale_chunk *chunk,
+			 struct shale_chunks_entry *e, int r)
+{
+	struct shale_chunks_shard *shard = shard_of(chunks, chunk);
+
+	pthread_mutex_lock(&shard->lock);
+	settle(shard, e, r);
+	release(chunks, shard, e);
 	pthread_mutex_unlock(&shard->lock);
 }
 
@@ -329,7 +369,7 @@ void shale_chunks_stats(struct shale_chunks *chunks,
 		.limit = chunks->per_shard * chunks->n_shards,
 	};
 	for (unsigned i = 0; i < chunks->n_shards; i++) {
-		struct shard *shard = &chunks->shards[i];
+		struct shale_chunks_shard *shard = &chunks->shards[i];
 		pthread_mutex_lock(&shard->lock);
 		out->hits += shard->hits;
 		out->misses += shard->misses;

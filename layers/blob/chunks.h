@@ -36,8 +36,23 @@ struct shale_chunks_stats {
 void shale_chunks_stats(struct shale_chunks *chunks,
 			struct shale_chunks_stats *out);
 
-/* Bring a chunk into the cache; errors are left for the read to find. */
+/*
+ * Copy `len` bytes from offset `off` of the first of `n` chunks (at most
+ * SHALE_CHUNKS_LIST) on, and through those that follow.  As above; and what
+ * lies in a row in a blob is read at once.
+ */
+enum { SHALE_CHUNKS_LIST = 24 };
+int shale_chunks_read_list(struct shale_chunks *chunks,
+			   const struct shale_chunk *list, size_t n,
+			   uint32_t off, size_t len, void *out,
+			   struct shale_err *err);
+
+/*
+ * Bring chunks (at most SHALE_CHUNKS_LIST) into the cache; errors are left for
+ * the read to find.  `once`: nobody will want them again soon, so they are read
+ * past the kernel's cache of stored bytes where that is possible.
+ */
 void shale_chunks_prefetch(struct shale_chunks *chunks,
-			   const struct shale_chunk *chunk);
+			   const struct shale_chunk *list, size_t n, bool once);
 
 #endif

@@ -2,12 +2,15 @@
 noinst_LIBRARIES += layers/blob/libblob.a
 layers_blob_libblob_a_SOURCES = \
 	layers/blob/blobs.c layers/blob/blobs.h layers/blob/blobs_impl.h \
+	layers/blob/blobs_once.c \
 	layers/blob/blobs_sweep.c layers/blob/blobs_sweep.h \
 	layers/blob/build_content.c \
 	layers/blob/build_impl.h \
 	layers/blob/build_move.c \
 	layers/blob/build_order.c \
 	layers/blob/chunks.c layers/blob/chunks.h \
+	layers/blob/chunks_impl.h \
+	layers/blob/chunks_run.c \
 	layers/blob/compose_clone.c layers/blob/compose_clone.h \
 	layers/blob/compose_content.c \
 	layers/blob/compose_impl.h \
@@ -29,6 +32,8 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/scratch.c layers/blob/scratch.h \
 	layers/blob/table.c layers/blob/table.h \
 	layers/blob/table_disk.h \
+	layers/blob/table_get.c \
+	layers/blob/table_impl.h \
 	layers/blob/table_write.c \
 	layers/blob/tree.c layers/blob/tree.h \
 	layers/blob/tree_build.c layers/blob/tree_build.h \

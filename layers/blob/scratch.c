@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/blob/scratch.h"
 
-#include "layers/chunk/cut.h"
-
 #include <pthread.h>
 #include <stdlib.h>
 
-enum {
-	KEPT = 8,
-	SIZE = SHALE_CHUNK_MAX, /* longer ones are rare, and not kept */
-};
+enum { KEPT = 8, PAGE = 4096 };
 
 struct shale_scratch {
 	pthread_mutex_t lock;
+	size_t size;
 	unsigned n;
 	uint8_t *kept[KEPT];
 };
 
-struct shale_scratch *shale_scratch_new(void)
+struct shale_scratch *shale_scratch_new(size_t size)
 {
 	struct shale_scratch *s = calloc(1, sizeof(*s));
-	if (s)
-		pthread_mutex_init(&s->lock, NULL);
+	if (!s)
+		return NULL;
+	pthread_mutex_init(&s->lock, NULL);
+	s->size = size;
 	return s;
 }
 
@@ -35,22 +33,28 @@ void shale_scratch_free(struct shale_scratch *s)
 	free(s);
 }
 
+static uint8_t *make(size_t size)
+{
+	void *data;
+	return posix_memalign(&data, PAGE, size) == 0 ? data : NULL;
+}
+
 uint8_t *shale_scratch_take(struct shale_scratch *s, size_t len)
 {
 	uint8_t *data = NULL;
-	if (len > SIZE)
-		return malloc(len);
+	if (len > s->size)
+		return make(len);
 
 	pthread_mutex_lock(&s->lock);
 	if (s->n)
 		data = s->kept[--s->n];
 	pthread_mutex_unlock(&s->lock);
-	return data ? data : malloc(SIZE);
+	return data ? data : make(s->size);
 }
 
 void shale_scratch_give(struct shale_scratch *s, uint8_t *data, size_t len)
 {
-	if (len <= SIZE) {
+	if (len <= s->size) {
 		pthread_mutex_lock(&s->lock);
 		if (s->n < KEPT) {
 			s->kept[s->n++] = data;

@@ -3,9 +3,8 @@
 #define SHALE_BLOB_SCRATCH_H
 
 /*
- * Buffers for the stored form of one chunk, used again: fresh memory of that
- * size costs a page fault every 4 KiB, more than the decompression.
- * Thread-safe.
+ * Buffers for the stored form of chunks, used again: fresh memory of that size
+ * costs a page fault every 4 KiB, more than the decompression.  Thread-safe.
  */
 
 #include <stddef.h>
@@ -13,10 +12,12 @@
 
 struct shale_scratch;
 
-struct shale_scratch *shale_scratch_new(void); /* NULL: no memory */
+/* Buffers of `size` bytes; longer ones are made, and not kept.  NULL: no memory.
+ */
+struct shale_scratch *shale_scratch_new(size_t size);
 void shale_scratch_free(struct shale_scratch *s);
 
-/* At least `len` bytes, or NULL when out of memory. */
+/* At least `len` bytes from a page's start on, or NULL when out of memory. */
 uint8_t *shale_scratch_take(struct shale_scratch *s, size_t len);
 /* Give back what was taken with the same `len`. */
 void shale_scratch_give(struct shale_scratch *s, uint8_t *data, size_t len);

@@ -2,41 +2,9 @@
 #include "layers/blob/table.h"
 
 #include "layers/base/cleanup.h"
-#include "layers/base/map.h"
-#include "layers/blob/table_disk.h"
+#include "layers/blob/table_impl.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <string.h>
-
-struct section {
-	uint64_t off;
-	uint64_t count;
-	uint64_t size; /* of a record */
-};
-
-/* Another copy of a file that is damaged. */
-struct backup {
-	struct shale_table_spare spare;
-	pthread_mutex_t lock;
-	_Atomic(struct shale_table *) table;
-	bool tried;
-};
-
-struct shale_table {
-	struct shale_map map;
-	const struct shale_table_kind *kind;
-	struct backup *backup; /* NULL: there can be none */
-	char *name;
-	const char *noun;
-	unsigned sections;
-	struct section section[SHALE_TABLE_SECTIONS];
-	uint64_t field[SHALE_TABLE_FIELDS];
-	uint64_t body_end; /* where the checksum table begins */
-	uint64_t blocks;
-	_Atomic uint64_t *good; /* a bit a block: its checksum held */
-};
 
 SHALE_DEFINE_CLEANUP(table, struct shale_table *, shale_table_close);
 
@@ -89,7 +57,7 @@ static const char *frame_fault(const struct shale_disk_table *disk,
 	return NULL;
 }
 
-static const char *decode_section(struct section *out,
+static const char *decode_section(struct shale_table_section *out,
 				  const struct shale_disk_section *disk,
 				  uint32_t record_size, uint64_t body_end)
 {
@@ -107,15 +75,8 @@ static const char *decode_section(struct section *out,
 		      __builtin_mul_overflow(count, record_size, &bytes) ||
 		      bytes > body_end - off))
 		return "a section lies outside the body";
-	*out = (struct section){off, count, record_size};
+	*out = (struct shale_table_section){off, count, record_size};
 	return NULL;
-}
-
-/* Bytes that a section takes up in the body, its padding included. */
-static uint64_t extent_of(const struct section *s)
-{
-	return (s->count * s->size + SHALE_TABLE_ALIGN - 1) /
-	       SHALE_TABLE_ALIGN * SHALE_TABLE_ALIGN;
 }
 
 /* The sections, padded, cover the body exactly once. */
@@ -124,15 +85,15 @@ static bool layout_holds(const struct shale_table *t)
 	uint64_t left = t->body_end - SHALE_TABLE_BODY;
 
 	for (unsigned i = 0; i < t->sections; i++) {
-		const struct section *a = &t->section[i];
-		if (extent_of(a) > left)
+		const struct shale_table_section *a = &t->section[i];
+		if (shale_table_extent(a) > left)
 			return false;
-		left -= extent_of(a);
+		left -= shale_table_extent(a);
 		for (unsigned j = 0; j < i; j++) {
-			const struct section *b = &t->section[j];
+			const struct shale_table_section *b = &t->section[j];
 			if (a->count && b->count &&
-			    a->off < b->off + extent_of(b) &&
-			    b->off < a->off + extent_of(a))
+			    a->off < b->off + shale_table_extent(b) &&
+			    b->off < a->off + shale_table_extent(a))
 				return false;
 		}
 	}
@@ -225,7 +186,8 @@ int shale_table_open(struct shale_table **out, int fd,
 	if (r < 0)
 		return r;
 	t->good = calloc(t->blocks / 64 + 1, sizeof(*t->good));
-	if (!t->good)
+	t->fronts = calloc(t->sections, sizeof(*t->fronts));
+	if (!t->good || !t->fronts)
 		return shale_err_set(err, ENOMEM, "open %s %s", kind->noun,
 				     name);
 	r = shale_table_intact(t, err);
@@ -247,6 +209,7 @@ void shale_table_close(struct shale_table *t)
 	}
 	shale_map_close(&t->map);
 	free((void *)t->good);
+	free(t->fronts);
 	free(t->name);
 	free(t);
 }
@@ -276,143 +239,10 @@ uint64_t shale_table_field(const struct shale_table *t, unsigned field)
 	return field < SHALE_TABLE_FIELDS ? t->field[field] : 0;
 }
 
-/* ------------------------------------------------------------- records */
-
-/* Compare a block with its checksum, and remember when it holds. */
-static __attribute__((noinline, cold)) int
-check_block(const struct shale_table *t, uint64_t block, struct shale_err *err)
-{
-	uint64_t off = SHALE_TABLE_BODY + block * SHALE_TABLE_BLOCK;
-	uint64_t len = t->body_end - off;
-	if (len > SHALE_TABLE_BLOCK)
-		len = SHALE_TABLE_BLOCK;
-
-	struct le64 want;
-	memcpy(&want, t->map.data + t->body_end + block * sizeof(want),
-	       sizeof(want));
-	uint64_t got = shale_xxh64(t->map.data + off, len);
-	int r = shale_table_intact(t, err);
-	if (r < 0)
-		return r;
-	if (got != le64_get(want))
-		return shale_err_say(err, EUCLEAN,
-				     "%s %s is damaged: the checksum of block "
-				     "%llu (bytes %llu to %llu) does not hold",
-				     t->noun, t->name,
-				     (unsigned long long)block,
-				     (unsigned long long)off,
-				     (unsigned long long)(off + len));
-	/* The bytes are in the file for all threads alike: no ordering. */
-	atomic_fetch_or_explicit(&t->good[block / 64],
-				 UINT64_C(1) << block % 64,
-				 memory_order_relaxed);
-	return 0;
-}
-
-static __attribute__((noinline, cold)) int
-out_of_bounds(const struct shale_table *t, unsigned section, uint64_t first,
-	      uint64_t n, struct shale_err *err)
-{
-	return shale_err_say(
-		err, EUCLEAN,
-		"%s %s is damaged: records %llu + %llu of section %u, "
-		"which has %llu",
-		t->noun, t->name, (unsigned long long)first,
-		(unsigned long long)n, section,
-		(unsigned long long)shale_table_count(t, section));
-}
-
-/* --------------------------------------------------------------- backup */
-
-int shale_table_set_spare(struct shale_table *t,
-			  const struct shale_table_spare *spare,
-			  struct shale_err *err)
-{
-	t->backup = calloc(1, sizeof(*t->backup));
-	if (!t->backup)
-		return shale_err_set(err, ENOMEM, "open %s %s", t->noun,
-				     t->name);
-	t->backup->spare = *spare;
-	pthread_mutex_init(&t->backup->lock, NULL);
-	return 0;
-}
-
-/* Is it the same file, as far as the checksum of all checksums tells? */
-static bool same_file(const struct shale_table *a, const struct shale_table *b)
-{
-	return a->map.size == b->map.size && a->blocks == b->blocks &&
-	       memcmp(a->map.data + a->body_end, b->map.data + b->body_end,
-		      a->blocks * sizeof(struct le64)) == 0;
-}
-
-static struct shale_table *open_backup(const struct shale_table *t)
-{
-	struct shale_table *copy = NULL;
-	cleanup_fd int fd = -1;
-
-	if (t->backup->spare.open(t->backup->spare.arg, &fd, NULL) < 0 ||
-	    shale_table_open(&copy, fd, t->kind, t->name, NULL) < 0)
-		return NULL;
-	if (same_file(t, copy))
-		return copy;
-	shale_table_close(copy);
-	return NULL;
-}
-
-/* Read damaged blocks from the backup, if one can be had; else `r`. */
-static __attribute__((noinline, cold)) int
-get_backup(const struct shale_table *t, unsigned section, uint64_t first,
-	   uint64_t n, const void **out, int r, struct shale_err *err)
-{
-	struct backup *backup = t->backup;
-	if (!backup)
-		return r;
-
-	pthread_mutex_lock(&backup->lock);
-	if (!backup->tried)
-		atomic_store(&backup->table, open_backup(t));
-	backup->tried = true;
-	pthread_mutex_unlock(&backup->lock);
-
-	const struct shale_table *copy = atomic_load(&backup->table);
-	return copy ? shale_table_get(copy, section, first, n, out, err) : r;
-}
-
-int shale_table_get(const struct shale_table *t, unsigned section,
-		    uint64_t first, uint64_t n, const void **out,
-		    struct shale_err *err)
-{
-	if (section >= t->sections)
-		return out_of_bounds(t, section, first, n, err);
-	const struct section *s = &t->section[section];
-	if (first > s->count || n > s->count - first)
-		return out_of_bounds(t, section, first, n, err);
-	if (n == 0) {
-		*out = t->map.data;
-		return 0;
-	}
-
-	uint64_t off = s->off + first * s->size;
-	uint64_t block = (off - SHALE_TABLE_BODY) / SHALE_TABLE_BLOCK;
-	uint64_t last =
-		(off + n * s->size - 1 - SHALE_TABLE_BODY) / SHALE_TABLE_BLOCK;
-	for (; block <= last; block++) {
-		uint64_t word = atomic_load_explicit(&t->good[block / 64],
-						     memory_order_relaxed);
-		if (__builtin_expect(word >> block % 64 & 1, 1))
-			continue;
-		int r = check_block(t, block, err);
-		if (r < 0)
-			return get_backup(t, section, first, n, out, r, err);
-	}
-	*out = t->map.data + off;
-	return shale_table_intact(t, err);
-}
-
 int shale_table_verify(const struct shale_table *t, struct shale_err *err)
 {
 	for (uint64_t block = 0; block < t->blocks; block++) {
-		int r = check_block(t, block, err);
+		int r = shale_table_check(t, block, err);
 		if (r < 0)
 			return r;
 	}
@@ -421,9 +251,10 @@ int shale_table_verify(const struct shale_table *t, struct shale_err *err)
 		return damaged(t, "bytes behind the header are not zero", err);
 
 	for (unsigned i = 0; i < t->sections; i++) {
-		const struct section *s = &t->section[i];
+		const struct shale_table_section *s = &t->section[i];
 		uint64_t used = s->count * s->size;
-		if (!all_zero(t->map.data + s->off + used, extent_of(s) - used))
+		if (!all_zero(t->map.data + s->off + used,
+			      shale_table_extent(s) - used))
 			return damaged(t, "padding is not zero", err);
 	}
 	return shale_table_intact(t, err);

@@ -288,66 +288,6 @@ int shale_content_piece(const struct shale_content *c, uint64_t off,
 	return follow(c, clone, out, err);
 }
 
-/* ------------------------------------------------------------- reading */
-
-/* A piece of data, chunk by chunk. */
-static int read_piece(const struct shale_piece *p, struct shale_chunks *chunks,
-		      uint8_t *out, struct shale_err *err)
-{
-	uint64_t left = p->len;
-	uint32_t skip = p->chunk_off;
-
-	for (uint64_t i = p->chunk; left > 0; i++, skip = 0) {
-		struct shale_chunk chunk;
-		int r = shale_tree_chunk(p->tree, i, &chunk, err);
-		if (r < 0)
-			return r;
-		if (skip >= chunk.len)
-			return shale_err_say(
-				err, EUCLEAN,
-				"%s: extent %" PRIu64 " leaves its chunk",
-				shale_tree_name(p->tree), p->extent);
-		uint32_t len = chunk.len - skip;
-		if (len > left)
-			len = (uint32_t)left;
-		r = shale_chunks_read(chunks, &chunk, skip, len, out, err);
-		if (r < 0)
-			return r;
-		out += len;
-		left -= len;
-	}
-	return 0;
-}
-
-int shale_content_read(const struct shale_content *c,
-		       struct shale_chunks *chunks, uint64_t off, void *out,
-		       size_t len, size_t *got, struct shale_err *err)
-{
-	if (off >= c->size)
-		len = 0;
-	else if (len > c->size - off)
-		len = (size_t)(c->size - off);
-
-	for (size_t done = 0; done < len;) {
-		struct shale_piece piece;
-		uint8_t *to = (uint8_t *)out + done;
-
-		int r = shale_content_piece(c, off + done, len - done, &piece,
-					    err);
-		if (r < 0)
-			return r;
-		if (!piece.tree)
-			memset(to, 0, (size_t)piece.len);
-		else
-			r = read_piece(&piece, chunks, to, err);
-		if (r < 0)
-			return r;
-		done += (size_t)piece.len;
-	}
-	*got = len;
-	return 0;
-}
-
 int shale_content_seek(const struct shale_content *c, uint64_t off, bool data,
 		       uint64_t *out, struct shale_err *err)
 {
@@ -367,4 +307,33 @@ int shale_content_seek(const struct shale_content *c, uint64_t off, bool data,
 		}
 	}
 	return shale_err_set(err, ENXIO, "seek");
+}
+
+int shale_content_sum(const struct shale_content *c, unsigned steps,
+		      uint64_t *out, struct shale_err *err)
+{
+	struct shale_extent e;
+	uint64_t sum = 0;
+
+	if (c->n != 1)
+		return shale_err_set(err, EINVAL, "sum of extents");
+	for (uint64_t i = 0; i < c->level[0].count; i++) {
+		int r = shale_tree_extent(c->level[0].tree,
+					  c->level[0].first + i, &e, err);
+		if (r < 0)
+			return r;
+		if (e.off >= c->size)
+			break;
+		uint64_t left = c->size - e.off;
+		if (i == steps) {
+			sum += left;
+			break;
+		}
+		if (e.chunk == SHALE_CLONE) /* of what may be hole */
+			return shale_err_set(err, EINVAL, "sum of extents");
+		if (e.chunk != SHALE_HOLE)
+			sum += e.len < left ? e.len : left;
+	}
+	*out = sum;
+	return 0;
 }

@@ -66,10 +66,34 @@ int shale_content_read(const struct shale_content *c,
 		       size_t len, size_t *got, struct shale_err *err);
 
 /*
+ * Content that will be read soon: chunks are gathered, and brought into their
+ * cache many at a time.  Errors are left for the read to find.  `once`: as in
+ * shale_chunks_prefetch().
+ */
+struct shale_wanted {
+	struct shale_chunks *chunks;
+	bool once;
+	size_t n;
+	struct shale_chunk list[SHALE_CHUNKS_LIST];
+};
+
+void shale_wanted_add(struct shale_wanted *w, const struct shale_content *c,
+		      uint64_t off, uint64_t len);
+void shale_wanted_bring(struct shale_wanted *w);
+
+/*
  * SEEK_DATA and SEEK_HOLE: the next offset >= `off` that is data (hole).  The
  * end of the file is a hole.  -ENXIO past the end, or no data.
  */
 int shale_content_seek(const struct shale_content *c, uint64_t off, bool data,
 		       uint64_t *out, struct shale_err *err);
+
+/*
+ * How many bytes of content that no layer has patched are not holes, without a
+ * look at its chunks: exact for the first `steps` extents, and what lies behind
+ * them counts in full.  -EINVAL: it was patched, or is a copy.
+ */
+int shale_content_sum(const struct shale_content *c, unsigned steps,
+		      uint64_t *out, struct shale_err *err);
 
 #endif

@@ -231,6 +231,26 @@ int shale_index_find_inode(const struct shale_index *ix, uint64_t ino,
 	return 0;
 }
 
+int shale_index_seek(const struct shale_index *ix, uint64_t ino, uint64_t *pos,
+		     struct shale_err *err)
+{
+	uint64_t lo = 0, hi = ino < ix->inodes ? ino : ix->inodes;
+
+	while (lo < hi) {
+		struct shale_index_record rec;
+		uint64_t mid = lo + (hi - lo) / 2;
+		int r = shale_index_get_inode(ix, mid, &rec, err);
+		if (r < 0)
+			return r;
+		if (le64_get(rec.disk->ino) < ino)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*pos = lo;
+	return shale_index_intact(ix, err);
+}
+
 static int decode_attr(const struct shale_index_record *rec,
 		       struct shale_attr *out, struct shale_err *err)
 {

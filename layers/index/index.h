@@ -80,6 +80,10 @@ int shale_index_attr(const struct shale_index *ix, uint64_t ino,
 /* Attributes of the i-th inode, in the order of numbers. */
 int shale_index_attr_nth(const struct shale_index *ix, uint64_t i,
 			 struct shale_attr *out, struct shale_err *err);
+/* Position of the first inode whose number is not below `ino`; there may be
+ * none. */
+int shale_index_seek(const struct shale_index *ix, uint64_t ino, uint64_t *pos,
+		     struct shale_err *err);
 /* -ENOENT, -ENOTDIR. */
 int shale_index_dir(const struct shale_index *ix, uint64_t ino,
 		    struct shale_index_dir *out, struct shale_err *err);

@@ -131,7 +131,7 @@ TEST(what_the_cache_had_is_counted)
 	struct shale_chunks_stats stats;
 	uint8_t out[2];
 
-	shale_chunks_prefetch(chunks, &w.chunks[0]);
+	shale_chunks_prefetch(chunks, &w.chunks[0], 1, false);
 	for (int i = 0; i < 3; i++)
 		CHECK_OK(shale_chunks_read(chunks, &w.chunks[i % 2], 1, 2, out,
 					   &err));
@@ -185,7 +185,7 @@ TEST(a_flipped_bit_is_an_io_error_that_names_blob_and_offset)
 				 (unsigned long long)c->off,
 				 shale_digest_str(&c->blob, name));
 			CHECK(strstr(err.msg, want) == err.msg);
-			shale_chunks_prefetch(chunks, c);
+			shale_chunks_prefetch(chunks, c, 1, false);
 			CHECK_INT(shale_chunks_read(chunks, c, 5, 1, out, &err),
 				  -EIO);
 			/* The error is not remembered. */
@@ -228,7 +228,7 @@ TEST(a_cached_chunk_needs_its_blob_no_more)
 	struct shale_chunks *chunks = make_chunks(4 << 20);
 	uint8_t out[16];
 
-	shale_chunks_prefetch(chunks, &w.chunks[6]);
+	shale_chunks_prefetch(chunks, &w.chunks[6], 1, false);
 	flip(w.chunks[6].off + 10, 1);
 	CHECK_OK(shale_chunks_read(chunks, &w.chunks[6], 99, 16, out, &err));
 	CHECK_MEM(out, w.content[6] + 99, 16);
@@ -263,12 +263,102 @@ TEST(the_cache_keeps_what_was_used_last_within_its_bounds)
 	shale_chunks_free(chunks);
 }
 
+/* What chunks `i` to `i + n` hold, from `off` of the first on. */
+static void check_list(struct shale_chunks *chunks, unsigned i, size_t n,
+		       uint32_t off, size_t len)
+{
+	struct shale_err err = {0};
+	uint8_t *out = malloc(n * LEN + 1);
+
+	out[len] = 0xee;
+	CHECK_OK(shale_chunks_read_list(chunks, &w.chunks[i], n, off, len, out,
+					&err));
+	for (size_t at = off, done = 0; done < len; at++, done++)
+		if (out[done] != w.content[i + at / LEN][at % LEN])
+			CHECK_INT(out[done], w.content[i + at / LEN][at % LEN]);
+	CHECK_INT(out[len], 0xee);
+	free(out);
+}
+
+TEST(a_list_of_chunks_reads_as_the_chunks_do_whatever_is_cached)
+{
+	static const size_t caches[] = {0, 2 * LEN, 64 << 20};
+
+	for (size_t k = 0; k < 3; k++) {
+		struct shale_chunks *chunks = make_chunks(caches[k]);
+		for (unsigned turn = 0; turn < 60; turn++) {
+			unsigned n = 1 + shale_test_random() % 20;
+			unsigned i = shale_test_random() % (N - n);
+			uint32_t off = shale_test_random() % LEN;
+			size_t len = shale_test_random() % (n * LEN - off);
+			if (turn % 3 == 0)
+				shale_chunks_prefetch(
+					chunks,
+					&w.chunks[shale_test_random() %
+						  (N - 4)],
+					4, turn % 2);
+			check_list(chunks, i, n, off, len);
+		}
+		shale_chunks_free(chunks);
+	}
+}
+
+TEST(damage_in_the_middle_of_a_list_is_that_chunks_alone)
+{
+	struct shale_err err = {0};
+	struct shale_chunks *chunks = make_chunks(16 << 20);
+	uint8_t *out = malloc(8 * LEN);
+	char want[100];
+
+	flip(w.chunks[13].off + 7, 1);
+	for (int once = 0; once < 2; once++) {
+		shale_chunks_prefetch(chunks, &w.chunks[10], 8, once);
+		CHECK_INT(shale_chunks_read_list(chunks, &w.chunks[10], 8, 0,
+						 8 * LEN, out, &err),
+			  -EIO);
+		snprintf(want, sizeof(want), "chunk at offset %llu ",
+			 (unsigned long long)w.chunks[13].off);
+		CHECK(strstr(err.msg, want) == err.msg);
+		check_list(chunks, 10, 3, 0, 3 * LEN);
+		check_list(chunks, 14, 4, 5, 4 * LEN - 5);
+	}
+	flip(w.chunks[13].off + 7, 1);
+	check_list(chunks, 10, 8, 0, 8 * LEN);
+	free(out);
+	shale_chunks_free(chunks);
+}
+
+TEST(a_list_whose_blob_ends_early_reads_up_to_there)
+{
+	struct shale_err err = {0};
+	struct shale_chunks *chunks = make_chunks(1 << 20);
+	struct shale_chunk list[4] = {w.chunks[0], w.chunks[1], w.chunks[2],
+				      w.chunks[3]};
+	uint8_t *out = malloc(4 * LEN);
+
+	list[3].stored = SHALE_CHUNK_LIMIT - 1;
+	CHECK_INT(
+		shale_chunks_read_list(chunks, list, 4, 0, 4 * LEN, out, &err),
+		-EIO);
+	CHECK_MEM(out, w.content[0], LEN);
+	CHECK_MEM(out + 2 * LEN, w.content[2], LEN);
+	list[3] = w.chunks[3];
+	list[3].off = UINT64_C(1) << 62;
+	shale_chunks_prefetch(chunks, list, 4, true);
+	CHECK_INT(
+		shale_chunks_read_list(chunks, list, 4, 0, 4 * LEN, out, &err),
+		-EIO);
+	free(out);
+	shale_chunks_free(chunks);
+}
+
 static void *reader(void *arg)
 {
 	struct shale_chunks *chunks = arg;
 	for (unsigned i = 0; i < 1500; i++) {
 		read_some(chunks);
-		shale_chunks_prefetch(chunks, &w.chunks[(unsigned)rand() % N]);
+		shale_chunks_prefetch(chunks, &w.chunks[(unsigned)rand() % N],
+				      1, i % 2);
 	}
 	return NULL;
 }
