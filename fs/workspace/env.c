@@ -1,46 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/workspace/env.h"
+#include "fs/workspace/env_impl.h"
 
-#include "layers/base/bytes.h"
 #include "layers/base/cleanup.h"
-#include "layers/base/hash.h"
 #include "layers/base/io.h"
-#include "layers/base/map.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <lmdb.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { VIEWS = 64, READERS = 512, SUM = sizeof(struct le64) };
+enum { READERS = 512 };
 
-struct shale_view {
-	MDB_txn *txn;
-	MDB_dbi dbi;
-	const struct shale_map *map;
-};
-
-struct shale_env {
-	MDB_env *env;
-	MDB_dbi dbi;
-	struct shale_map map; /* what LMDB mapped: it may fail under us */
-	pthread_mutex_t lock; /* of the views that wait to be used again */
-	struct shale_view *idle[VIEWS];
-	size_t n_idle;
-	int ended; /* by this error of a commit: it takes no change any more */
-};
-
-struct shale_txn {
-	struct shale_env *env;
-	MDB_txn *txn;
-	MDB_dbi dbi;
-	const struct shale_map *map;
-	struct shale_buf scratch;
-};
-
-static int fail(struct shale_err *err, int code, const char *what)
+int shale_env_fail(struct shale_err *err, int code, const char *what)
 {
 	switch (code) {
 	case MDB_CORRUPTED:
@@ -63,16 +35,39 @@ static int fail(struct shale_err *err, int code, const char *what)
 	}
 }
 
-/*
- * Once a page of the map could not be read, zeros stand there: nothing that is
- * found from then on is believed, nor written.
- */
-static int check_map(const struct shale_map *map, struct shale_err *err)
+int shale_env_left(struct shale_err *err, int error)
 {
-	if (map->data && shale_map_poisoned(map))
-		return shale_err_say(err, EIO,
-				     "database: a page could not be read");
-	return 0;
+	if (error == -EUCLEAN)
+		return shale_err_say(err, EUCLEAN,
+				     "database: a page is damaged");
+	return shale_err_say(err, -error, "database: a page could not be read");
+}
+
+/* LMDB found what cannot be, and would end the process. */
+static void on_assert(MDB_env *env, const char *text)
+{
+	(void)env;
+	(void)text;
+	shale_map_leave(-EUCLEAN);
+}
+
+static void look_at_metas(void *arg)
+{
+	const struct shale_env *env = arg;
+	const volatile uint8_t *pages = env->map.data;
+
+	(void)pages[0];
+	(void)pages[env->page];
+}
+
+int shale_env_check(struct shale_env *env, struct shale_err *err)
+{
+	int r = env->map.data ? shale_map_try(&env->map, look_at_metas, env)
+			      : 0;
+	/* Where an access failed outside of shale_map_try(), zeros stand. */
+	if (r == 0 && env->map.data && shale_map_poisoned(&env->map))
+		r = -EIO;
+	return r < 0 ? shale_env_left(err, r) : 0;
 }
 
 /* --------------------------------------------------------- environment */
@@ -86,6 +81,8 @@ static int try_open(MDB_env **out, const char *path, bool write, size_t size)
 	r = mdb_env_set_maxreaders(env, READERS);
 	if (r == 0)
 		r = mdb_env_set_mapsize(env, size);
+	if (r == 0)
+		r = mdb_env_set_assert(env, on_assert);
 	if (r == 0)
 		r = mdb_env_open(env, path,
 				 MDB_NOTLS | (write ? 0 : MDB_RDONLY), 0600);
@@ -113,17 +110,18 @@ static int open_mapped(MDB_env **out, const char *path, bool write)
 
 /*
  * Where LMDB put its map: it does not tell, the kernel does.  The device is not
- * compared, some file systems show another one here.
+ * compared, some file systems show another one here; `*out` is NULL where they
+ * show another inode.
  */
-static const void *find_map(MDB_env *env, size_t *size)
+static int find_map(MDB_env *env, const void **out, size_t *size)
 {
 	struct stat st;
 	mdb_filehandle_t fd;
 	if (mdb_env_get_fd(env, &fd) || fstat(fd, &st) < 0)
-		return NULL;
+		return -EBADF;
 	FILE *maps = fopen("/proc/self/maps", "re");
 	if (!maps)
-		return NULL;
+		return -errno;
 
 	const void *found = NULL;
 	char line[512];
@@ -138,13 +136,21 @@ static const void *find_map(MDB_env *env, size_t *size)
 		}
 	}
 	fclose(maps);
-	return found;
+	*out = found;
+	return 0;
 }
 
 static int watch_map(struct shale_env *env, struct shale_err *err)
 {
+	const void *data = NULL;
 	size_t size;
-	const void *data = find_map(env->env, &size);
+	MDB_stat stat;
+
+	int r = find_map(env->env, &data, &size);
+	if (r < 0)
+		return shale_err_set(err, -r, "map the database");
+	mdb_env_stat(env->env, &stat);
+	env->page = stat.ms_psize;
 	return data ? shale_map_watch(&env->map, data, size, "database", err)
 		    : 0;
 }
@@ -177,6 +183,7 @@ int shale_env_open(struct shale_env **out, int dirfd, bool write,
 	if (!env)
 		return shale_err_set(err, ENOMEM, "database");
 	pthread_mutex_init(&env->lock, NULL);
+	pthread_mutex_init(&env->last_lock, NULL);
 
 	/* LMDB wants a path; this one is right wherever the directory is. */
 	char path[64];
@@ -189,7 +196,7 @@ int shale_env_open(struct shale_env **out, int dirfd, bool write,
 	if (r == ENOENT || r == MDB_NOTFOUND)
 		return shale_err_set(err, ENOENT, "database: open");
 	if (r)
-		return fail(err, r, "open");
+		return shale_env_fail(err, r, "open");
 	r = watch_map(env, err);
 	if (r < 0)
 		return r;
@@ -201,15 +208,32 @@ void shale_env_close(struct shale_env *env)
 {
 	if (!env)
 		return;
-	for (size_t i = 0; i < env->n_idle; i++) {
-		mdb_txn_abort(env->idle[i]->txn);
-		free(env->idle[i]);
-	}
+	shale_views_free(env);
 	shale_map_close(&env->map);
 	if (env->env)
 		mdb_env_close(env->env);
 	pthread_mutex_destroy(&env->lock);
+	pthread_mutex_destroy(&env->last_lock);
 	free(env);
+}
+
+int shale_env_mend(struct shale_env *env, struct shale_err *err)
+{
+	size_t len = 2 * env->page;
+	mdb_filehandle_t fd;
+
+	/* Tells of errors that nobody was told of, once. */
+	if (mdb_env_get_fd(env->env, &fd) == 0 && fdatasync(fd) == 0)
+		return 0;
+	cleanup_free uint8_t *pages = malloc(len);
+	if (!pages)
+		return shale_err_set(err, ENOMEM, "database: open");
+	int r = shale_pread_full(fd, pages, len, 0, "database", err);
+	if (r == 0)
+		r = shale_pwrite_full(fd, pages, len, 0, "database", err);
+	if (r == 0 && fdatasync(fd) < 0)
+		r = shale_err_set(err, errno, "database: flush");
+	return r;
 }
 
 void shale_env_clear_readers(struct shale_env *env)
@@ -221,216 +245,9 @@ void shale_env_clear_readers(struct shale_env *env)
 uint64_t shale_env_bytes(struct shale_env *env)
 {
 	MDB_envinfo info;
-	MDB_stat stat;
 
+	if (shale_env_check(env, NULL) < 0)
+		return 0;
 	mdb_env_info(env->env, &info);
-	mdb_env_stat(env->env, &stat);
-	return (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize;
-}
-
-/* -------------------------------------------------------------- reading */
-
-int shale_view_take(struct shale_env *env, struct shale_view **out,
-		    struct shale_err *err)
-{
-	struct shale_view *view = NULL;
-
-	pthread_mutex_lock(&env->lock);
-	if (env->n_idle)
-		view = env->idle[--env->n_idle];
-	pthread_mutex_unlock(&env->lock);
-	if (view) {
-		int r = mdb_txn_renew(view->txn);
-		if (r == 0) {
-			*out = view;
-			return 0;
-		}
-		mdb_txn_abort(view->txn);
-		free(view);
-		return fail(err, r, "read");
-	}
-
-	view = malloc(sizeof(*view));
-	if (!view)
-		return shale_err_set(err, ENOMEM, "database: read");
-	view->dbi = env->dbi;
-	view->map = &env->map;
-	int r = mdb_txn_begin(env->env, NULL, MDB_RDONLY, &view->txn);
-	if (r) {
-		free(view);
-		return fail(err, r, "read");
-	}
-	*out = view;
-	return 0;
-}
-
-void shale_view_give(struct shale_env *env, struct shale_view *view)
-{
-	mdb_txn_reset(view->txn);
-
-	pthread_mutex_lock(&env->lock);
-	bool keep = env->n_idle < VIEWS;
-	if (keep)
-		env->idle[env->n_idle++] = view;
-	pthread_mutex_unlock(&env->lock);
-	if (!keep) {
-		mdb_txn_abort(view->txn);
-		free(view);
-	}
-}
-
-/*
- * Hand out a value without its checksum.  The checksum is of value and key in
- * one piece, which the caller's buffer is for a moment.
- */
-static int checked_value(const MDB_val *key, const MDB_val *stored,
-			 struct shale_buf *value, struct shale_err *err)
-{
-	cleanup_buf struct shale_buf own = {0};
-	struct le64 sum;
-
-	if (!value)
-		value = &own;
-	if (stored->mv_size < SUM)
-		return shale_err_say(err, EUCLEAN,
-				     "database: a value is cut short");
-	size_t len = stored->mv_size - SUM;
-	memcpy(&sum, (const uint8_t *)stored->mv_data + len, SUM);
-
-	value->len = 0;
-	if (shale_buf_reserve(value, len + key->mv_size) < 0)
-		return shale_err_set(err, ENOMEM, "database: read");
-	shale_buf_append(value, stored->mv_data, len);
-	shale_buf_append(value, key->mv_data, key->mv_size);
-	bool good = shale_xxh64(value->data, value->len) == le64_get(sum);
-	value->len = len;
-	if (!good)
-		return shale_err_say(err, EUCLEAN,
-				     "database: the checksum of a value does "
-				     "not hold");
-	return 0;
-}
-
-int shale_view_get(struct shale_view *view, const void *key, size_t key_len,
-		   struct shale_buf *value, struct shale_err *err)
-{
-	MDB_val k = {key_len, (void *)(uintptr_t)key}, v;
-
-	int r = mdb_get(view->txn, view->dbi, &k, &v);
-	r = r ? fail(err, r, "read") : checked_value(&k, &v, value, err);
-	return check_map(view->map, err) < 0 ? -EIO : r;
-}
-
-int shale_view_next(struct shale_view *view, const void *from, size_t from_len,
-		    struct shale_buf *key, struct shale_buf *value,
-		    struct shale_err *err)
-{
-	MDB_val k = {from_len, (void *)(uintptr_t)from}, v;
-	MDB_cursor *cursor;
-
-	int r = mdb_cursor_open(view->txn, view->dbi, &cursor);
-	if (r)
-		return fail(err, r, "read");
-	r = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	mdb_cursor_close(cursor);
-	key->len = 0;
-	if (r)
-		r = fail(err, r, "read");
-	else if (shale_buf_append(key, k.mv_data, k.mv_size) < 0)
-		r = shale_err_set(err, ENOMEM, "database: read");
-	else
-		r = checked_value(&k, &v, value, err);
-	return check_map(view->map, err) < 0 ? -EIO : r;
-}
-
-/* ------------------------------------------------------------- changing */
-
-int shale_txn_begin(struct shale_env *env, struct shale_txn **out,
-		    struct shale_err *err)
-{
-	int r = check_map(&env->map, err);
-	if (r < 0)
-		return r;
-	if (env->ended)
-		return fail(err, env->ended, "change");
-	struct shale_txn *txn = calloc(1, sizeof(*txn));
-	if (!txn)
-		return shale_err_set(err, ENOMEM, "database: change");
-	txn->env = env;
-	txn->dbi = env->dbi;
-	txn->map = &env->map;
-	r = mdb_txn_begin(env->env, NULL, 0, &txn->txn);
-	if (r) {
-		free(txn);
-		return fail(err, r, "change");
-	}
-	*out = txn;
-	return 0;
-}
-
-int shale_txn_put(struct shale_txn *txn, const void *key, size_t key_len,
-		  const void *value, size_t value_len, struct shale_err *err)
-{
-	struct shale_buf *scratch = &txn->scratch;
-
-	scratch->len = 0;
-	if (shale_buf_reserve(scratch, value_len + key_len + SUM) < 0)
-		return shale_err_set(err, ENOMEM, "database: change");
-	shale_buf_append(scratch, value, value_len);
-	shale_buf_append(scratch, key, key_len);
-	struct le64 sum = le64_make(shale_xxh64(scratch->data, scratch->len));
-	scratch->len = value_len;
-	shale_buf_append(scratch, &sum, SUM);
-
-	MDB_val k = {key_len, (void *)(uintptr_t)key};
-	MDB_val v = {scratch->len, scratch->data};
-	int r = mdb_put(txn->txn, txn->dbi, &k, &v, 0);
-	return r ? fail(err, r, "change") : 0;
-}
-
-int shale_txn_del(struct shale_txn *txn, const void *key, size_t key_len,
-		  struct shale_err *err)
-{
-	MDB_val k = {key_len, (void *)(uintptr_t)key};
-	int r = mdb_del(txn->txn, txn->dbi, &k, NULL);
-	return r && r != MDB_NOTFOUND ? fail(err, r, "change") : 0;
-}
-
-static void txn_free(struct shale_txn *txn)
-{
-	shale_buf_release(&txn->scratch);
-	free(txn);
-}
-
-static bool is_full(int code)
-{
-	return code == ENOSPC || code == EDQUOT || code == MDB_MAP_FULL;
-}
-
-/*
- * A commit that failed is not tried again in this process: a file system that
- * lost the pages, or their place in the file, may call them flushed the second
- * time, and the page that points to them is in place already.  Not so when
- * there was only no space.
- */
-int shale_txn_commit(struct shale_txn *txn, struct shale_err *err)
-{
-	int r = check_map(txn->map, err);
-	if (r < 0) {
-		shale_txn_abort(txn);
-		return r;
-	}
-	r = mdb_txn_commit(txn->txn);
-	if (r && !is_full(r))
-		txn->env->ended = r;
-	txn_free(txn);
-	return r ? fail(err, r, "commit") : 0;
-}
-
-void shale_txn_abort(struct shale_txn *txn)
-{
-	if (!txn)
-		return;
-	mdb_txn_abort(txn->txn);
-	txn_free(txn);
+	return (info.me_last_pgno + 1) * (uint64_t)env->page;
 }

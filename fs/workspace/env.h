@@ -23,6 +23,14 @@ int shale_env_open(struct shale_env **out, int dirfd, bool write,
 		   struct shale_err *err);
 void shale_env_close(struct shale_env *env);
 
+/*
+ * For who comes after a process that was killed or had failed: what it wrote
+ * last may have been lost on its way to the disk, and LMDB would learn of it at
+ * the first commit.  All that was committed is on disk; the pages that point to
+ * it are written again.
+ */
+int shale_env_mend(struct shale_env *env, struct shale_err *err);
+
 /* Clear the readers of processes that died. */
 void shale_env_clear_readers(struct shale_env *env);
 

@@ -5,7 +5,8 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/apply_journal.c \
 	fs/workspace/db.c fs/workspace/db.h fs/workspace/db_impl.h \
 	fs/workspace/db_open.c \
-	fs/workspace/env.c fs/workspace/env.h \
+	fs/workspace/env.c fs/workspace/env.h fs/workspace/env_impl.h \
+	fs/workspace/env_txn.c fs/workspace/env_view.c \
 	fs/workspace/file_failed.c fs/workspace/file_failed.h \
 	fs/workspace/file_table.c fs/workspace/file_table.h \
 	fs/workspace/files.c fs/workspace/files.h \

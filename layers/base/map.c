@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -23,9 +25,18 @@ static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t install_once = PTHREAD_ONCE_INIT;
 static struct sigaction previous;
 
+struct attempt {
+	sigjmp_buf jump;
+	int slot;
+	volatile int error;
+};
+
+static _Thread_local struct attempt *attempt; /* under way in this thread */
+
 /*
- * Put a page of zeros under the failing access and let it run again.  Uses
- * only async-signal-safe calls; mmap(2) is a plain system call on Linux.
+ * End what cannot bear zeros, or put a page of zeros under the failing access
+ * and let it run again.  Uses only async-signal-safe calls; mmap(2) is a plain
+ * system call on Linux.
  */
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
@@ -36,6 +47,8 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 		uintptr_t start = atomic_load(&slots[i].start);
 		if (!start || at < start || at >= atomic_load(&slots[i].end))
 			continue;
+		if (attempt && attempt->slot == i)
+			shale_map_leave(-EIO);
 		uintptr_t page = at & ~(uintptr_t)4095;
 		atomic_store(&slots[i].poisoned, true);
 		if (mmap((void *)page, 4096, PROT_READ,
@@ -139,6 +152,29 @@ void shale_map_want(const struct shale_map *map, size_t off, size_t len)
 	if (off < map->size && len <= map->size - off)
 		(void)madvise((void *)(map->data + start), len + (off - start),
 			      MADV_WILLNEED);
+
+int shale_map_try(const struct shale_map *map, void (*fn)(void *arg), void *arg)
+{
+	struct attempt self = {.slot = map->data ? map->slot : -1};
+
+	assert(!attempt);
+	/* The handler leaves the mask as it was: nothing to restore. */
+	if (sigsetjmp(self.jump, 0) == 0) {
+		attempt = &self;
+		fn(arg);
+	}
+	attempt = NULL;
+	return self.error;
+}
+
+void shale_map_leave(int error)
+{
+	struct attempt *it = attempt;
+
+	if (!it)
+		return;
+	it->error = error;
+	siglongjmp(it->jump, 1);
 }
 
 bool shale_map_poisoned(const struct shale_map *map)

@@ -10,8 +10,9 @@
  * Any number of threads may read one map.
  *
  * The handler is installed at the first open and passes on a SIGBUS that is
- * not ours.  The table of open maps is the one mutable global of the library:
- * a signal handler has no other way to find them.
+ * not ours.  The table of open maps, and where each thread stands in
+ * shale_map_try(), are the only mutable globals of the library: a signal
+ * handler has no other way to find them.
  */
 
 #include "layers/base/err.h"
@@ -49,6 +50,19 @@ void shale_map_relax(const struct shale_map *map);
 
 /* Have the kernel read a part that will be wanted; does not wait for it. */
 void shale_map_want(const struct shale_map *map, size_t off, size_t len);
+
+/*
+ * Run `fn` for code of others that would not bear zeros: at an access to this
+ * map that fails, or where it calls shale_map_leave(), it ends there, in the
+ * middle, with what it had allocated and locked.  The map is not poisoned: the
+ * access may go well the next time.  Not to be nested.
+ *
+ * Returns 0 when `fn` has ended, -EIO for the access, or what it left with.
+ */
+int shale_map_try(const struct shale_map *map, void (*fn)(void *arg),
+		  void *arg);
+/* Returns only to who is not within shale_map_try(). */
+void shale_map_leave(int error);
 
 /* Did any access fail since the map was opened? */
 bool shale_map_poisoned(const struct shale_map *map);

@@ -7,6 +7,7 @@ A store lies on an ext4 on a disk that remembers (disk.py), the load (load.py)
 runs on a writable mount of it.  Then, for moments of that time: the disk as the
 power would have left it, fsck, mount, `shale mount -w`, and every name and
 every sector is held against the history (history.py)."""
+import functools
 import json
 import os
 import random
@@ -15,7 +16,8 @@ import subprocess
 import sys
 
 import load
-from disk import Cutter, Disk, Log, run, unmount
+from cutter import Log, look_at_all
+from disk import Disk, run
 from history import History
 
 DISK_MIB = 192
@@ -99,11 +101,10 @@ def check_versions(moment, store, random_):
     with open(f"{store}/store/index.json") as file:
         listed = {it["annotations"].get("org.opencontainers.image.ref.name")
                   for it in json.load(file)["manifests"]}
-    done = list(moment.acknowledged("commit", "import"))
-    for worker, op in done:
+    for worker, op in moment.versions("commit", "import"):
         if worker.ops[op][1] not in listed:
             raise ValueError(f"{worker.ops[op][1]} is not there")
-    commits = [it for it in done if it[0].ops[it[1]][0] == "commit"]
+    commits = list(moment.versions("commit"))
     if commits:
         worker, op = random_.choice(commits)
         name, (fid, _, _) = random_.choice(sorted(worker.names[op].items()))
@@ -116,40 +117,17 @@ def check_versions(moment, store, random_):
                              "was when it was committed")
 
 
-def recover(dir, image, moment, random_):
-    """Mount what is in the image, and look at everything."""
-    said = subprocess.run(["e2fsck", "-fy", image],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if said.returncode > 1:
-        raise ValueError(f"e2fsck: {said.stdout.decode()}")
-    store = f"{dir}/after"
-    os.makedirs(store, exist_ok=True)
-    run("mount", "-o", "loop,noatime", image, store)
+def check(history, fs, mount, cut, random_):
+    """Look at everything that the power left."""
+    moment = history.at(cut)
+    shale(fs, "mount", "-w", "w", mount)
     try:
-        with open(f"{store}/store/workspaces/w/boot", "w") as file:
-            file.write("another boot\n")
-        shale(store, "mount", "-w", "w", f"{dir}/m")
-        try:
-            for number, worker in moment.workers.items():
-                check_worker(moment, worker, f"{dir}/m/w{number}")
-        finally:
-            shale(store, "umount", f"{dir}/m")
-        check_versions(moment, store, random_)
-        shale(store, "verify", "--read-data")
+        for number, worker in moment.workers.items():
+            check_worker(moment, worker, f"{mount}/w{number}")
     finally:
-        unmount(store)
-
-
-def moments(log, history, cuts, seed):
-    """At any record, and (half of them) right behind a flush."""
-    random_ = random.Random(seed)
-    flushes = [i + 1 for i, record in enumerate(log.records)
-               if record[0] == b"F" and history.begin < i < history.end]
-    for _ in range(cuts):
-        if random_.random() < 0.5:
-            yield random_.choice(flushes)
-        else:
-            yield random_.randrange(history.begin, history.end) + 1
+        shale(fs, "umount", mount)
+    check_versions(moment, fs, random_)
+    shale(fs, "verify", "--read-data")
 
 
 def main():
@@ -157,25 +135,10 @@ def main():
     os.makedirs(dir, exist_ok=True)
     log = make_history(dir, seconds, int(seed))
     history = History(log)
-    cutter = Cutter(log, f"{dir}/first", f"{dir}/flushed")
-    wrong = 0
-    at = sorted(moments(log, history, int(cuts), int(seed)))
-    for number, cut in enumerate(at):
-        random_ = random.Random(f"{seed} {number}")
-        # A name of its own: a loop device of the last one may still be ending.
-        image = f"{dir}/cut.{number}"
-        flushed = cutter.cut(cut, image, random_)
-        try:
-            recover(dir, image, history.at(cut), random_)
-        except (ValueError, SystemError, subprocess.SubprocessError) as error:
-            wrong += 1
-            print(f"cut {number}, before record {cut} (flushed to {flushed}):"
-                  f"\n{error}")
-            if os.environ.get("SHALE_KEEP"):  # as the power left it
-                cutter.cut(cut, image + ".kept",
-                           random.Random(f"{seed} {number}"))
-        os.unlink(image)
-    print(f"{len(log.records)} records, {len(at)} power cuts, {wrong} wrong")
+    at = log.moments(history.begin, history.end, int(cuts),
+                     random.Random(int(seed)))
+    wrong = look_at_all(log, f"{dir}/first", dir, at, seed,
+                        functools.partial(check, history))
     return 1 if wrong else 0
 
 

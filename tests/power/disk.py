@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An ext4 on a disk that remembers (logdisk.c), and what its log says."""
+"""An ext4 on a disk that remembers (logdisk.c)."""
 import os
-import mmap
-import struct
 import subprocess
 import time
 
-HEAD = struct.Struct("<c7xQQ")
-SECTOR, BLOCK = 512, 4096
+SECTOR = 512
 
 
 def run(*command, **options):
@@ -94,67 +91,3 @@ class Disk:
         run("losetup", "-d", self.loop)
         unmount(self.fuse)
         self.server.wait()
-
-
-class Log:
-    """Records, by number: (letter, offset, place of the bytes, length)."""
-
-    def __init__(self, path):
-        self.file = open(path, "rb")
-        self.map = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.records = []
-        at = 0
-        while at + HEAD.size <= len(self.map):
-            letter, off, size = HEAD.unpack_from(self.map, at)
-            at += HEAD.size
-            self.records.append((letter, off, at, size))
-            at += size
-
-    def notes(self):
-        """(number of the record, text)"""
-        for i, (letter, _, at, size) in enumerate(self.records):
-            if letter == b"N":
-                yield i, self.map[at:at + size].decode()
-
-    def last_flush(self, cut):
-        """Everything before this record is on disk when the power goes."""
-        while cut and self.records[cut - 1][0] != b"F":
-            cut -= 1
-        return cut
-
-
-class Cutter:
-    """Images as power cuts leave them, in the order of time."""
-
-    def __init__(self, log, first, path):
-        self.log, self.path, self.done = log, path, 0
-        run("cp", "--sparse=auto", first, path)
-        self.file = open(path, "r+b", buffering=0)
-
-    def cut(self, at, out, random):
-        """`out`: the disk when the power went before record `at`.  Of what was
-        not flushed, blocks are there, or not, or by some of their sectors."""
-        flushed = self.log.last_flush(at)
-        for letter, off, place, size in self.log.records[self.done:flushed]:
-            if letter == b"W":
-                os.pwrite(self.file.fileno(),
-                          self.log.map[place:place + size], off)
-        self.done = max(self.done, flushed)
-        run("cp", "--sparse=auto", self.path, out)
-        keep = random.choice((0, 0.1, 0.5, 0.5, 0.9, 1))
-        with open(out, "r+b", buffering=0) as file:
-            for letter, off, place, size in self.log.records[flushed:at]:
-                if letter == b"W":
-                    self.keep_some(file, off, place, size, keep, random)
-        return flushed
-
-    def keep_some(self, file, off, place, size, keep, random):
-        for start in range(0, size, BLOCK):
-            data = self.log.map[place + start:place + min(size, start + BLOCK)]
-            if random.random() < keep:
-                os.pwrite(file.fileno(), data, off + start)
-            elif random.random() < 0.1:  # torn
-                for sector in range(0, len(data), SECTOR):
-                    if random.random() < 0.5:
-                        os.pwrite(file.fileno(), data[sector:sector + SECTOR],
-                                  off + start + sector)

@@ -94,6 +94,12 @@ class Fault:
         os.unlink(f"{self.dir}/cut")
         self.env["SHALE_STORE"] = f"{self.disk.fs}/store"
 
+    def close(self):
+        self.disk.tell("heal")
+        if os.path.ismount(self.m) and self.try_("umount", self.m)[0]:
+            self.kill()
+        self.disk.close()
+
     def new(self, name, fid):
         fd = os.open(f"{self.m}/{name}", os.O_RDWR | os.O_CREAT, 0o644)
         os.pwrite(fd, content(fid, 0, 64, 7), 0)
@@ -137,15 +143,13 @@ def data_flush(fault):
     if f"not on disk: inode {number}" not in said or "--force" not in said:
         raise ValueError(f"umount says neither what nor how: {said}")
     fault.kill()
-    fault.mount()  # the next daemon knows
-    fault.holds("bad", 3)
+    fault.mount()  # the next daemon knows; the pages may be lost by now
     code, said = fault.try_("umount", "--force", fault.m, quiet=False)
     if code != 3 or f"not on disk: inode {number}" not in said:
         raise ValueError(f"umount --force does not say what: {said}")
     if os.path.ismount(fault.m):
         raise ValueError("umount --force has not unmounted")
     fault.mount()
-    fault.holds("bad", 3)
     fault.holds("good", 2)
     bad = os.open(f"{fault.m}/bad", os.O_RDWR)
     refuses(os.fsync, bad)
@@ -330,10 +334,7 @@ def main():
         else:
             globals()[scenario](fault)
     finally:
-        fault.disk.tell("heal")
-        if os.path.ismount(fault.m) and fault.try_("umount", fault.m)[0]:
-            fault.kill()
-        fault.disk.close()
+        fault.close()
     return 0
 
 

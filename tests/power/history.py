@@ -8,6 +8,7 @@ than what was begun.  Contents have such a point for each file.
 
 The bytes of a file are sectors that say whose they are: file, place, and the
 number of the operation that wrote them."""
+import bisect
 import json
 import struct
 import zlib
@@ -16,6 +17,7 @@ from disk import SECTOR
 
 STAMP = struct.Struct("<8sIIII")
 MAGIC = b"SHALEPWR"
+PAGE = 4096
 ZEROS = -1
 ZERO_SECTOR = bytes(SECTOR)
 FOREVER = 1 << 60
@@ -57,8 +59,13 @@ class Content:
     def write(self, op, first, n):
         for i in range(first, first + n):
             self.sectors.setdefault(i, []).append((op, op))
-        if (first + n) * SECTOR > self.sizes[-1][1]:
-            self.sizes.append((op, (first + n) * SECTOR))
+        # The kernel may send pages of one write as requests of their own.
+        old, new = self.sizes[-1][1], (first + n) * SECTOR
+        for size in range((old // PAGE + 1) * PAGE, new, PAGE):
+            if size > first * SECTOR:
+                self.sizes.append((op, size))
+        if new > old:
+            self.sizes.append((op, new))
 
     def truncate(self, op, size):
         for i, list_ in self.sectors.items():
@@ -115,34 +122,55 @@ def changes(what):
 
 
 class Worker:
-    """The operations of one directory."""
+    """The operations of one directory.  One follows the other, so what had
+    begun or ended before a record of the log is found by bisection."""
 
     def __init__(self):
         self.ops = []       # what, by number
         self.begun = []     # record of the log
-        self.ended = []     # record, or None
+        self.ended = []     # record; of the last one perhaps not yet
         self.names = [{}]   # {name: (file, mode, xattr)} after each
         self.files = {}
-        self.replacing = [] # (operation, file): it replaced another
+        self.versions = []  # operations that make one
+        self.replaced = {}  # {file: operations by which it replaced another}
+        self.synced = {}    # {file: operations that make it durable}
         self.changed = {}   # {file or directory: its names' last change}
-        self.covered = {}   # {fsync: the change that it makes durable}
+        self.covered = []   # the last change that syncs so far make durable
 
     def begin(self, record, what):
         op = len(self.ops)
         self.ops.append(what)
         self.begun.append(record)
-        self.ended.append(None)
         names = self.names[-1]
-        if what[0] in ("fsync", "store", "syncdir"):
-            self.covered[op] = self.changed.get(
-                what[1] if what[0] == "syncdir" else what[2])
+        self.note_sync(op, what)
         for it in changes(what):
             self.changed[it] = op
         self.names.append(getattr(self, "do_" + what[0])(
             op, dict(names), *what[1:]) or names)
 
+    def note_sync(self, op, what):
+        covered = self.covered[-1] if self.covered else -1
+        if what[0] in ("fsync", "store", "syncdir"):
+            of = what[1] if what[0] == "syncdir" else what[2]
+            covered = max(covered, self.changed.get(of, -1))
+            if what[0] != "syncdir":
+                self.synced.setdefault(of, []).append(op)
+        self.covered.append(covered)
+
     def end(self, record):
-        self.ended[-1] = record
+        self.ended.append(record)
+
+    def last_ended(self, record):
+        """The last operation that had ended before it, or -1."""
+        return bisect.bisect_left(self.ended, record) - 1
+
+    def last_begun(self, record):
+        return bisect.bisect_left(self.begun, record) - 1
+
+    def versions_before(self, record):
+        """Operations that made a version and had ended."""
+        return self.versions[:bisect.bisect_right(self.versions,
+                                                  self.last_ended(record))]
 
     # What each does to names and contents:
 
@@ -168,11 +196,16 @@ class Worker:
     def do_fsync(self, *_):
         pass
 
-    do_syncdir = do_commit = do_import = do_fsync
+    do_syncdir = do_fsync
+
+    def do_version(self, op, *_):
+        self.versions.append(op)
+
+    do_commit = do_import = do_version
 
     def do_rename(self, op, names, old, new, _fid):
         if new in names:
-            self.replacing.append((op, names[old][0]))
+            self.replaced.setdefault(names[old][0], []).append(op)
         names[new] = names.pop(old)
         return names
 
@@ -217,6 +250,12 @@ class History:
         return Moment(self, cut)
 
 
+def last(ops, limit):
+    """The last of these that is not above, or 0."""
+    n = bisect.bisect_right(ops, limit)
+    return ops[n - 1] if n else 0
+
+
 class Moment:
     """What must be there when the power went before this record."""
 
@@ -224,42 +263,31 @@ class Moment:
         self.workers, self.cut = history.workers, cut
         # All that ended before this record is durable, names and all.
         self.committed = max((worker.begun[op] for worker, op
-                              in self.acknowledged("commit")), default=0)
+                              in self.versions("commit")), default=0)
         # What was begun last of the names that an fsync covers: one prefix of
         # all changes is there, so what ended before is, too.
         self.own = {}
         until = self.committed
-        for worker, op in self.acknowledged("fsync", "store", "syncdir"):
-            before = worker.covered[op]
-            if before is not None:
-                until = max(until, worker.begun[before])
-                self.own[worker] = max(self.own.get(worker, 0), before)
+        for worker in self.workers.values():
+            covered = worker.covered[worker.last_ended(cut)]
+            if covered >= 0:
+                until = max(until, worker.begun[covered])
+                self.own[worker] = covered
         self.until = until
 
-    def acknowledged(self, *kinds):
+    def versions(self, *kinds):
         """(worker, operation) of those kinds that had ended."""
         for worker in self.workers.values():
-            for op, what in enumerate(worker.ops):
-                ended = worker.ended[op]
-                if what[0] in kinds and ended is not None and ended < self.cut:
+            for op in worker.versions_before(self.cut):
+                if worker.ops[op][0] in kinds:
                     yield worker, op
-
-    def ended_before(self, worker, record):
-        """The last operation that had ended by then."""
-        return max((op for op, ended in enumerate(worker.ended)
-                    if ended is not None and ended < record), default=-1)
-
-    def begun(self, worker):
-        """The last operation that had begun."""
-        return max(op for op, begun in enumerate(worker.begun)
-                   if begun < self.cut)
 
     def states(self, worker, is_it, found):
         """After which operations were the names as they are found?"""
-        low = max(self.ended_before(worker, self.until),
+        low = max(worker.last_ended(self.until),
                   self.own.get(worker, 0),
                   len([1 for what in worker.ops if what[0] == "base"]) - 1)
-        high = self.begun(worker)
+        high = worker.last_begun(self.cut)
         same = [op for op in range(low, high + 1)
                 if is_it(worker.names[op + 1]) is not None]
         if not same:
@@ -274,22 +302,21 @@ class Moment:
         """The operations around there, and their places in the log."""
         return "\n".join(
             f"{op}: {worker.ops[op]} from {worker.begun[op]} to "
-            f"{worker.ended[op]}" for op in range(max(0, low - 8), high + 1))
+            f"{worker.ended[op] if op < len(worker.ended) else None}"
+            for op in range(max(0, low - 8), high + 1))
 
     def check_contents(self, worker, state, found):
         """`found`: {file: bytes}, where names are as after `state`."""
-        synced = {}
-        committed = self.ended_before(worker, self.committed)
-        for other, op in self.acknowledged("fsync", "store"):
-            if other is worker:
-                synced[worker.ops[op][2]] = op
+        committed = worker.last_ended(self.committed)
+        ended = worker.last_ended(self.cut)
+        begun = worker.last_begun(self.cut)
         for fid, data in found.items():
-            low = max([synced.get(fid, 0), committed] +
-                      [op for op, file in worker.replacing
-                       if file == fid and op <= state])
+            synced = last(worker.synced.get(fid, []), ended)
+            low = max(synced, committed,
+                      last(worker.replaced.get(fid, []), state))
             try:
-                worker.files[fid].check(data, low, self.begun(worker))
+                worker.files[fid].check(data, low, begun)
             except ValueError as error:
                 raise ValueError(f"file {fid}, names after {state}, fsynced "
-                                 f"{synced.get(fid)}, content from {low}: "
+                                 f"{synced}, content from {low}: "
                                  f"{error}") from None

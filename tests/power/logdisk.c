@@ -17,7 +17,10 @@
  *                                   sync) in which TEXT stands: AFTER of them
  *                                   go well, the next one fails, and each
  *                                   EVERY-th from there (0: only that one)
- *     heal                          no more errors
+ *     full KIND AFTER EVERY [TEXT]  the same with ENOSPC, as of a thin volume
+ *     only FROM TO                  rules from now on are for requests that
+ *                                   touch these bytes; told again: these, too
+ *     heal                          no more errors, no more such bytes
  *
  * Reading it tells `records N` (in the log) and `failed N` (requests).
  *
@@ -42,11 +45,18 @@ enum kind { KIND_READ, KIND_WRITE, KIND_SYNC };
 
 static const char *const kind_names[] = {"read", "write", "sync"};
 
+enum { MAX_RANGES = 64 };
+
 struct rule {
 	bool set;
 	enum kind kind;
+	int error;
 	unsigned long after, every;
 	char text[64]; /* "": any */
+};
+
+struct range {
+	off_t from, to;
 };
 
 /* One thread serves all requests: their order is the log's. */
@@ -55,6 +65,8 @@ struct disk {
 	off_t size;
 	unsigned long records, failed;
 	struct rule rule;
+	struct range ranges[MAX_RANGES]; /* none: the whole disk */
+	size_t n_ranges;
 };
 
 static struct disk *disk_of(void)
@@ -89,30 +101,40 @@ static int note(struct disk *disk, char letter, const char *data, size_t len,
 
 /* ------------------------------------------------------------------ errors */
 
-static bool fails(struct disk *disk, enum kind kind, const char *data,
-		  size_t len)
+static bool touches(const struct disk *disk, size_t len, off_t off)
+{
+	for (size_t i = 0; i < disk->n_ranges; i++)
+		if (off < disk->ranges[i].to &&
+		    off + (off_t)len > disk->ranges[i].from)
+			return true;
+	return disk->n_ranges == 0;
+}
+
+/* 0, or the error that this request gets. */
+static int fails(struct disk *disk, enum kind kind, const char *data,
+		 size_t len, off_t off)
 {
 	struct rule *rule = &disk->rule;
 
-	if (!rule->set || rule->kind != kind ||
+	if (!rule->set || rule->kind != kind || !touches(disk, len, off) ||
 	    (rule->text[0] &&
 	     !memmem(data, len, rule->text, strlen(rule->text))))
-		return false;
+		return 0;
 	if (rule->after) {
 		rule->after--;
-		return false;
+		return 0;
 	}
 	if (rule->every)
 		rule->after = rule->every - 1;
 	else
 		rule->set = false;
 	disk->failed++;
-	return true;
+	return rule->error;
 }
 
-static int parse_rule(const char *text, struct rule *out)
+static int parse_rule(const char *text, int error, struct rule *out)
 {
-	struct rule rule = {.set = true};
+	struct rule rule = {.set = true, .error = error};
 	char kind[8];
 
 	if (sscanf(text, "%7s %lu %lu %63s", kind, &rule.after, &rule.every,
@@ -122,6 +144,17 @@ static int parse_rule(const char *text, struct rule *out)
 		if (++rule.kind > KIND_SYNC)
 			return -EINVAL;
 	*out = rule;
+	return 0;
+}
+
+static int add_range(struct disk *disk, const char *text)
+{
+	long long from, to;
+
+	if (sscanf(text, "%lld %lld", &from, &to) != 2 ||
+	    disk->n_ranges == MAX_RANGES)
+		return -EINVAL;
+	disk->ranges[disk->n_ranges++] = (struct range){from, to};
 	return 0;
 }
 
@@ -136,10 +169,15 @@ static int command(struct disk *disk, const char *text, size_t len)
 	memcpy(line, text, len);
 	line[len] = 0;
 	if (!strncmp(line, "fail ", 5))
-		return parse_rule(line + 5, &disk->rule);
+		return parse_rule(line + 5, EIO, &disk->rule);
+	if (!strncmp(line, "full ", 5))
+		return parse_rule(line + 5, ENOSPC, &disk->rule);
+	if (!strncmp(line, "only ", 5))
+		return add_range(disk, line + 5);
 	if (strncmp(line, "heal", 4) != 0)
 		return -EINVAL;
 	disk->rule.set = false;
+	disk->n_ranges = 0;
 	return 0;
 }
 
@@ -205,7 +243,8 @@ static int disk_read(const char *path, char *buf, size_t size, off_t off,
 	ssize_t n = pread(disk->fd, buf, size, off);
 	if (n < 0)
 		return -errno;
-	return fails(disk, KIND_READ, buf, (size_t)n) ? -EIO : (int)n;
+	int error = fails(disk, KIND_READ, buf, (size_t)n, off);
+	return error ? -error : (int)n;
 }
 
 static int disk_write(const char *path, const char *buf, size_t size, off_t off,
@@ -218,8 +257,9 @@ static int disk_write(const char *path, const char *buf, size_t size, off_t off,
 		int r = command(disk, buf, size);
 		return r < 0 ? r : (int)size;
 	}
-	if (fails(disk, KIND_WRITE, buf, size))
-		return -EIO;
+	int error = fails(disk, KIND_WRITE, buf, size, off);
+	if (error)
+		return -error;
 	note(disk, 'W', buf, size, off);
 	return pwrite(disk->fd, buf, size, off) == (ssize_t)size ? (int)size
 								 : -EIO;
@@ -231,8 +271,9 @@ static int disk_fsync(const char *path, int datasync, struct fuse_file_info *fi)
 	(void)fi;
 	if (!is_disk(path))
 		return 0;
-	if (fails(disk_of(), KIND_SYNC, "", 0))
-		return -EIO;
+	int error = fails(disk_of(), KIND_SYNC, "", 0, 0);
+	if (error)
+		return -error;
 	return note(disk_of(), 'F', "", 0, 0);
 }
 

@@ -4,13 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct shale_err err;
-static int flushes_fail_with;
+static int flushes_fail_with, pointers_fail_with, fail_once;
 
 /* In place of the C library's: LMDB flushes its pages by it. */
 int fdatasync(int fd)
@@ -18,6 +21,17 @@ int fdatasync(int fd)
 	if (!flushes_fail_with)
 		return (int)syscall(SYS_fdatasync, fd);
 	errno = flushes_fail_with;
+	if (fail_once)
+		flushes_fail_with = 0;
+	return -1;
+}
+
+/* By this it writes, synchronously, the pages that point to all others. */
+ssize_t pwrite(int fd, const void *data, size_t len, off_t off)
+{
+	if (!pointers_fail_with || !(fcntl(fd, F_GETFL) & O_DSYNC))
+		return syscall(SYS_pwrite64, fd, data, len, off);
+	errno = pointers_fail_with;
 	return -1;
 }
 
@@ -72,6 +86,46 @@ TEST(a_flush_that_failed_is_not_tried_again_in_this_process)
 	shale_env_close(env);
 }
 
+TEST(what_was_there_can_be_read_when_no_commit_is_possible_any_more)
+{
+	struct shale_env *env = open_env("pointers");
+	CHECK_OK(put(env, "a"));
+	pointers_fail_with = EIO;
+	CHECK_INT(put(env, "b"), -EIO);
+	pointers_fail_with = 0;
+	CHECK_INT(put(env, "c"), -EIO);
+	for (int i = 0; i < 3; i++) {
+		CHECK_OK(get(env, "a"));
+		CHECK_INT(get(env, "b"), -ENOENT);
+	}
+	shale_env_close(env);
+
+	env = open_env("pointers");
+	CHECK_OK(put(env, "c"));
+	CHECK_OK(get(env, "a"));
+	CHECK_INT(get(env, "b"), -ENOENT);
+	shale_env_close(env);
+}
+
+TEST(what_an_earlier_process_was_not_told_of_is_mended_before_a_commit)
+{
+	struct shale_env *env = open_env("mend");
+	CHECK_OK(put(env, "a"));
+	shale_env_close(env);
+	env = open_env("mend");
+	flushes_fail_with = EIO;
+	fail_once = 1;
+	CHECK_OK(shale_env_mend(env, &err));
+	CHECK_INT(flushes_fail_with, 0);
+	fail_once = 0;
+	CHECK_OK(put(env, "b"));
+	CHECK_OK(get(env, "a"));
+	flushes_fail_with = EIO; /* for good */
+	CHECK_INT(shale_env_mend(env, &err), -EIO);
+	flushes_fail_with = 0;
+	shale_env_close(env);
+}
+
 TEST(a_commit_without_space_is_tried_again)
 {
 	struct shale_env *env = open_env("space");
@@ -80,5 +134,158 @@ TEST(a_commit_without_space_is_tried_again)
 	flushes_fail_with = 0;
 	CHECK_OK(put(env, "a"));
 	CHECK_OK(get(env, "a"));
+	shale_env_close(env);
+}
+
+/* ------------------------------------- pages that are not what they should be
+ */
+
+enum { KEYS = 2000, PAGE = 4096, LEAF = 2 };
+
+static int data_file(const char *name)
+{
+	char path[64];
+	int top = open(shale_test_dir(), O_RDONLY | O_DIRECTORY);
+	snprintf(path, sizeof(path), "%s/db/data.mdb", name);
+	int fd = openat(top, path, O_RDWR);
+	CHECK(fd >= 0);
+	close(top);
+	return fd;
+}
+
+/* Some levels of pages. */
+static struct shale_env *open_large(const char *name)
+{
+	struct shale_env *env = open_env(name);
+	struct shale_txn *txn;
+	char key[16], value[100] = "";
+
+	CHECK_OK(shale_txn_begin(env, &txn, &err));
+	for (int i = 0; i < KEYS; i++) {
+		snprintf(key, sizeof(key), "key %05d", i);
+		CHECK_OK(shale_txn_put(txn, key, strlen(key), value,
+				       sizeof(value), &err));
+	}
+	CHECK_OK(shale_txn_commit(txn, &err));
+	return env;
+}
+
+/* How many of the keys are there; other answers have to be `error`. */
+static int count_keys(struct shale_env *env, int error)
+{
+	char key[16];
+	int found = 0;
+
+	for (int i = 0; i < KEYS; i++) {
+		struct shale_view *view;
+		snprintf(key, sizeof(key), "key %05d", i);
+		CHECK_OK(shale_view_take(env, &view, &err));
+		int r = shale_view_get(view, key, strlen(key), NULL, &err);
+		shale_view_give(env, view);
+		found += r == 0;
+		if (r < 0)
+			CHECK_INT(r, error);
+	}
+	return found;
+}
+
+/* The file without its last pages, which are kept; and with them again. */
+static uint8_t *cut_pages(int fd, struct stat *st, off_t from)
+{
+	CHECK_INT(fstat(fd, st), 0);
+	uint8_t *kept = malloc((size_t)st->st_size);
+	CHECK(pread(fd, kept, (size_t)st->st_size, 0) == st->st_size);
+	CHECK_INT(ftruncate(fd, from), 0);
+	return kept;
+}
+
+static void mend_pages(int fd, const struct stat *st, uint8_t *kept)
+{
+	CHECK(pwrite(fd, kept, (size_t)st->st_size, 0) == st->st_size);
+	free(kept);
+}
+
+TEST(a_page_that_cannot_be_read_is_told_until_it_can_be)
+{
+	struct shale_env *env = open_large("unreadable");
+	int fd = data_file("unreadable");
+	struct stat st;
+
+	uint8_t *kept = cut_pages(fd, &st, 20 * PAGE);
+	int found = count_keys(env, -EIO);
+	CHECK(found > 0 && found < KEYS);
+	CHECK_STR(err.msg, "database: a page could not be read");
+	mend_pages(fd, &st, kept);
+	CHECK_INT(count_keys(env, 0), KEYS);
+	CHECK_OK(put(env, "a"));
+	close(fd);
+	shale_env_close(env);
+}
+
+/* In a process of its own: what LMDB had allocated is lost. */
+static void change_unreadable(void)
+{
+	struct shale_env *env = open_large("unchangeable");
+	int fd = data_file("unchangeable");
+	struct stat st;
+	struct shale_txn *txn;
+
+	uint8_t *kept = cut_pages(fd, &st, 2 * PAGE);
+	CHECK_OK(shale_txn_begin(env, &txn, &err));
+	CHECK_INT(shale_txn_put(txn, "a", 1, "", 0, &err), -EIO);
+	CHECK_INT(shale_txn_put(txn, "b", 1, "", 0, &err), -EIO);
+	CHECK_INT(shale_txn_commit(txn, &err), -EIO);
+	mend_pages(fd, &st, kept);
+	CHECK_INT(put(env, "c"), -EIO);
+	CHECK_INT(count_keys(env, 0), KEYS);
+	shale_env_close(env);
+}
+
+TEST(a_change_that_met_such_a_page_is_the_last_one_of_this_process)
+{
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		change_unreadable();
+		_exit(0);
+	}
+	int status;
+	CHECK(waitpid(child, &status, 0) == child);
+	CHECK_INT(status, 0);
+
+	struct shale_env *env = open_env("unchangeable");
+	CHECK_OK(put(env, "c"));
+	CHECK_INT(get(env, "a"), -ENOENT);
+	CHECK_INT(count_keys(env, 0), KEYS);
+	shale_env_close(env);
+}
+
+/* LMDB has assertions about those. */
+TEST(a_page_of_zeros_is_damage_and_ends_no_process)
+{
+	struct shale_env *env = open_large("zeros");
+	struct shale_buf key = {0};
+	struct shale_view *view;
+	int fd = data_file("zeros"), leaves = 0, damaged = 0;
+	uint8_t page[PAGE];
+	char from[16];
+
+	for (off_t at = 2 * PAGE; pread(fd, page, PAGE, at) == PAGE; at += PAGE)
+		if (page[10] == LEAF && leaves++ % 2) {
+			memset(page, 0, PAGE);
+			CHECK(pwrite(fd, page, PAGE, at) == PAGE);
+		}
+	for (int i = 0; i < KEYS; i++) {
+		snprintf(from, sizeof(from), "key %05d+", i);
+		CHECK_OK(shale_view_take(env, &view, &err));
+		int r = shale_view_next(view, from, strlen(from), &key, NULL,
+					&err);
+		shale_view_give(env, view);
+		CHECK(r == 0 || r == -EUCLEAN || r == -ENOENT);
+		damaged += r == -EUCLEAN;
+	}
+	CHECK(leaves > 4 && damaged > KEYS / 4);
+	shale_buf_release(&key);
+	close(fd);
 	shale_env_close(env);
 }
