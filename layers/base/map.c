@@ -152,6 +152,7 @@ void shale_map_want(const struct shale_map *map, size_t off, size_t len)
 	if (off < map->size && len <= map->size - off)
 		(void)madvise((void *)(map->data + start), len + (off - start),
 			      MADV_WILLNEED);
+}
 
 int shale_map_try(const struct shale_map *map, void (*fn)(void *arg), void *arg)
 {
