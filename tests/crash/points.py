@@ -104,10 +104,11 @@ class Strike:
             top = path.split("/")
             if path in self.scenario.unsynced:
                 continue
-            # A workspace's sealed files go after the commit, at leisure.
+            # A workspace's sealed files go after the commit, at leisure; its
+            # lock and its table of open handles are of who has it now.
             if top[0] in PASSING or (
-                    top[0] == "workspaces" and ("data" in top or
-                                                top[-1] == "lock")):
+                    top[0] == "workspaces" and
+                    ("data" in top or top[-1] in ("lock", "handles"))):
                 continue
             raise AssertionError(f"not on disk after success: {line}")
 
