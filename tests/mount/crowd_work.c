@@ -99,6 +99,11 @@ static long list_plot(int fd, const char *prefix, uint64_t *hash)
 	if (copy < 0)
 		return -errno;
 	DIR *dir = fdopendir(copy);
+	if (!dir) {
+		n = -errno;
+		close(copy);
+		return n;
+	}
 	errno = 0;
 	while ((entry = readdir(dir))) {
 		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)

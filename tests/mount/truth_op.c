@@ -227,6 +227,11 @@ static long list(int root, const char *path, uint64_t *hash)
 	DIR *dir = fdopendir(fd);
 	struct dirent *entry;
 	long n = 0;
+	if (!dir) {
+		n = -errno;
+		close(fd);
+		return n;
+	}
 	while ((entry = readdir(dir))) { /* any order: sum the hashes */
 		*hash += shale_xxh64(entry->d_name, strlen(entry->d_name)) +
 			 entry->d_type;
@@ -265,6 +270,10 @@ static void remove_tree(int root, const char *path)
 	}
 	DIR *dir = fdopendir(fd);
 	struct dirent *entry;
+	if (!dir) {
+		close(fd);
+		return;
+	}
 	while ((entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
 			remove_tree(dirfd(dir), entry->d_name);
