@@ -51,10 +51,13 @@ static enum after after(const struct truth_op *op)
 	}
 }
 
+enum { TOLD_MAX = 10 };
+
 struct settling {
 	struct crowd *crowd;
 	bool differs[CROWD_MAX]; /* the plot of that process's operation */
 	bool decided;            /* what may differ has been done */
+	int told;
 };
 
 static int look(void *arg, const char *path, const char *why)
@@ -71,7 +74,25 @@ static int look(void *arg, const char *path, const char *why)
 	}
 	if (known && !s->decided)
 		return 0;
-	printf("# after recovery: %s\n", why);
+	printf("# after recovery%s: %s\n",
+	       s->decided ? ", with what was not answered" : "", why);
+	return ++s->told == TOLD_MAX;
+}
+
+/* What had not been answered, for who must find out what is wrong. */
+static int tell_pending(const struct crowd *crowd)
+{
+	char words[500];
+
+	for (int i = 0; i < crowd->processes; i++) {
+		const struct crowd_pending *p = &crowd->pending[i];
+		if (!p->set)
+			continue;
+		truth_say(&p->op, words);
+		printf("# not answered to process %d, in plot %d from c%d, "
+		       "%ld bytes: %s\n",
+		       i, p->plot, p->common, p->answered, words);
+	}
 	return 1;
 }
 
@@ -127,15 +148,15 @@ int crowd_settle(struct crowd *crowd)
 		    after(&p->op) != OR_NOT && again(crowd, p, true))
 			return 1;
 	}
-	if (truth_differences(&mount, &plain, look, &s))
-		return 1;
+	if (truth_differences(&mount, &plain, look, &s) || s.told)
+		return tell_pending(crowd);
 	for (int i = 0; i < crowd->processes; i++)
 		if (s.differs[i] && again(crowd, &crowd->pending[i], false))
 			return 1;
 	s.decided = true;
-	if (truth_differences(&mount, &plain, look, &s))
-		return 1;
+	if (truth_differences(&mount, &plain, look, &s) || s.told)
+		return tell_pending(crowd);
 	for (int i = 0; i < crowd->processes; i++)
-		crowd->pending[i].set = false;
+		crowd->pending[i] = (struct crowd_pending){0};
 	return 0;
 }
