@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 enum { WAIT_MS = 30000, LOOK_MS = 20 };
@@ -288,12 +289,32 @@ static int wait_for_turn(struct recovery *rec, int *turn)
 	return 0;
 }
 
+/*
+ * Processes that were killed keep their locks for a moment when the connection
+ * has ended already: nobody is behind such a mount, though it looks served.
+ */
+static int wait_for_end(void *arg, const struct shale_mount_info *info,
+			struct shale_err *err)
+{
+	const struct recovery *rec = arg;
+	struct statfs st;
+
+	if (info->pid <= 1 || statfs(info->mountpoint, &st) == 0 ||
+	    (errno != ENOTCONN && errno != ECONNABORTED))
+		return 0;
+	return shale_mount_wait(shale_store_dirfd(rec->store), info->id,
+				WAIT_MS, err);
+}
+
 static int run(struct recovery *rec, char **dirs, int n)
 {
 	cleanup_fd int turn = -1;
 	int dirfd = shale_store_dirfd(rec->store);
 
 	int r = wait_for_turn(rec, &turn);
+	if (r < 0)
+		return r;
+	r = shale_mount_each(dirfd, wait_for_end, rec, &rec->ctx->err);
 	if (r < 0)
 		return r;
 	shale_sweep(rec->store, false);
