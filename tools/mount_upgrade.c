@@ -61,14 +61,11 @@ static int check(struct shale_ctx *ctx, const struct shale_target *t,
 				     "and mount it again",
 				     dir);
 	if (!has_greeting(t))
-		return shale_err_say(
-			&ctx->err, EOPNOTSUPP,
-			"the mount at '%s' cannot be taken over (%s): umount "
-			"it, and mount it again",
-			dir,
-			strcmp(t->info.kind, "browse")
-				? "that needs Linux 6.9 or newer"
-				: "it shows a history");
+		return shale_err_say(&ctx->err, EOPNOTSUPP,
+				     "the mount at '%s' cannot be taken over "
+				     "(that needs Linux 6.9 or newer): umount "
+				     "it, and mount it again",
+				     dir);
 	return 0;
 }
 

@@ -147,6 +147,7 @@ int shale_mount_read(int store_dirfd, const char *id,
 	return 0;
 }
 
+/* The lock goes last: who waits for it then finds nothing else either. */
 void shale_mount_remove(int store_dirfd, const char *id)
 {
 	cleanup_fd int fd = openat(store_dirfd, shale_state_path(id, "").s,
@@ -156,10 +157,12 @@ void shale_mount_remove(int store_dirfd, const char *id)
 	const struct dirent *d;
 
 	while (dir && (d = readdir(dir)))
-		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
+		if (strcmp(d->d_name, ".") && strcmp(d->d_name, "..") &&
+		    strcmp(d->d_name, "lock"))
 			unlinkat(fd, d->d_name, 0);
 	if (dir)
 		closedir(dir);
+	unlinkat(fd, "lock", 0);
 	unlinkat(store_dirfd, shale_state_path(id, "").s, AT_REMOVEDIR);
 }
 
@@ -175,8 +178,12 @@ int shale_mount_wait(int store_dirfd, const char *id, unsigned limit_ms,
 			break;
 		nanosleep(&pause, NULL);
 	}
-	if (r == -ENOENT)
-		return 0; /* it has cleaned up already */
+	if (r == -ENOENT) {
+		/* It has cleaned up, all but this at most. */
+		(void)unlinkat(store_dirfd, shale_state_path(id, "").s,
+			       AT_REMOVEDIR);
+		return 0;
+	}
 	if (r == -EWOULDBLOCK)
 		return shale_err_say(err, ETIMEDOUT,
 				     "the daemon of mount %s has not ended",
@@ -206,8 +213,13 @@ static void sweep_one(int store_dirfd, const char *id,
 			shale_mount_remove(store_dirfd, id);
 		return;
 	}
-	if (!shale_state_id_is_good(id) ||
-	    shale_state_lock(store_dirfd, id, LOCK_EX | LOCK_NB, &lock) < 0)
+	if (!shale_state_id_is_good(id))
+		return;
+	int r = shale_state_lock(store_dirfd, id, LOCK_EX | LOCK_NB, &lock);
+	if (r == -ENOENT) /* who removed it did not come to the end */
+		(void)unlinkat(store_dirfd, shale_state_path(id, "").s,
+			       AT_REMOVEDIR);
+	if (r < 0)
 		return;
 	if (!shale_left_stays(store_dirfd, id)) {
 		if (gone && shale_mount_read(store_dirfd, id, &info, NULL) == 0)

@@ -126,7 +126,7 @@ static int open_history(struct shale_daemon *d, struct shale_err *err)
 {
 	const struct shale_forest_opts opts = {top_of, open_version, d};
 	int r = shale_history_new(&d->history, d->store, d->info.repo, d->state,
-				  err);
+				  d->opts.takeover, err);
 	return r < 0 ? r : shale_forest_many(&d->forest, &opts, err);
 }
 

@@ -36,7 +36,7 @@ struct shale_daemon_opts {
 struct shale_daemon {
 	struct shale_daemon_opts opts;
 	struct shale_store *store;
-	struct shale_chunks *chunks; /* the store's */
+	struct shale_chunks *chunks;  /* the store's */
 	int dirfd;                    /* of the store; the store's */
 	int state;                    /* mounts/<id> */
 	struct shale_mount_info info; /* under `lock` */

@@ -1,55 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/daemon/history.h"
 
+#include "fs/daemon/trees.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <search.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-struct numbered {
-	struct shale_digest digest;
-	uint32_t tree;
-};
+enum { FILE_LIMIT = 1 << 30 };
 
 struct shale_history {
 	struct shale_store *store;
 	char *repo;
-	int trees_fd;
+	struct shale_trees *trees; /* under `lock` */
+	int names_fd;              /* the numbers in `top`: fs/mount/synth.h */
 	pthread_mutex_t lock;
 	struct shale_synth *top;
-	struct stat seen;       /* index.json, as `top` was made from it */
-	void *by_digest;        /* tsearch(3) of struct numbered */
-	struct shale_buf trees; /* pointers to them, by tree number - 1 */
+	struct stat seen; /* index.json, as `top` was made from it */
 };
-
-static int compare_digests(const void *a, const void *b)
-{
-	const struct numbered *x = a, *y = b;
-	return memcmp(x->digest.b, y->digest.b, sizeof(x->digest.b));
-}
-
-static void keep(void *node)
-{
-	(void)node;
-}
 
 void shale_history_free(struct shale_history *h)
 {
 	if (!h)
 		return;
 	shale_synth_unref(h->top);
-	tdestroy(h->by_digest, keep);
-	struct numbered **trees = (struct numbered **)h->trees.data;
-	for (size_t i = 0; i < h->trees.len / sizeof(*trees); i++)
-		free(trees[i]);
-	shale_buf_release(&h->trees);
-	if (h->trees_fd >= 0)
-		close(h->trees_fd);
+	shale_trees_close(h->trees);
+	if (h->names_fd >= 0)
+		close(h->names_fd);
 	pthread_mutex_destroy(&h->lock);
 	free(h->repo);
 	free(h);
@@ -58,50 +39,10 @@ void shale_history_free(struct shale_history *h)
 int shale_history_tree(struct shale_history *h, uint32_t tree,
 		       struct shale_digest *out)
 {
-	int r = -ESTALE;
-
 	pthread_mutex_lock(&h->lock);
-	struct numbered *const *trees = (void *)h->trees.data;
-	if (tree >= 1 && tree <= h->trees.len / sizeof(*trees)) {
-		*out = trees[tree - 1]->digest;
-		r = 0;
-	}
+	int r = shale_trees_digest(h->trees, tree, out);
 	pthread_mutex_unlock(&h->lock);
 	return r;
-}
-
-/* The tree number of a version; a new one is written down first. */
-static int number_of(struct shale_history *h, const struct shale_digest *digest,
-		     uint32_t *out, struct shale_err *err)
-{
-	struct numbered key = {.digest = *digest};
-	char line[SHALE_DIGEST_STR + 16], text[SHALE_DIGEST_STR];
-
-	struct numbered *const *found =
-		tfind(&key, &h->by_digest, compare_digests);
-	if (found) {
-		*out = (*found)->tree;
-		return 0;
-	}
-	key.tree = (uint32_t)(h->trees.len / sizeof(struct numbered *)) + 1;
-	if (key.tree > SHALE_TREE_MAX)
-		return shale_err_say(err, EOVERFLOW, "too many versions");
-	snprintf(line, sizeof(line), "%u %s\n", key.tree,
-		 shale_digest_str(digest, text));
-	int r = shale_write_full(h->trees_fd, line, strlen(line), "trees", err);
-	if (r < 0)
-		return r;
-
-	struct numbered *node = malloc(sizeof(*node));
-	if (!node || shale_buf_append(&h->trees, &node, sizeof(node)) < 0) {
-		free(node);
-		return shale_err_set(err, ENOMEM, "list versions");
-	}
-	*node = key;
-	if (!tsearch(node, &h->by_digest, compare_digests))
-		return shale_err_set(err, ENOMEM, "list versions");
-	*out = node->tree;
-	return 0;
 }
 
 /* One entry of index.json: its tree and the links to it. */
@@ -113,7 +54,7 @@ static int add_version(struct shale_history *h, struct shale_synth *top,
 	uint32_t tree = 0;
 	struct tm tm;
 
-	int r = number_of(h, &v->digest, &tree, err);
+	int r = shale_trees_number(h->trees, &v->digest, &tree, err);
 	if (r < 0)
 		return r;
 	shale_hex(id, v->digest.b, 6);
@@ -192,6 +133,20 @@ static int add_repository(struct shale_history *h, struct shale_synth *top,
 	return add_latest(top, entries, n, prefix);
 }
 
+/* Before anybody sees them. */
+static int note_numbers(struct shale_history *h, const struct shale_synth *top,
+			struct shale_err *err)
+{
+	cleanup_buf struct shale_buf out = {0};
+
+	int r = shale_synth_save(top, h->top, &out);
+	if (r < 0)
+		return shale_err_set(err, -r, "list versions");
+	return out.len ? shale_file_append(h->names_fd, out.data, out.len,
+					   "names", err)
+		       : 0;
+}
+
 static int build(struct shale_history *h, const struct timespec *mtime,
 		 struct shale_synth **out, struct shale_err *err)
 {
@@ -215,6 +170,8 @@ static int build(struct shale_history *h, const struct timespec *mtime,
 	shale_version_list_release(&list);
 	if (r == 0)
 		r = shale_synth_seal(top);
+	if (r == 0)
+		r = note_numbers(h, top, err);
 	if (r < 0)
 		shale_synth_unref(top);
 	else
@@ -255,8 +212,36 @@ int shale_history_top(void *arg, struct shale_synth **out,
 	return r;
 }
 
+/* ------------------------------------------------------------- takeover */
+
+static int load_names(struct shale_history *h, int state, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf data = {0};
+	size_t used;
+
+	int r = shale_read_file(state, "names", FILE_LIMIT, &data, err);
+	if (r == 0)
+		r = shale_synth_load(&h->top, data.data, data.len, &used, err);
+	if (r == 0 && ftruncate(h->names_fd, (off_t)used) < 0)
+		r = shale_err_set(err, errno, "cut off 'names'");
+	return r;
+}
+
+static int open_names(struct shale_history *h, int state, bool takeover,
+		      struct shale_err *err)
+{
+	h->names_fd = openat(state, "names",
+			     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
+				     (takeover ? 0 : O_TRUNC),
+			     0600);
+	if (h->names_fd < 0)
+		return shale_err_set(err, errno, "list versions");
+	return takeover ? load_names(h, state, err) : 0;
+}
+
 int shale_history_new(struct shale_history **out, struct shale_store *store,
-		      const char *repo, int state, struct shale_err *err)
+		      const char *repo, int state, bool takeover,
+		      struct shale_err *err)
 {
 	struct shale_synth *top;
 
@@ -264,17 +249,20 @@ int shale_history_new(struct shale_history **out, struct shale_store *store,
 	if (!h)
 		return shale_err_set(err, ENOMEM, "list versions");
 	h->store = store;
+	h->names_fd = -1;
 	pthread_mutex_init(&h->lock, NULL);
 	h->repo = repo ? strdup(repo) : NULL;
-	h->trees_fd = openat(state, "trees",
-			     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	int r = 0;
-	if (h->trees_fd < 0 || (repo && !h->repo))
-		r = shale_err_set(err, errno, "list versions");
+	int r = repo && !h->repo
+			? shale_err_set(err, ENOMEM, "list versions")
+			: shale_trees_open(&h->trees, state, takeover, err);
+	if (r == 0)
+		r = open_names(h, state, takeover, err);
 	if (r == 0)
 		r = shale_history_top(h, &top, err);
 	if (r == 0) {
-		if (repo && !shale_synth_next(top, SHALE_SYNTH_ROOT, 0))
+		/* What was mounted stays, with nothing in it. */
+		if (repo && !takeover &&
+		    !shale_synth_next(top, SHALE_SYNTH_ROOT, 0))
 			r = shale_err_say(err, ENOKEY, "no repository '%s'",
 					  repo);
 		shale_synth_unref(top);

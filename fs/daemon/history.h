@@ -11,8 +11,9 @@
  *     REPO/latest               -> by-id/…
  *
  * without REPO/ when only one repository is shown.  Made again when index.json
- * has changed.  A version's tree number is written to the file `trees` of the
- * state directory ("NUMBER DIGEST" a line) before the kernel hears of it.
+ * has changed.  All numbers are written to files of the state directory before
+ * the kernel hears of them (`trees`, fs/daemon/trees.h; `names`,
+ * fs/mount/synth.h), so that another daemon can take over.
  */
 
 #include "fs/mount/forest.h"
@@ -20,9 +21,11 @@
 
 struct shale_history;
 
-/* `repo` may be NULL.  `state` is a directory.  -ENOKEY: no such repository. */
+/* `repo` may be NULL.  `state` is a directory.  -ENOKEY: no such repository,
+ * which is no error of a `takeover`. */
 int shale_history_new(struct shale_history **out, struct shale_store *store,
-		      const char *repo, int state, struct shale_err *err);
+		      const char *repo, int state, bool takeover,
+		      struct shale_err *err);
 void shale_history_free(struct shale_history *h);
 
 /* For struct shale_forest_opts; `arg` is the history. */

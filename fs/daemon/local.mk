@@ -8,6 +8,7 @@ fs_shalefs_SOURCES = \
 	fs/daemon/main.c \
 	fs/daemon/requests.c \
 	fs/daemon/status.c \
+	fs/daemon/trees.c fs/daemon/trees.h \
 	fs/holder/pocket.c fs/holder/pocket.h
 fs_shalefs_CPPFLAGS = $(AM_CPPFLAGS) -DSHALE_VERSION='"$(VERSION)"'
 fs_shalefs_LDADD = $(LIBS_MOUNT) $(LIBS_LIVE) $(LIBS_WORKSPACE) \

@@ -18,6 +18,7 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/rw_names.c \
 	fs/mount/session.c fs/mount/session.h \
 	fs/mount/synth.c fs/mount/synth.h \
+	fs/mount/synth_file.c fs/mount/synth_impl.h \
 	fs/mount/trace.c fs/mount/trace.h \
 	fs/mount/watch.c
 fs_mount_libmount_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
@@ -44,7 +45,7 @@ tests_unit_watch_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 	$(LIBS_BASE)
 
 BINDING_TESTS = \
-	tests/mount/browse.test \
+	tests/mount/browse.test tests/mount/browse-takeover.test \
 	tests/mount/mountpoints.test tests/mount/patch.test \
 	tests/mount/reading.test \
 	tests/mount/readonly.test \

@@ -84,9 +84,7 @@ static int greet(struct shale_session *s, const struct iovec *iov)
 	}
 	g->reply = reply;
 	reply = (struct shale_buf){0};
-	/* The top of a history has no numbers that another process knows. */
-	if (s->opts.slow_lookups ||
-	    !shale_raw_resends(g->request.data, g->request.len))
+	if (!shale_raw_resends(g->request.data, g->request.len))
 		return 0;
 	return shale_greeting_keep(g, s->said);
 }
@@ -265,7 +263,8 @@ int shale_session_resume(struct shale_session *s, struct shale_err *err)
 
 	if (!request->len || request->len > SHALE_FUSE_GREETING)
 		return shale_err_say(err, EUCLEAN, "'greeting' is damaged");
-	if (shale_receiver_init(&receiver, s, s->opts.fd, SHALE_FUSE_GREETING) < 0)
+	if (shale_receiver_init(&receiver, s, s->opts.fd, SHALE_FUSE_GREETING) <
+	    0)
 		return shale_err_set(err, ENOMEM, "serve a mount");
 	memcpy(receiver.in, request->data, request->len);
 	receiver.len = request->len;

@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/mount/synth.h"
+#include "fs/mount/synth_impl.h"
 
-#include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/hash.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
-
-struct shale_synth {
-	atomic_int refs;
-	const struct shale_synth *old; /* while it is built */
-	struct timespec mtime;         /* of directories */
-	uint64_t next_ino;
-	struct shale_synth_node **nodes; /* by (parent, ino) once sealed */
-	size_t n, cap;
-	struct shale_synth_node **by_ino; /* sealed: next_ino pointers */
-	struct shale_synth_node **hash;   /* of (parent, name), open */
-	size_t hash_size;                 /* a power of two */
-};
 
 static void free_node(struct shale_synth_node *node)
 {
@@ -108,11 +94,10 @@ static bool is_same(const struct shale_synth_node *was,
 	       (!target || (was->target && !strcmp(was->target, target)));
 }
 
-/* Add a node below `parent`; its number is the one it had before, if any. */
-static struct shale_synth_node *add(struct shale_synth *s, uint64_t parent,
-				    const char *name, size_t len,
-				    enum shale_synth_kind kind,
-				    const char *target)
+struct shale_synth_node *shale_synth_put(struct shale_synth *s, uint64_t parent,
+					 const char *name, size_t len,
+					 enum shale_synth_kind kind,
+					 const char *target)
 {
 	if (grow(s) < 0)
 		return NULL;
@@ -147,8 +132,8 @@ int shale_synth_new(struct shale_synth **out, const struct shale_synth *old,
 	s->next_ino = old ? old->next_ino : SHALE_SYNTH_ROOT + 1;
 
 	/* The root's own entry: nobody looks up an empty name. */
-	struct shale_synth_node *root =
-		add(s, SHALE_SYNTH_ROOT, "", 0, SHALE_SYNTH_DIR, NULL);
+	struct shale_synth_node *root = shale_synth_put(
+		s, SHALE_SYNTH_ROOT, "", 0, SHALE_SYNTH_DIR, NULL);
 	if (!root) {
 		shale_synth_unref(s);
 		return -ENOMEM;
@@ -165,7 +150,8 @@ static struct shale_synth_node *step(struct shale_synth *s, uint64_t dir,
 	struct shale_synth_node *node =
 		(struct shale_synth_node *)shale_synth_lookup(s, dir, name,
 							      len);
-	return node ? node : add(s, dir, name, len, SHALE_SYNTH_DIR, NULL);
+	return node ? node
+		    : shale_synth_put(s, dir, name, len, SHALE_SYNTH_DIR, NULL);
 }
 
 int shale_synth_add(struct shale_synth *s, const char *path,
@@ -188,7 +174,7 @@ int shale_synth_add(struct shale_synth *s, const char *path,
 		return 0;
 
 	struct shale_synth_node *node =
-		add(s, dir, path, strlen(path), kind, target);
+		shale_synth_put(s, dir, path, strlen(path), kind, target);
 	if (!node)
 		return -ENOMEM;
 	node->tree = tree;

@@ -11,6 +11,7 @@
  * gone to another.
  */
 
+#include "layers/base/buf.h"
 #include "layers/base/err.h"
 
 #include <stdint.h>
@@ -51,6 +52,19 @@ int shale_synth_add(struct shale_synth *s, const char *path,
 		    enum shale_synth_kind kind, const char *target,
 		    uint32_t tree, const struct timespec *mtime);
 int shale_synth_seal(struct shale_synth *s);
+
+/*
+ * The numbers outlive the process in a file: of a sealed table, append to `out`
+ * what it has beyond `old` (NULL: all).  -ENOMEM.
+ */
+int shale_synth_save(const struct shale_synth *s, const struct shale_synth *old,
+		     struct shale_buf *out);
+/*
+ * What was saved, one after another, as a table that only serves as the `old`
+ * of others.  `*used`: where it ends; what is behind was torn.  -EUCLEAN.
+ */
+int shale_synth_load(struct shale_synth **out, const void *data, size_t len,
+		     size_t *used, struct shale_err *err);
 
 /* NULL: there is none. */
 const struct shale_synth_node *shale_synth_get(const struct shale_synth *s,

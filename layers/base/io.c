@@ -107,6 +107,17 @@ int shale_file_publish(int dirfd, const char *tmp, int fd, const char *name,
 	return shale_dir_sync(dirfd, name, err);
 }
 
+int shale_file_append(int fd, const void *data, size_t len, const char *what,
+		      struct shale_err *err)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+	int r = end < 0 ? shale_err_set(err, errno, "append to '%s'", what)
+			: shale_write_full(fd, data, len, what, err);
+	if (r < 0 && end >= 0 && ftruncate(fd, end) < 0)
+		shale_err_wrap(err, r, "and it cannot be cut off");
+	return r;
+}
+
 int shale_file_replace(int dirfd, const char *name, const void *data,
 		       size_t len, struct shale_err *err)
 {

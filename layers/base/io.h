@@ -46,6 +46,11 @@ int shale_file_publish(int dirfd, const char *tmp, int fd, const char *name,
 int shale_file_replace(int dirfd, const char *name, const void *data,
 		       size_t len, struct shale_err *err);
 
+/* Append to a file opened for that: all of `data`, or after an error nothing.
+ */
+int shale_file_append(int fd, const void *data, size_t len, const char *what,
+		      struct shale_err *err);
+
 /* mkdirat that is content with a directory that is there. */
 int shale_mkdir(int dirfd, const char *name, mode_t mode,
 		struct shale_err *err);

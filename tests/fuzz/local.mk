@@ -25,6 +25,7 @@ FUZZERS = \
 	tests/fuzz/patch_fuzz \
 	tests/fuzz/record_fuzz \
 	tests/fuzz/ref_fuzz \
+	tests/fuzz/synth_fuzz \
 	tests/fuzz/tree_fuzz \
 	tests/fuzz/whiteout_fuzz \
 	tests/fuzz/workspace_fuzz
@@ -62,6 +63,9 @@ tests_fuzz_record_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_ref_fuzz_SOURCES = tests/fuzz/ref_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_ref_fuzz_LDADD = $(LIBS_STORE)
 tests_fuzz_ref_fuzz_LDFLAGS = $(FUZZ_FLAGS)
+tests_fuzz_synth_fuzz_SOURCES = tests/fuzz/synth_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_synth_fuzz_LDADD = fs/mount/libmount.a $(LIBS_BASE)
+tests_fuzz_synth_fuzz_LDFLAGS = $(FUZZ_FLAGS)
 tests_fuzz_tree_fuzz_SOURCES = tests/fuzz/tree_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_tree_fuzz_LDADD = $(LIBS_BLOB)
 tests_fuzz_tree_fuzz_LDFLAGS = $(FUZZ_FLAGS)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/mount/synth.h"
+#include "layers/base/cleanup.h"
 #include "tests/lib/check.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -125,5 +127,117 @@ TEST(thousands_of_names_are_listed_once_each_in_order_of_numbers)
 	}
 	CHECK_INT(n, 5000);
 	CHECK_INT(walk(s, "d/4321")->tree, 4321);
+	shale_synth_unref(s);
+}
+
+/* What the process after this one knows. */
+static struct shale_synth *reload(const struct shale_buf *file, size_t len,
+				  size_t used_want)
+{
+	struct shale_synth *s;
+	struct shale_err err;
+	size_t used;
+
+	CHECK_INT(shale_synth_load(&s, file->data, len, &used, &err), 0);
+	CHECK_INT(used, used_want);
+	return s;
+}
+
+TEST(numbers_are_kept_by_the_next_process)
+{
+	static const char *const before[] = {"r/a", "r/b", "q/a", NULL};
+	static const char *const between[] = {"r/b", "q/a", "q/new", NULL};
+	static const char *const after[] = {"r/a", "r/b", "q/newer", NULL};
+	cleanup_buf struct shale_buf file = {0};
+
+	struct shale_synth *one = build(NULL, before);
+	CHECK_INT(shale_synth_save(one, NULL, &file), 0);
+	struct shale_synth *two = build(one, between);
+	CHECK_INT(shale_synth_save(two, one, &file), 0);
+	struct shale_synth *known = reload(&file, file.len, file.len);
+	struct shale_synth *three = build(known, after);
+
+	CHECK_INT(walk(three, "r")->ino, walk(one, "r")->ino);
+	CHECK_INT(walk(three, "r/b")->ino, walk(two, "r/b")->ino);
+	CHECK_INT(walk(three, "r/a")->ino, walk(one, "r/a")->ino);
+	CHECK(walk(three, "q/newer")->ino > walk(two, "q/new")->ino);
+	shale_synth_unref(one);
+	shale_synth_unref(two);
+	shale_synth_unref(known);
+	shale_synth_unref(three);
+}
+
+TEST(the_last_to_have_a_path_is_known_to_the_next_process)
+{
+	static const char *const paths[] = {"r/a", NULL};
+	cleanup_buf struct shale_buf file = {0};
+	struct shale_synth *two, *three;
+
+	struct shale_synth *one = build(NULL, paths);
+	CHECK_INT(shale_synth_save(one, NULL, &file), 0);
+	CHECK_INT(shale_synth_new(&two, one, &then), 0);
+	CHECK_INT(shale_synth_add(two, "r/a", SHALE_SYNTH_LINK, "y", 0, &then),
+		  0);
+	CHECK_INT(shale_synth_seal(two), 0);
+	CHECK_INT(shale_synth_save(two, one, &file), 0);
+	struct shale_synth *known = reload(&file, file.len, file.len);
+	CHECK_INT(shale_synth_new(&three, known, &then), 0);
+	CHECK_INT(
+		shale_synth_add(three, "r/a", SHALE_SYNTH_LINK, "y", 0, &then),
+		0);
+	CHECK_INT(shale_synth_seal(three), 0);
+	CHECK(walk(two, "r/a")->ino != walk(one, "r/a")->ino);
+	CHECK_INT(walk(three, "r/a")->ino, walk(two, "r/a")->ino);
+	shale_synth_unref(one);
+	shale_synth_unref(two);
+	shale_synth_unref(known);
+	shale_synth_unref(three);
+}
+
+TEST(saved_numbers_that_were_torn_are_given_again)
+{
+	static const char *const paths[] = {"r/a", "r/b", NULL};
+	cleanup_buf struct shale_buf file = {0};
+
+	struct shale_synth *s = build(NULL, paths);
+	CHECK_INT(shale_synth_save(s, NULL, &file), 0);
+	size_t each = file.len / 3, last = 0;
+	for (size_t len = 0; len <= file.len; len++) {
+		struct shale_synth *known;
+		struct shale_err err;
+		size_t used;
+		CHECK_INT(shale_synth_load(&known, file.data, len, &used, &err),
+			  0);
+		CHECK(used <= len && used >= last && len - used <= each + 1);
+		last = used;
+		struct shale_synth *next = build(known, paths);
+		CHECK_INT(walk(next, "r")->ino, walk(s, "r")->ino);
+		CHECK_INT(walk(next, "r/b")->ino, walk(s, "r/b")->ino);
+		shale_synth_unref(next);
+		shale_synth_unref(known);
+	}
+	CHECK_INT(last, file.len);
+	shale_synth_unref(s);
+}
+
+TEST(saved_numbers_that_make_no_sense_are_refused)
+{
+	static const char *const paths[] = {"r/a", NULL};
+	cleanup_buf struct shale_buf file = {0}, twice = {0};
+	struct shale_synth *known;
+	struct shale_err err;
+	size_t used;
+
+	struct shale_synth *s = build(NULL, paths);
+	CHECK_INT(shale_synth_save(s, NULL, &file), 0);
+	CHECK_INT(shale_buf_append(&twice, file.data, file.len), 0);
+	CHECK_INT(shale_buf_append(&twice, file.data, file.len), 0);
+	CHECK_INT(shale_synth_load(&known, twice.data, twice.len, &used, &err),
+		  -EUCLEAN);
+	CHECK_INT(shale_synth_load(&known, file.data + file.len / 2,
+				   file.len / 2, &used, &err),
+		  0);
+	CHECK_INT(used, 0);
+	shale_synth_unref(known);
 	shale_synth_unref(s);
 }
