@@ -8,10 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
 
 /* How long to wait for another commit to end. */
 enum { BUSY_MS = 10000, RETRY_MS = 20 };
+
+/* Packing is work behind what the mount's users do. */
+enum { NICE = 5 };
 
 SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
 SHALE_DEFINE_CLEANUP(files, struct shale_files *, shale_files_close);
@@ -80,6 +84,16 @@ static int freeze(const struct shale_commit *commit,
 			return shale_err_say(err, EINTR, "interrupted");
 		nanosleep(&pause, NULL);
 	}
+}
+
+/*
+ * This thread, and those that it starts: applications and the daemon come
+ * first where there is not enough for all.  The applier waits for us until the
+ * snapshot is taken; from there on nobody does.
+ */
+static void give_way(void)
+{
+	(void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE);
 }
 
 /* Freeze, and hold the state of that moment in a snapshot of our own. */
@@ -211,6 +225,7 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 	commit->snapshot = snapshot;
 	commit->files = files;
 	commit->workspace = name;
+	give_way();
 	r = shale_commit_run(commit, out, err);
 	if (r < 0)
 		return r;

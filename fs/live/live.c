@@ -125,6 +125,7 @@ int shale_live_set_state(struct shale_live *live,
 
 	/* A snapshot is made of what is before this batch, and of it. */
 	batch.barrier = live->state.epoch && state->epoch > live->state.epoch;
+	batch.urgent = true;
 	int r = shale_rec_state_encode(state, &value);
 	if (r == 0)
 		r = shale_batch_put(&batch, key.b, key.len, value.data,

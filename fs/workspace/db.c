@@ -159,7 +159,7 @@ int shale_db_commit(struct shale_db *db, const struct shale_batch *batch,
 			*pos = atomic_load(&db->position);
 		return 0;
 	}
-	int r = shale_applier_throttle(db, err);
+	int r = batch->urgent ? 0 : shale_applier_throttle(db, err);
 	if (r < 0)
 		return r;
 

@@ -116,6 +116,8 @@ struct shale_batch {
 	uint32_t n;
 	/* Lets space go (a deletion): may use the reserve of a full disk. */
 	bool frees;
+	/* Never waits for the applier: whoever commits it holds up others. */
+	bool urgent;
 	/*
 	 * Nothing behind this batch is applied until shale_db_pause_at() its
 	 * position and shale_db_resume(): set by the freeze of a commit.  Who
