@@ -18,7 +18,6 @@ static enum shale_exit exit_code(const struct shale_ctx *ctx, int r)
 	case ENOKEY:
 		return SHALE_EXIT_NO_REF;
 	case EUCLEAN:
-	case EIO:
 		return SHALE_EXIT_DAMAGE;
 	case ENOSPC:
 	case EDQUOT:

@@ -194,7 +194,9 @@ int shale_chunks_check(const struct shale_chunk *chunk, const uint8_t *content,
 			return 0;
 		r = shale_err_say(err, EUCLEAN, "its checksum does not hold");
 	}
-	return shale_err_wrap(err, r == -EUCLEAN ? -EIO : r,
+	/* What cannot be read is as good as damaged: to who writes elsewhere
+	 * what is read here, an I/O error is one of that place. */
+	return shale_err_wrap(err, r == -EIO ? -EUCLEAN : r,
 			      "chunk at offset %llu of blob %s",
 			      (unsigned long long)chunk->off,
 			      shale_digest_str(&chunk->blob, blob));

@@ -4,9 +4,9 @@
 
 /*
  * Contents of chunks: read, decompressed and checked against their XXH3-128,
- * through a bounded cache of decompressed chunks.  A flipped bit is -EIO with a
- * message that names the blob and the offset, never wrong data.  Thread-safe;
- * two threads that want one chunk decompress it once.
+ * through a bounded cache of decompressed chunks.  A flipped bit is -EUCLEAN
+ * with a message that names the blob and the offset, never wrong data.
+ * Thread-safe; two threads that want one chunk decompress it once.
  */
 
 #include "layers/blob/blobs.h"

@@ -69,7 +69,7 @@ void shale_chunks_filled(struct shale_chunks *chunks,
 
 /*
  * Is `content`, got with `r`, the chunk's?  0, or an error that names the
- * chunk; what is damaged is -EIO.
+ * chunk; what is damaged is -EUCLEAN.
  */
 int shale_chunks_check(const struct shale_chunk *chunk, const uint8_t *content,
 		       int r, struct shale_err *err);

@@ -59,7 +59,7 @@ int shale_content_piece(const struct shale_content *c, uint64_t off,
 
 /*
  * Read up to `len` bytes at `off`; `*got` is less only at the end of the file.
- * Holes are zeros.  -EIO: a damaged chunk, named.
+ * Holes are zeros.  -EUCLEAN: a damaged chunk, named.
  */
 int shale_content_read(const struct shale_content *c,
 		       struct shale_chunks *chunks, uint64_t off, void *out,

@@ -34,7 +34,7 @@ void shale_archive_ahead_free(struct shale_archive_ahead *ahead);
 /*
  * Queue an entry.  Strings are copied; xattrs stay where they are, in the
  * image's index.  Any of these calls may write what was queued before, and so
- * fail as shale_archive_out_entry() does, or with what reading found: -EIO,
+ * fail as shale_archive_out_entry() does, or with what reading found:
  * -EUCLEAN, naming the entry.
  */
 int shale_archive_ahead_member(struct shale_archive_ahead *ahead,

@@ -61,7 +61,7 @@ struct shale_diff_opts {
  * times, and with one name more or less of a file the others' link counts, are
  * no difference.  `old` may be NULL: nothing at all.
  *
- * -ENOENT: neither has opts->path.  -EUCLEAN, -EIO: damage, named.
+ * -ENOENT: neither has opts->path.  -EUCLEAN: damage, named.
  */
 int shale_diff(const struct shale_image *old, const struct shale_image *fresh,
 	       const struct shale_diff_opts *opts, shale_diff_fn *fn, void *arg,

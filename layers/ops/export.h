@@ -53,7 +53,7 @@ int shale_export(const struct shale_image *image, uint64_t ino, int dirfd,
  * The same as an archive, in walk order, to `fd`: the bytes depend on the image
  * alone.  What its form cannot hold is left out and told.  Of `opts` threads,
  * no_xattrs and the callbacks count.  An archive is whole or worth nothing: any
- * error ends it (-EIO, -EUCLEAN: the image is damaged, `err` names where).  (In
+ * error ends it (-EUCLEAN: the image is damaged, `err` names where).  (In
  * a library of its own, so that programs that do not call it do not link
  * libarchive.)
  */

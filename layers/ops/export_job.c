@@ -48,7 +48,7 @@ void shale_export_count(struct shale_exporting *ex, const char *dir,
 	pthread_mutex_lock(&ex->lock);
 	if (r < 0) {
 		sum->left_out++;
-		sum->damaged += r == -EIO || r == -EUCLEAN;
+		sum->damaged += r == -EUCLEAN;
 		say(ex, dir, name, why->msg);
 		if (shale_export_ends(r) && !ex->failed) {
 			ex->failed = r;

@@ -24,7 +24,7 @@ int shale_filesums_new(struct shale_filesums **out,
 void shale_filesums_free(struct shale_filesums *sums);
 
 /*
- * Of regular file `ino`.  -EIO, -EUCLEAN: its content is damaged; -EINTR: the
+ * Of regular file `ino`.  -EUCLEAN: its content is damaged; -EINTR: the
  * caller wants to stop.
  */
 int shale_filesums_of(struct shale_filesums *sums, uint64_t ino,

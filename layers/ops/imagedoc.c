@@ -91,7 +91,7 @@ static void run_batch(void *arg)
 			continue;
 		b->r = shale_filesums_of(doc->sums, e->attr.ino, &e->digest,
 					 &b->why);
-		if (b->r != -EIO && b->r != -EUCLEAN)
+		if (b->r != -EUCLEAN)
 			continue;
 		e->damage = strdup(b->why.msg);
 		b->r = e->damage ? 0

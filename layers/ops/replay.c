@@ -42,7 +42,7 @@ int shale_replay_outcome(struct shale_replaying *rp,
 	}
 	step->failed = true;
 	rp->sum->left_out++;
-	rp->sum->damaged += r == -EIO || r == -EUCLEAN;
+	rp->sum->damaged += r == -EUCLEAN;
 	if (!shale_export_ends(r))
 		return 0;
 	if (rp->err)

@@ -59,7 +59,7 @@ enum shale_restored {
 /*
  * Make the inode `attr` (no directory) as `name` in `dirfd`.  An error leaves
  * what was there.  1: as shale_restore_attributes().  -EISDIR: a directory has
- * that name.  -EIO, -EUCLEAN: the image is damaged here.
+ * that name.  -EUCLEAN: the image is damaged here.
  */
 int shale_restore_inode(const struct shale_restore *rs, int dirfd,
 			const char *name, const struct shale_attr *attr,

@@ -9,7 +9,7 @@
 /*
  * 1: the regular file `name` in `dirfd` has the content of `ino`, byte for
  * byte; 0: it has another, or cannot be read.  No symlink is followed.
- * -EIO, -EUCLEAN: the image is damaged there.
+ * -EUCLEAN: the image is damaged there.
  */
 int shale_same_bytes(const struct shale_image *image, uint64_t ino, int dirfd,
 		     const char *name, struct shale_err *err);

@@ -78,10 +78,18 @@ class Disk:
         """A command to the disk: note, fail, heal."""
         os.write(self.control, text.encode())
 
+    def counts(self):
+        with open(f"{self.fuse}/control") as file:
+            words = file.read().split()
+            return dict(zip(words[::2], (int(it) for it in words[1::2])))
+
     def failed(self):
         """How many requests it has let fail."""
-        with open(f"{self.fuse}/control") as file:
-            return int(file.read().split()[3])
+        return self.counts()["failed"]
+
+    def records(self):
+        """How many writes, flushes and notes it has seen."""
+        return self.counts()["records"]
 
     def close(self):
         """What is mounted goes; image and log stay."""

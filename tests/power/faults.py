@@ -98,6 +98,7 @@ class Fault:
         self.disk.tell("heal")
         if os.path.ismount(self.m) and self.try_("umount", self.m)[0]:
             self.kill()
+        self.failures = self.disk.failed()
         self.disk.close()
 
     def new(self, name, fid):
@@ -233,56 +234,6 @@ def read(fault):
     fault.shale("verify", "--read-data")
 
 
-def strike(fault, command, prepare, times):
-    """`command` at writes that fail: every 7th, then one at random."""
-    rules = ["6 7"] + [f"{fault.random.randrange(60)} 0"
-                       for _ in range(times)]
-    told = 0
-    for number, rule in enumerate(rules):
-        tag = f"p:new{number}"
-        prepare()
-        fault.disk.tell(f"fail write {rule}")
-        code, said = command(fault, tag)
-        fault.heal()
-        fault.shale("verify", "--read-data")
-        there = not fault.try_("ls", f"{tag}:/")[0]
-        if code == 0 and not there:
-            raise ValueError(f"writes {rule} fail, it succeeds: {tag} is gone")
-        if code != 0:
-            told += 1
-            if "rror" not in said and "Read-only" not in said:
-                raise ValueError(f"it says {said}")
-            code, again = command(fault, tag)
-            if code:
-                raise ValueError("it fails on a disk that is well again: "
-                                 f"{again}\nbefore: {said}")
-    print(f"{len(rules)} strikes, {told} told, "
-          f"{fault.disk.failed()} writes failed")
-
-
-def strike_import(fault):
-    def command(fault, tag):
-        with open(f"{fault.src}/more", "wb") as file:
-            file.write(fault.random.randbytes(300000))
-        return fault.try_("import", fault.src, "-t", tag)
-    return command, lambda: None
-
-
-def strike_commit(fault):
-    """Of a workspace that rests."""
-    def command(fault, tag):
-        return fault.try_("commit", "w", "-t", tag)
-    def change():
-        fault.mount()
-        for i in range(20):
-            os.close(fault.new(f"f{i}", fault.random.randrange(10, 1000)))
-        fault.shale("umount", fault.m)
-    return command, change
-
-
-STRIKES = {"import": strike_import, "commit": strike_commit}
-
-
 def full(fault):
     """A disk without space: the writer is told, what was taken stays, deleting
     works, and a power cut finds it all."""
@@ -326,13 +277,10 @@ def fill(fault, fd):
 
 
 def main():
-    dir, scenario, seed, times = sys.argv[1:]
+    dir, scenario, seed, _ = sys.argv[1:]
     fault = Fault(dir, int(seed))
     try:
-        if scenario in STRIKES:
-            strike(fault, *STRIKES[scenario](fault), int(times))
-        else:
-            globals()[scenario](fault)
+        globals()[scenario](fault)
     finally:
         fault.close()
     return 0

@@ -8,7 +8,7 @@ dist_check_SCRIPTS += $(POWER_TESTS)
 EXTRA_DIST += tests/power/cuts.py tests/power/cutter.py \
 	tests/power/database.py tests/power/disk.py tests/power/faults.py \
 	tests/power/history.py tests/power/load.py tests/power/pgcuts.py \
-	tests/power/power.sh
+	tests/power/power.sh tests/power/strikes.py
 
 check_PROGRAMS += tests/power/logdisk
 tests_power_logdisk_SOURCES = tests/power/logdisk.c

@@ -179,7 +179,7 @@ TEST(a_flipped_bit_is_an_io_error_that_names_blob_and_offset)
 			flip(at, 0x10);
 			CHECK_INT(
 				shale_chunks_read(chunks, c, 0, LEN, out, &err),
-				-EIO);
+				-EUCLEAN);
 			snprintf(want, sizeof(want),
 				 "chunk at offset %llu of blob %s",
 				 (unsigned long long)c->off,
@@ -187,7 +187,7 @@ TEST(a_flipped_bit_is_an_io_error_that_names_blob_and_offset)
 			CHECK(strstr(err.msg, want) == err.msg);
 			shale_chunks_prefetch(chunks, c, 1, false);
 			CHECK_INT(shale_chunks_read(chunks, c, 5, 1, out, &err),
-				  -EIO);
+				  -EUCLEAN);
 			/* The error is not remembered. */
 			flip(at, 0x10);
 			CHECK_OK(shale_chunks_read(chunks, c, 5, 1, out, &err));
@@ -205,13 +205,13 @@ TEST(hostile_chunk_records_give_errors)
 	struct shale_chunk c = w.chunks[0];
 
 	c.off = UINT64_C(1) << 62;
-	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -EIO);
+	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -EUCLEAN);
 	c = w.chunks[0];
 	c.stored = SHALE_CHUNK_LIMIT - 1;
-	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -EIO);
+	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -EUCLEAN);
 	c = w.chunks[0];
 	c.codec = SHALE_CODEC_NONE;
-	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -EIO);
+	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err), -EUCLEAN);
 	c = w.chunks[0];
 	c.codec = (enum shale_codec)99;
 	CHECK_INT(shale_chunks_read(chunks, &c, 0, 16, out, &err),
@@ -259,7 +259,7 @@ TEST(the_cache_keeps_what_was_used_last_within_its_bounds)
 	flip(w.chunks[1].off, 1);
 	r = shale_chunks_read(chunks, &w.chunks[1], 2, 1, out, &err);
 	flip(w.chunks[1].off, 1);
-	CHECK_INT(r, -EIO);
+	CHECK_INT(r, -EUCLEAN);
 	shale_chunks_free(chunks);
 }
 
@@ -315,7 +315,7 @@ TEST(damage_in_the_middle_of_a_list_is_that_chunks_alone)
 		shale_chunks_prefetch(chunks, &w.chunks[10], 8, once);
 		CHECK_INT(shale_chunks_read_list(chunks, &w.chunks[10], 8, 0,
 						 8 * LEN, out, &err),
-			  -EIO);
+			  -EUCLEAN);
 		snprintf(want, sizeof(want), "chunk at offset %llu ",
 			 (unsigned long long)w.chunks[13].off);
 		CHECK(strstr(err.msg, want) == err.msg);
@@ -339,7 +339,7 @@ TEST(a_list_whose_blob_ends_early_reads_up_to_there)
 	list[3].stored = SHALE_CHUNK_LIMIT - 1;
 	CHECK_INT(
 		shale_chunks_read_list(chunks, list, 4, 0, 4 * LEN, out, &err),
-		-EIO);
+		-EUCLEAN);
 	CHECK_MEM(out, w.content[0], LEN);
 	CHECK_MEM(out + 2 * LEN, w.content[2], LEN);
 	list[3] = w.chunks[3];
@@ -347,7 +347,7 @@ TEST(a_list_whose_blob_ends_early_reads_up_to_there)
 	shale_chunks_prefetch(chunks, list, 4, true);
 	CHECK_INT(
 		shale_chunks_read_list(chunks, list, 4, 0, 4 * LEN, out, &err),
-		-EIO);
+		-EUCLEAN);
 	free(out);
 	shale_chunks_free(chunks);
 }
@@ -386,7 +386,7 @@ static void *damaged_reader(void *arg)
 	uint8_t byte;
 	for (unsigned i = 0; i < 50; i++)
 		errors += shale_chunks_read(arg, &w.chunks[8], i, 1, &byte,
-					    &err) == -EIO;
+					    &err) == -EUCLEAN;
 	return NULL;
 }
 

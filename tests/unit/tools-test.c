@@ -224,7 +224,7 @@ TEST(every_kind_of_failure_has_its_exit_code)
 	CHECK_INT(code_of(-EBUSY, false), 11);
 	CHECK_INT(code_of(-ENOKEY, false), 13);
 	CHECK_INT(code_of(-EUCLEAN, false), 14);
-	CHECK_INT(code_of(-EIO, false), 14);
+	CHECK_INT(code_of(-EIO, false), 1);
 	CHECK_INT(code_of(-ENOSPC, false), 15);
 	CHECK_INT(code_of(-EDQUOT, false), 15);
 	CHECK_INT(code_of(-EINTR, false), 130);
