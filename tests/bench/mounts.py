@@ -63,6 +63,24 @@ def measure(table, peer, reads):
     peer.umount()
 
 
+# All names with what is said of them, and all contents, in the order of a walk.
+SEEN = ("(find . -type f -printf '%p %s %T@\\n'; find . -type l -printf "
+        "'%p %l\\n'; find . -type d -printf '%p\\n') | sort | cksum; "
+        "find . -type f -print0 | sort -z | xargs -0 cat | cksum")
+
+
+def check(peer, want):
+    """What a mount shows that nobody has read is what was packed: what is
+    fast and wrong is no figure."""
+    peer.mount()
+    cold()
+    got = run("sh", "-c", SEEN, cwd=peer.at)
+    if got != want:
+        raise RuntimeError(f"{peer.name} shows something else: "
+                           f"{got.split()} for {want.split()}")
+    peer.umount()
+
+
 def bench(scale, work, rounds):
     table = Table("read-only mounts", "shale")
     declare(table)
@@ -74,4 +92,8 @@ def bench(scale, work, rounds):
     for _ in range(rounds):
         for peer in peers:
             measure(table, peer, scale.reads)
+    want = run("sh", "-c", SEEN, cwd=corpus.tree)
+    for peer in peers:
+        check(peer, want)
+    table.note("all showed the same names, sizes, times and contents")
     return table
