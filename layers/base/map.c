@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { MAX_MAPS = 8192 };
@@ -47,8 +48,13 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 		uintptr_t start = atomic_load(&slots[i].start);
 		if (!start || at < start || at >= atomic_load(&slots[i].end))
 			continue;
-		if (attempt && attempt->slot == i)
+		if (attempt && attempt->slot == i) {
+			/* Who wraps handlers (ThreadSanitizer) masks more. */
+			pthread_sigmask(SIG_SETMASK,
+					&((ucontext_t *)context)->uc_sigmask,
+					NULL);
 			shale_map_leave(-EIO);
+		}
 		uintptr_t page = at & ~(uintptr_t)4095;
 		atomic_store(&slots[i].poisoned, true);
 		if (mmap((void *)page, 4096, PROT_READ,
