@@ -6,12 +6,12 @@
 
 static void list_verbs(void)
 {
-	printf("Usage: shale [--store DIR] [--json] [-q] [-v] "
-	       "[--progress auto|plain|none] COMMAND ...\n\n"
+	printf("Usage: shale [--store DIR] [--json] [-q] [-v]\n"
+	       "             [--progress auto|plain|none] COMMAND ...\n\n"
 	       "Versioned, mountable data.\n\nCommands:\n");
 	for (const struct shale_cmd *const *v = shale_verbs; *v; v++)
 		printf("  %-11s %s\n", (*v)->name, (*v)->summary);
-	printf("\nA reference is [HOST/]REPOSITORY[:TAG][@sha256:DIGEST][~N]; "
+	printf("\nA reference is [HOST/]REPOSITORY[:TAG][@sha256:DIGEST][~N];\n"
 	       "REF:/path is a path inside.\n"
 	       "'shale help COMMAND' tells more of one.\n");
 }

@@ -14,6 +14,7 @@ tools_libtools_a_SOURCES = \
 	tools/context.c \
 	tools/describe.c tools/describe.h \
 	tools/exit.c \
+	tools/fill.c tools/fill.h \
 	tools/global.c \
 	tools/image_arg.c tools/image_arg.h \
 	tools/job.c tools/job.h \

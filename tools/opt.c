@@ -2,6 +2,7 @@
 #include "tools/opt.h"
 
 #include "layers/base/cleanup.h"
+#include "tools/fill.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -159,9 +160,10 @@ static void print_option(const struct shale_opt *opt)
 	n += snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s%s", opt->name,
 		      opt->arg ? " " : "", opt->arg ? opt->arg : "");
 	if (n > 28)
-		printf("  %s\n  %-28s  %s\n", left, "", opt->help);
+		printf("  %s\n  %-28s  ", left, "");
 	else
-		printf("  %-28s  %s\n", left, opt->help);
+		printf("  %-28s  ", left);
+	shale_fill(opt->help, 2 + 28 + 2);
 }
 
 void shale_opt_help(const struct shale_cmd *cmd, const struct shale_opt *opts)
@@ -169,8 +171,10 @@ void shale_opt_help(const struct shale_cmd *cmd, const struct shale_opt *opts)
 	const char *args = cmd->args ? cmd->args : "";
 	printf("Usage: shale %s%s%s\n\n%c%s.\n", cmd->name, *args ? " " : "",
 	       args, toupper((unsigned char)cmd->summary[0]), cmd->summary + 1);
-	if (cmd->detail)
-		printf("\n%s\n", cmd->detail);
+	if (cmd->detail) {
+		putchar('\n');
+		shale_fill(cmd->detail, 0);
+	}
 	if (opts && opts->name)
 		printf("\nOptions:\n");
 	for (; opts && opts->name; opts++)
