@@ -32,6 +32,13 @@ tests_unit_receivers_test_SOURCES = tests/unit/receivers-test.c
 tests_unit_receivers_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 	$(LIBS_BASE)
 
+check_PROGRAMS += tests/unit/push-test
+TESTS += tests/unit/push-test
+tests_unit_push_test_SOURCES = tests/unit/push-test.c \
+	tests/unit/layers.c tests/unit/layers.h
+tests_unit_push_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
+	$(LIBS_LIVE)
+
 check_PROGRAMS += tests/unit/synth-test
 TESTS += tests/unit/synth-test
 tests_unit_synth_test_SOURCES = tests/unit/synth-test.c

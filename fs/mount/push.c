@@ -49,7 +49,7 @@ struct window {
 	uint64_t from, end; /* inode numbers */
 	uint64_t first;     /* file that is not pushed; 0: there is none */
 	uint64_t bytes;
-	unsigned size;
+	unsigned size, pushed;
 	bool once;
 	int error;
 	size_t n;
@@ -174,6 +174,8 @@ static void push_window(struct shale_push *p, const struct stream *s,
 		w->error = push_file(p, w->files[i], buf);
 		if (w->error)
 			w->end = w->files[i]; /* the next window starts here */
+		else
+			w->pushed++;
 	}
 }
 
@@ -203,7 +205,7 @@ static void note_window(struct shale_push *p, struct stream *s,
 	s->window = 2 * w->size < WINDOW_MAX ? 2 * w->size : WINDOW_MAX;
 	if (w->error && w->error != -ENOENT)
 		p->fn = NULL;
-	if (w->error == -ENOENT && w->n > 1 && w->end == w->files[1])
+	if (w->error == -ENOENT && !w->pushed)
 		s->row = 0; /* nothing of it is known there */
 }
 
