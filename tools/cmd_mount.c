@@ -239,14 +239,18 @@ static int merge_words(struct shale_ctx *ctx, struct asked *a,
 }
 
 /* What stands on the command line besides options. */
-static int take_arguments(struct shale_ctx *ctx, struct asked *a, char **argv,
-			  int n)
+static int take_arguments(struct shale_ctx *ctx, struct asked *a,
+			  const struct shale_mounting *how, char **argv, int n)
 {
 	if (n < (a->rw && !a->ephemeral ? 1 : 2))
 		return shale_usage(ctx, "an image and a directory are needed");
 	if (a->quota && !a->rw)
 		return shale_usage(ctx, "a quota is of a writable mount: --rw, "
 					"-w NAME or --ephemeral");
+	if (how->writeback && !a->rw)
+		return shale_usage(ctx,
+				   "-o writeback is of a writable mount: --rw, "
+				   "-w NAME or --ephemeral");
 	a->dir = argv[n - 1];
 	a->refs = argv;
 	a->n = (size_t)n - 1;
@@ -266,7 +270,7 @@ static int run_asked(struct shale_ctx *ctx, struct asked *a, char **argv, int n)
 	how.foreground = a->foreground;
 	int r = merge_words(ctx, a, &how);
 	if (r == 0)
-		r = take_arguments(ctx, a, argv, n);
+		r = take_arguments(ctx, a, &how, argv, n);
 	if (r != 0)
 		return r;
 	r = shale_ctx_store(ctx, false, &store);
@@ -322,7 +326,7 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 		{"at", 0, "TIME", "the newest version made at or before TIME",
 		 SHALE_OPT_STRING, &a.at},
 		{"options", 'o', "OPTIONS",
-		 "suid, dev, noexec, allow_other, debug, …", SHALE_OPT_LIST,
+		 "suid, dev, noexec, allow_other, writeback, …", SHALE_OPT_LIST,
 		 &a.options},
 		{"foreground", 'f', NULL, "stay until unmounted",
 		 SHALE_OPT_FLAG, &a.foreground},
@@ -374,7 +378,12 @@ const struct shale_cmd shale_cmd_mount = {
 		"noatime, …; nosuid and nodev\n"
 		"unless said otherwise) and, as fstab needs it: store=DIR, "
 		"workspace=NAME, ephemeral,\n"
-		"quota=SIZE, inodes=N, at=TIME.  rw is --rw.  A line of "
+		"quota=SIZE, inodes=N, at=TIME.  rw is --rw.  writeback lets "
+		"the kernel keep what is\n"
+		"written until the file is closed: small writes are faster; "
+		"no commit while a file is\n"
+		"open for writing, no discard while mounted, errors come at "
+		"close, no holes.  A line of "
 		"fstab (with allow_suid and\n"
 		"allow_dev, since mount(8) keeps suid and dev for itself):\n"
 		"\n"

@@ -89,6 +89,10 @@ int shale_mounting_word(struct shale_mounting *how, const char *word,
 		how->debug = true;
 		return 0;
 	}
+	if (is(word, len, "writeback")) {
+		how->writeback = true;
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (is(word, len, words[i].name)) {
 			how->flags &= ~words[i].clear;
@@ -218,7 +222,7 @@ int shale_mounting_point(struct shale_ctx *ctx, const char *dir, char **out)
 struct start {
 	int fuse, lock, ready;
 	char number[6][24];
-	char *argv[26];
+	char *argv[28];
 };
 
 static void add_word(struct start *s, int *n, int slot, uint64_t value)
@@ -267,6 +271,8 @@ static void fill_arguments(struct start *s, const char *holder,
 		s->argv[n++] = (char *)"--no-push";
 	if (how->no_direct)
 		s->argv[n++] = (char *)"--no-direct";
+	if (how->writeback)
+		s->argv[n++] = (char *)"--writeback";
 	s->argv[n] = NULL;
 }
 

@@ -17,6 +17,7 @@ struct shale_mounting {
 	bool allow_other;
 	bool foreground;
 	bool debug; /* a line to the daemon's log for each request */
+	bool writeback; /* written data waits in the kernel's cache */
 	bool quota; /* of the workspace, from now on */
 	uint64_t quota_bytes, quota_inodes;
 	/* Ways to read faster that are left out. */

@@ -349,6 +349,7 @@ static int open_session(struct shale_daemon *d, struct shale_err *err)
 		.live = d->live,
 		.space = d->ws ? d->ws->dirfd : -1,
 		.slow_lookups = d->history != NULL,
+		.writeback = d->opts.writeback && d->live,
 		.greeting = &d->greeting,
 		.log = log_line,
 		.trace = d->opts.debug ? trace_line : NULL,

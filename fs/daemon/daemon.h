@@ -23,7 +23,8 @@ struct shale_daemon_opts {
 	int ready; /* where to say that it serves, or why not; -1 */
 	int lock;  /* of the state directory, held */
 	bool foreground;
-	bool debug; /* a line to the log for each request */
+	bool debug;     /* a line to the log for each request */
+	bool writeback; /* rw: as the session's */
 	int holder; /* process id of who keeps the connection */
 	struct shale_pocket pocket;
 	bool takeover; /* a daemon before this one has died */

@@ -36,6 +36,7 @@ static const struct option options[] = {
 	{"quota-inodes", required_argument, NULL, 'n'},
 	{"foreground", no_argument, NULL, 'f'},
 	{"debug", no_argument, NULL, 'D'},
+	{"writeback", no_argument, NULL, 'W'},
 	{"holder", required_argument, NULL, 'h'},
 	{"pocket", required_argument, NULL, 'p'},
 	{"takeover", no_argument, NULL, 't'},
@@ -87,6 +88,9 @@ static int parse(struct shale_daemon_opts *o, int argc, char **argv)
 			break;
 		case 'D':
 			o->debug = true;
+			break;
+		case 'W':
+			o->writeback = true;
 			break;
 		case 'h':
 			o->holder = (int)strtol(optarg, NULL, 10);

@@ -79,6 +79,22 @@ static bool become_committer(struct shale_daemon *d, void *who)
 	return free_now;
 }
 
+/*
+ * What is open for writing may lie in the kernel's cache.  The kernel says that
+ * a file is closed a little after it was: who asks tries again.
+ */
+static int check_writers(const struct shale_daemon *d, struct shale_err *err)
+{
+	uint32_t n = d->opts.writeback ? shale_live_writers(d->live) : 0;
+
+	return n ? shale_err_say(err, EBUSY,
+				 "%u files are open for writing, and with -o "
+				 "writeback the kernel has some of what was "
+				 "written; close them, or unmount first",
+				 n)
+		 : 0;
+}
+
 static json_t *do_freeze(struct shale_daemon *d, void **place, int *r,
 			 struct shale_err *err)
 {
@@ -87,6 +103,9 @@ static json_t *do_freeze(struct shale_daemon *d, void **place, int *r,
 
 	struct session *c = session_of(place, r, err);
 	if (!c)
+		return NULL;
+	*r = check_writers(d, err);
+	if (*r < 0)
 		return NULL;
 	if (c->commits || !become_committer(d, c)) {
 		*r = shale_err_say(err, EBUSY,
@@ -219,6 +238,12 @@ static json_t *do_discard(struct shale_daemon *d, const json_t *request, int *r,
 	*r = read_paths(json_object_get(request, "paths"), &paths, err);
 	if (*r < 0)
 		return NULL;
+	if (d->opts.writeback) {
+		*r = shale_err_say(err, EBUSY,
+				   "with -o writeback the kernel keeps the "
+				   "sizes of files; unmount first");
+		return NULL;
+	}
 	/* A commit under way would say that the image has what goes now. */
 	if (!become_committer(d, d)) {
 		*r = shale_err_say(err, EBUSY,

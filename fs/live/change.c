@@ -78,6 +78,18 @@ void shale_change_touch(struct shale_change *ch, struct shale_live_node *node)
 	node->attr.ctime = ch->now;
 }
 
+void shale_change_modify(struct shale_change *ch, struct shale_live_node *node,
+			 const struct shale_caller *who)
+{
+	struct timespec ctime = node->attr.ctime;
+
+	shale_change_touch(ch, node);
+	if (who && who->keeps_times)
+		node->attr.ctime = ctime;
+	else
+		node->attr.mtime = ch->now;
+}
+
 void shale_change_put(struct shale_change *ch, const struct shale_key *key,
 		      const void *value, size_t len)
 {

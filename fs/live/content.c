@@ -60,8 +60,7 @@ static int edit_locked(struct shale_live *live, const struct shale_caller *who,
 	if (r != 0)
 		return r < 0 ? r : 0;
 	ch.lazy = !shale_body_store(&body, &ch) && !edit->kill;
-	node->attr.mtime = ch.now;
-	shale_change_touch(&ch, node);
+	shale_change_modify(&ch, node, who);
 	return shale_change_commit(&ch, who);
 }
 

@@ -171,8 +171,7 @@ static int copy_locked(struct shale_live *live, const struct shale_caller *who,
 	if (r < 0)
 		return r;
 	shale_body_store(&to, &ch);
-	node->attr.mtime = ch.now;
-	shale_change_touch(&ch, node);
+	shale_change_modify(&ch, node, who);
 	r = shale_change_commit(&ch, who);
 	if (r == 0)
 		*done = want - c->len;

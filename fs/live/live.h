@@ -89,6 +89,7 @@ struct shale_node {
 /* Who asks, for new nodes; `umask` is applied unless a default ACL rules. */
 struct shale_caller {
 	uint32_t uid, gid, umask;
+	bool keeps_times; /* a change of content sets none */
 	struct shale_request request;
 	struct shale_err *err; /* words for damage that is met; may be NULL */
 };
@@ -205,6 +206,9 @@ int shale_live_removexattr(struct shale_live *live,
 int shale_live_opened(struct shale_live *live, const struct shale_caller *who,
 		      uint64_t ino, uint64_t *handle);
 void shale_live_released(struct shale_live *live, uint64_t handle);
+/* The handle is for writing; how many are there? */
+void shale_live_writes(struct shale_live *live, uint64_t handle);
+uint32_t shale_live_writers(struct shale_live *live);
 /* The kernel has dropped an inode: if it has no name, nobody can have it. */
 void shale_live_forgotten(struct shale_live *live, uint64_t ino);
 

@@ -97,6 +97,16 @@ int shale_live_opened(struct shale_live *live, const struct shale_caller *who,
 	return r;
 }
 
+void shale_live_writes(struct shale_live *live, uint64_t handle)
+{
+	shale_handles_note(live->handles, handle, SHALE_HANDLE_WRITES);
+}
+
+uint32_t shale_live_writers(struct shale_live *live)
+{
+	return shale_handles_noted(live->handles, SHALE_HANDLE_WRITES);
+}
+
 void shale_live_released(struct shale_live *live, uint64_t handle)
 {
 	uint64_t ino = shale_handles_ino(live->handles, handle);

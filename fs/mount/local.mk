@@ -56,6 +56,7 @@ BINDING_TESTS = \
 	tests/mount/mountpoints.test tests/mount/patch.test \
 	tests/mount/reading.test \
 	tests/mount/readonly.test \
-	tests/mount/writable.test
+	tests/mount/writable.test \
+	tests/mount/writeback.test
 TESTS += $(BINDING_TESTS)
 dist_check_SCRIPTS += $(BINDING_TESTS)

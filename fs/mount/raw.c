@@ -2,6 +2,7 @@
 #include "fs/mount/ops.h"
 
 #include "fs/mount/raw.h"
+#include "fs/mount/rw.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -85,6 +86,13 @@ bool shale_raw_kills(const struct shale_receiver *r)
 	default:
 		return false;
 	}
+}
+
+bool shale_raw_cached(const struct shale_receiver *r)
+{
+	const struct fuse_write_in *in = body(r, sizeof(*in));
+	return in && header(r)->opcode == FUSE_WRITE &&
+	       in->write_flags & FUSE_WRITE_CACHE;
 }
 
 void shale_raw_fold(struct shale_receiver *r)
@@ -182,7 +190,7 @@ static int make_tmpfile(struct shale_receiver *r, struct tmpfile_reply *reply)
 	int ret = shale_live_tmpfile(s->opts.live, &who, head->nodeid,
 				     S_IFREG | (in->mode & 07777), &node);
 	if (ret == 0)
-		ret = shale_live_opened(s->opts.live, &who, node.ino, &handle);
+		ret = shale_rw_opened(s, &who, node.ino, in->flags, &handle);
 	if (ret < 0)
 		return ret;
 	reply->entry.nodeid = node.ino;

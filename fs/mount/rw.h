@@ -14,6 +14,10 @@ struct shale_live *shale_rw_live(fuse_req_t req);
 struct shale_caller shale_rw_caller(fuse_req_t req);
 void shale_rw_entry(const struct shale_node *node, struct fuse_entry_param *e);
 
+/* Take a handle for an open with these flags of open(2). */
+int shale_rw_opened(struct shale_session *s, const struct shale_caller *who,
+		    fuse_ino_t ino, uint32_t flags, uint64_t *handle);
+
 /* Has a daemon that died done this already?  Then only its answer is missing.
  */
 bool shale_rw_done(fuse_req_t req, const struct shale_caller *who);

@@ -8,6 +8,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+int shale_rw_opened(struct shale_session *s, const struct shale_caller *who,
+		    fuse_ino_t ino, uint32_t flags, uint64_t *handle)
+{
+	int r = shale_live_opened(s->opts.live, who, ino, handle);
+
+	if (r == 0 && s->opts.writeback && (flags & O_ACCMODE) != O_RDONLY)
+		shale_live_writes(s->opts.live, *handle);
+	return r;
+}
+
 static void set_open(struct fuse_file_info *fi, uint64_t handle)
 {
 	fi->fh = handle;
@@ -30,7 +40,8 @@ void shale_rw_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = shale_live_setattr(live, &who, ino, &set, &node);
 	}
 	if (r == 0)
-		r = shale_live_opened(live, &who, ino, &handle);
+		r = shale_rw_opened(shale_req_session(req), &who, ino,
+				    (uint32_t)fi->flags, &handle);
 	if (r < 0)
 		return shale_rw_reply(req, r, ino);
 	set_open(fi, handle);
@@ -54,7 +65,8 @@ void shale_rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 			: shale_live_make(live, &who, parent, name, len, &what,
 					  &node);
 	if (r == 0)
-		r = shale_live_opened(live, &who, node.ino, &handle);
+		r = shale_rw_opened(shale_req_session(req), &who, node.ino,
+				    (uint32_t)fi->flags, &handle);
 	if (r < 0)
 		return shale_rw_reply(req, r, parent);
 	shale_rw_entry(&node, &e);
@@ -112,6 +124,9 @@ void shale_rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 
 	(void)fi;
 	who.err = &err;
+	/* Then the kernel has its own times for it, and tells them. */
+	who.keeps_times =
+		s->opts.writeback && shale_raw_cached(shale_req_receiver(req));
 	int r = shale_live_write(s->opts.live, &who, ino, (uint64_t)off, buf,
 				 size,
 				 shale_raw_kills(shale_req_receiver(req)));
@@ -129,10 +144,19 @@ static bool kills(const struct shale_caller *who)
 	return who->uid != 0;
 }
 
+/* With write-back the kernel sets the times, and tells them. */
+static struct shale_caller content_caller(fuse_req_t req)
+{
+	struct shale_caller who = shale_rw_caller(req);
+
+	who.keeps_times = shale_req_session(req)->opts.writeback;
+	return who;
+}
+
 void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 			off_t len, struct fuse_file_info *fi)
 {
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_caller who = content_caller(req);
 	struct shale_err err = {0};
 
 	(void)fi;
@@ -147,7 +171,7 @@ void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
 			      off_t dst_off, struct fuse_file_info *dst_fi,
 			      size_t len, int flags)
 {
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_caller who = content_caller(req);
 	struct shale_err err = {0};
 	uint64_t done;
 
@@ -173,6 +197,10 @@ void shale_rw_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	uint64_t found;
 
 	(void)fi;
+	/* The kernel has data that we know nothing of, and does not write it
+	 * before it asks: no file has holes, then. */
+	if (shale_req_session(req)->opts.writeback)
+		return (void)fuse_reply_err(req, ENOSYS);
 	int r = shale_live_seek(shale_rw_live(req), ino, (uint64_t)off, whence,
 				&found);
 	if (r < 0)

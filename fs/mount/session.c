@@ -52,6 +52,8 @@ void shale_op_init(void *userdata, struct fuse_conn_info *conn)
 	want |= s->opts.slow_lookups ? FUSE_CAP_AUTO_INVAL_DATA
 				     : FUSE_CAP_EXPLICIT_INVAL_DATA;
 
+	if (s->opts.writeback)
+		want |= FUSE_CAP_WRITEBACK_CACHE;
 	if (s->opts.live)
 		want |= FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK |
 			FUSE_CAP_HANDLE_KILLPRIV;

@@ -24,6 +24,12 @@ struct shale_session_opts {
 	int space; /* a directory on the file system that new data goes to; rw
 		    */
 	bool slow_lookups; /* a lookup may open an image (history mounts) */
+	/*
+	 * The kernel keeps what is written until it is flushed or closed, and
+	 * sizes and times of files meanwhile.  Handles that are opened for
+	 * writing are noted (SHALE_HANDLE_WRITES).
+	 */
+	bool writeback;
 	/* Of this connection; kept by the caller, filled in by a first daemon.
 	 */
 	struct shale_greeting *greeting;

@@ -25,7 +25,7 @@ struct place {
 	_Atomic uint64_t ino; /* 0: free */
 	uint64_t unique;
 	uint32_t taken; /* how often */
-	uint32_t reserved;
+	_Atomic uint32_t note;
 };
 static_assert(sizeof(struct place) == 24, "one file for two daemons");
 
@@ -198,6 +198,7 @@ static int take(struct shale_handles *handles, uint64_t ino, uint64_t unique,
 	struct place *place = &handles->places[at];
 	place->taken++;
 	place->unique = unique;
+	atomic_store(&place->note, 0);
 	atomic_store(&place->ino, ino);
 	remember(handles, at);
 	*slot = slot_of(handles, at);
@@ -238,6 +239,30 @@ uint64_t shale_handles_ino(struct shale_handles *handles, uint64_t slot)
 	uint64_t ino = place ? atomic_load(&place->ino) : 0;
 	pthread_mutex_unlock(&handles->lock);
 	return ino;
+}
+
+void shale_handles_note(struct shale_handles *handles, uint64_t slot,
+			uint32_t note)
+{
+	pthread_mutex_lock(&handles->lock);
+	struct place *place = place_of(handles, slot);
+	if (place && atomic_load(&place->ino))
+		atomic_store(&place->note, note);
+	pthread_mutex_unlock(&handles->lock);
+}
+
+uint32_t shale_handles_noted(struct shale_handles *handles, uint32_t bits)
+{
+	uint32_t count = 0;
+
+	pthread_mutex_lock(&handles->lock);
+	for (uint32_t at = 0; at < handles->n; at++) {
+		struct place *place = &handles->places[at];
+		count += atomic_load(&place->ino) &&
+			 atomic_load(&place->note) & bits;
+	}
+	pthread_mutex_unlock(&handles->lock);
+	return count;
 }
 
 bool shale_handles_held(struct shale_handles *handles, uint64_t ino)

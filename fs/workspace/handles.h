@@ -32,6 +32,16 @@ int shale_handles_take(struct shale_handles *handles, uint64_t ino,
 		       uint64_t unique, uint64_t *slot);
 void shale_handles_clear(struct shale_handles *handles, uint64_t slot);
 
+/*
+ * What is to be known of a slot for as long as it is taken; 0 of a new one.
+ * Nothing happens if it is free.
+ */
+enum { SHALE_HANDLE_WRITES = 1 }; /* it was opened for writing */
+void shale_handles_note(struct shale_handles *handles, uint64_t slot,
+			uint32_t note);
+/* How many slots have one of those bits?  Looks at all. */
+uint32_t shale_handles_noted(struct shale_handles *handles, uint32_t bits);
+
 /* Inode of a slot, 0 if it is free or there is none. */
 uint64_t shale_handles_ino(struct shale_handles *handles, uint64_t slot);
 

@@ -79,6 +79,26 @@ TEST(clearing_again_leaves_the_next_owner_of_the_place_alone)
 	shale_handles_close(h);
 }
 
+TEST(what_is_noted_of_a_handle_outlives_the_daemon)
+{
+	struct shale_handles *h = open_handles(true);
+	uint64_t a, b;
+
+	CHECK_INT(shale_handles_take(h, 7, 100, &a), 0);
+	CHECK_INT(shale_handles_take(h, 7, 102, &b), 0);
+	shale_handles_note(h, a, SHALE_HANDLE_WRITES);
+	CHECK_INT(shale_handles_noted(h, SHALE_HANDLE_WRITES), 1);
+	shale_handles_close(h);
+	h = open_handles(false);
+	CHECK_INT(shale_handles_noted(h, SHALE_HANDLE_WRITES), 1);
+	shale_handles_clear(h, a);
+	CHECK_INT(shale_handles_noted(h, SHALE_HANDLE_WRITES), 0);
+	shale_handles_note(h, a, SHALE_HANDLE_WRITES);
+	CHECK_INT(shale_handles_take(h, 9, 104, &a), 0);
+	CHECK_INT(shale_handles_noted(h, SHALE_HANDLE_WRITES), 0);
+	shale_handles_close(h);
+}
+
 TEST(a_new_connection_starts_with_no_handle)
 {
 	struct shale_handles *h = open_handles(true);
