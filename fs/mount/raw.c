@@ -88,13 +88,6 @@ bool shale_raw_kills(const struct shale_receiver *r)
 	}
 }
 
-bool shale_raw_cached(const struct shale_receiver *r)
-{
-	const struct fuse_write_in *in = body(r, sizeof(*in));
-	return in && header(r)->opcode == FUSE_WRITE &&
-	       in->write_flags & FUSE_WRITE_CACHE;
-}
-
 void shale_raw_fold(struct shale_receiver *r)
 {
 	struct fuse_in_header *head = (void *)r->in;

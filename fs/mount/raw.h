@@ -34,9 +34,6 @@ int shale_raw_resend(int fd);
 /* Does this SETATTR, OPEN, CREATE or WRITE ask to clear setuid and setgid? */
 bool shale_raw_kills(const struct shale_receiver *r);
 
-/* Is this WRITE of pages that the kernel had in its cache? */
-bool shale_raw_cached(const struct shale_receiver *r);
-
 /*
  * The kernel sends SETXATTR in the long form, which alone says when an ACL
  * takes setgid away: bring it into the form that libfuse knows, and note that.

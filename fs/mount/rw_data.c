@@ -115,18 +115,24 @@ void shale_rw_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	fuse_reply_buf(req, buf, got);
 }
 
+/* With write-back the kernel sets the times, and tells them. */
+static struct shale_caller content_caller(fuse_req_t req)
+{
+	struct shale_caller who = shale_rw_caller(req);
+
+	who.keeps_times = shale_req_session(req)->opts.writeback;
+	return who;
+}
+
 void shale_rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 		    size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct shale_session *s = shale_req_session(req);
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_caller who = content_caller(req);
 	struct shale_err err = {0};
 
 	(void)fi;
 	who.err = &err;
-	/* Then the kernel has its own times for it, and tells them. */
-	who.keeps_times =
-		s->opts.writeback && shale_raw_cached(shale_req_receiver(req));
 	int r = shale_live_write(s->opts.live, &who, ino, (uint64_t)off, buf,
 				 size,
 				 shale_raw_kills(shale_req_receiver(req)));
@@ -142,15 +148,6 @@ void shale_rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 static bool kills(const struct shale_caller *who)
 {
 	return who->uid != 0;
-}
-
-/* With write-back the kernel sets the times, and tells them. */
-static struct shale_caller content_caller(fuse_req_t req)
-{
-	struct shale_caller who = shale_rw_caller(req);
-
-	who.keeps_times = shale_req_session(req)->opts.writeback;
-	return who;
 }
 
 void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
