@@ -24,14 +24,13 @@ for harness in build/fuzzing/tests/fuzz/*_fuzz; do
 done
 
 # What has threads, with ThreadSanitizer: the unit tests, and the daemon under
-# eight processes, commits and kills.  Its detector of deadlocks knows 64 locks
-# at once, and a discard holds more.
+# eight processes, commits and kills.
 say "configure with ThreadSanitizer" fresh threads --enable-tsan \
 	CFLAGS='-O1 -g'
 say "build with ThreadSanitizer" make -C build/threads -j"$jobs"
 echo "== test with ThreadSanitizer"
 reports=$top/build/threads/thread-report
-export TSAN_OPTIONS="log_path=$reports detect_deadlocks=0 die_after_fork=0" \
+export TSAN_OPTIONS="log_path=$reports die_after_fork=0" \
 	SHALE_LONG='' SHALE_OPS=50000 SHALE_KILLS=100
 check threads TESTS="$(make -s -C build/threads print-threaded-tests)"
 unset TSAN_OPTIONS SHALE_OPS SHALE_KILLS
