@@ -18,6 +18,8 @@ import signal
 import sys
 import time
 
+PATIENCE = 60  # seconds for a mount to be served
+
 
 def state_of(mount):
     """The state directory of what is mounted there, or None."""
@@ -33,22 +35,28 @@ def state_of(mount):
 
 
 def stat_of(pid):
-    """Name and parent of a process."""
-    with open("/proc/%d/stat" % pid) as file:
-        text = file.read()
+    """Name and parent of a process, if it is there."""
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            text = file.read()
+    except OSError:
+        return None, None
     name = text[text.index("(") + 1:text.rindex(")")]
     return name, int(text[text.rindex(")") + 1:].split()[1])
+
+
+def is_holder(pid):
+    return pid is not None and stat_of(pid)[0] == "shalefs-holder"
 
 
 def holder_of(mount):
     """By the daemon that the state names, if that lives."""
     try:
         with open(state_of(mount) + "/lock") as file:
-            daemon = int(file.read())
-        holder = stat_of(daemon)[1]
-        return holder if stat_of(holder)[0] == "shalefs-holder" else None
+            holder = stat_of(int(file.read()))[1]
     except (OSError, TypeError, ValueError):
         return None
+    return holder if is_holder(holder) else None
 
 
 def children_of(pid):
@@ -62,20 +70,24 @@ def children_of(pid):
 def kill(pid):
     """False: it was dead before."""
     try:
-        if "\nState:\tZ" in open("/proc/%d/status" % pid).read():
-            return False
+        with open("/proc/%d/status" % pid) as file:
+            if "\nState:\tZ" in file.read():
+                return False
         os.kill(pid, signal.SIGKILL)
         return True
     except OSError:
         return False
 
 
-def find_holder(mount, stop):
+def find_holder(mount, stop=None):
     """The daemon that the state names may just have been killed."""
-    while not os.path.exists(stop):
+    end = time.monotonic() + PATIENCE
+    while not stop or not os.path.exists(stop):
         holder = holder_of(mount)
         if holder:
             return holder
+        if time.monotonic() > end:
+            sys.exit("nobody serves " + mount)
         time.sleep(0.01)
     return None
 
@@ -85,18 +97,15 @@ def daemons(mount, kills, seed, stop, longest):
     killed, holder = 0, None
     while killed < kills and not os.path.exists(stop):
         time.sleep(rng.uniform(0.010, longest / 1000))
-        children = children_of(holder) if holder else []
-        if children and stat_of(holder)[0] == "shalefs-holder":
-            killed += kill(children[0])
-        elif not os.path.exists("/proc/%s" % holder):
+        if not is_holder(holder):
             holder = find_holder(mount, stop)
+        else:
+            killed += sum(map(kill, children_of(holder)[:1]))
     return killed
 
 
 def both(mount):
-    holder = None
-    while not holder:
-        holder = holder_of(mount)
+    holder = find_holder(mount)
     os.kill(holder, signal.SIGSTOP)
     children = children_of(holder)
     os.kill(holder, signal.SIGKILL)
