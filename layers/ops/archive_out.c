@@ -110,12 +110,9 @@ static int failed(struct shale_archive_out *out, struct shale_err *err)
 	const char *why = archive_error_string(out->a);
 	if (out->error == EINTR)
 		return shale_err_say(err, EINTR, "interrupted");
-	if (out->error && out->error != EIO)
-		return shale_err_set(err, out->error, "write the archive");
-	/* (EIO would say that the store is damaged) */
 	if (out->error)
-		why = strerrordesc_np(out->error);
-	return shale_err_say(err, EREMOTEIO, "write the archive: %s",
+		return shale_err_set(err, out->error, "write the archive");
+	return shale_err_say(err, EIO, "write the archive: %s",
 			     why ? why : "it failed");
 }
 
