@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 enum {
-	NAMES_MAX = 1 << 17, /* records looked at for one name */
+	NAMES_MAX = 1 << 15, /* records looked at for one name */
 	BASE_NAMES_MAX = 64, /* of one inode */
 	DEPTH_MAX = 2048,    /* PATH_MAX has no more */
 };

@@ -446,6 +446,40 @@ TEST(a_failure_in_the_background_is_told_once_until_it_succeeds)
 	close(dir);
 }
 
+/* A disk that takes its time: until told, or 20 s. */
+static int slow_flush(void *arg, uint64_t at, struct shale_err *e)
+{
+	(void)at;
+	(void)e;
+	for (int i = 0; i < 20000 && !atomic_load((atomic_bool *)arg); i++)
+		usleep(1000);
+	return 0;
+}
+
+TEST(what_holds_up_others_does_not_wait_for_a_slow_disk)
+{
+	atomic_bool go = false;
+	const struct shale_db_opts opts = {.flush = slow_flush,
+					   .arg = &go,
+					   .interval_ms = 1,
+					   .unapplied = 8};
+	struct shale_db_stats stats;
+	int dir = new_dir();
+	struct shale_db *db = open_db(dir, &opts);
+
+	put(db, "a", "so much that a second batch would wait for the applier");
+	cleanup_batch struct shale_batch batch = {.urgent = true};
+	CHECK_INT(shale_batch_put(&batch, "b", 1, "2", 1), 0);
+	CHECK_OK(shale_db_commit(db, &batch, NULL, NULL, &err));
+	shale_db_stats(db, &stats);
+	CHECK(stats.position - stats.applied > 4 * opts.unapplied);
+	atomic_store(&go, true);
+	put(db, "c", "3"); /* this one waits, and is let through */
+	CHECK_STR(get(db, "b"), "2");
+	CHECK_OK(shale_db_close(db, &err));
+	close(dir);
+}
+
 static const char *snapshot_dump(struct shale_snapshot *snapshot)
 {
 	static char text[1000];
