@@ -59,6 +59,10 @@ int shale_files_write(struct shale_files *files, uint64_t ino, uint32_t epoch,
 				     (unsigned long long)ino);
 
 	r = shale_pwrite_full(file->fd, data, len, off, "data file", err);
+	/* What was removed may still take the space. */
+	if (r == -ENOSPC && shale_trash_wait(files->trash))
+		r = shale_pwrite_full(file->fd, data, len, off, "data file",
+				      err);
 	/* Counted when it is done, also if only a part was. */
 	pthread_mutex_lock(&files->table.lock);
 	file->written++;

@@ -80,7 +80,7 @@ void shale_files_applied(struct shale_files *files, uint64_t pos)
 	}
 	/* Somebody may be waiting for the space. */
 	if (nearly_full(files))
-		shale_trash_wait(files->trash);
+		(void)shale_trash_wait(files->trash);
 }
 
 void shale_files_tidy(struct shale_files *files)

@@ -213,14 +213,16 @@ void shale_trash_resume(struct shale_trash *trash)
 	pthread_mutex_unlock(&trash->lock);
 }
 
-void shale_trash_wait(struct shale_trash *trash)
+bool shale_trash_wait(struct shale_trash *trash)
 {
 	pthread_mutex_lock(&trash->lock);
 	uint64_t upto = trash->put;
+	bool any = trash->freed < upto;
 	trash->waiting++;
 	pthread_cond_signal(&trash->more);
 	while (trash->running && trash->freed < upto)
 		pthread_cond_wait(&trash->done, &trash->lock);
 	trash->waiting--;
 	pthread_mutex_unlock(&trash->lock);
+	return any;
 }

@@ -28,7 +28,8 @@ int shale_trash_put(struct shale_trash *trash, const char *name);
 /* Free what an earlier process left. */
 void shale_trash_resume(struct shale_trash *trash);
 
-/* Make haste, and return when all that was put before is freed. */
-void shale_trash_wait(struct shale_trash *trash);
+/* Make haste, and return when all that was put before is freed.  False: it was
+ * before. */
+bool shale_trash_wait(struct shale_trash *trash);
 
 #endif
