@@ -31,20 +31,21 @@ static int chmod_acl(struct shale_change *ch, struct shale_live_node *node)
 }
 
 static int set_owner_and_mode(struct shale_change *ch,
+			      const struct shale_caller *who,
 			      struct shale_live_node *node,
 			      const struct shale_set *set)
 {
 	int r = 0;
 
-	if (set->what & SHALE_SET_UID)
-		node->attr.uid = set->uid;
-	if (set->what & SHALE_SET_GID)
-		node->attr.gid = set->gid;
 	/* A new owner does not inherit privileges; the kernel asks for the
 	 * same. */
 	if (set->what &
 	    (SHALE_SET_UID | SHALE_SET_GID | SHALE_SET_KILL_SUIDGID))
-		r = shale_xattr_kill_privileges(ch, node);
+		r = shale_xattr_kill_privileges(ch, who, node);
+	if (set->what & SHALE_SET_UID)
+		node->attr.uid = set->uid;
+	if (set->what & SHALE_SET_GID)
+		node->attr.gid = set->gid;
 	if (r == 0 && (set->what & SHALE_SET_MODE)) {
 		node->attr.mode =
 			(node->attr.mode & S_IFMT) | (set->mode & 07777);
@@ -92,7 +93,7 @@ static int setattr_locked(struct shale_live *live,
 		node->attr.mtime = ch.now;
 	}
 	if (r == 0)
-		r = set_owner_and_mode(&ch, node, set);
+		r = set_owner_and_mode(&ch, who, node, set);
 	if (r < 0)
 		return r;
 	shale_change_touch(&ch, node);

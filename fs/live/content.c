@@ -56,7 +56,7 @@ static int edit_locked(struct shale_live *live, const struct shale_caller *who,
 	if (r == 0)
 		r = edit->run(&body, edit->arg);
 	if (r == 0 && edit->kill)
-		r = shale_xattr_kill_privileges(&ch, node);
+		r = shale_xattr_kill_privileges(&ch, who, node);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	ch.lazy = !shale_body_store(&body, &ch) && !edit->kill;

@@ -167,7 +167,7 @@ static int copy_locked(struct shale_live *live, const struct shale_caller *who,
 		return -EINVAL;
 	r = run_copy(c);
 	if (r == 0 && kill)
-		r = shale_xattr_kill_privileges(&ch, node);
+		r = shale_xattr_kill_privileges(&ch, who, node);
 	if (r < 0)
 		return r;
 	shale_body_store(&to, &ch);

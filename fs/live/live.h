@@ -92,6 +92,9 @@ struct shale_caller {
 	bool keeps_times; /* a change of content sets none */
 	struct shale_request request;
 	struct shale_err *err; /* words for damage that is met; may be NULL */
+	/* Is he in a group, or may he keep setgid nevertheless?  NULL: no. */
+	bool (*keeps_setgid)(void *arg, uint32_t gid);
+	void *arg;
 };
 
 /*
@@ -214,7 +217,8 @@ void shale_live_forgotten(struct shale_live *live, uint64_t ino);
 
 int shale_live_read(struct shale_live *live, uint64_t ino, uint64_t off,
 		    void *data, size_t len, size_t *got, struct shale_err *err);
-/* kill: clear setuid and setgid as a write by a user without CAP_FSETID does */
+/* kill: clear setuid and setgid as a write by a user without CAP_FSETID does;
+ * `who` is asked whether he is in the group of a file that is setgid only. */
 int shale_live_write(struct shale_live *live, const struct shale_caller *who,
 		     uint64_t ino, uint64_t off, const void *data, size_t len,
 		     bool kill);

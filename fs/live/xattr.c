@@ -91,13 +91,21 @@ static int kill_caps(struct shale_change *ch, struct shale_live_node *node)
 	return r;
 }
 
+static bool keeps_setgid(const struct shale_caller *who, uint32_t gid)
+{
+	return who->gid == gid ||
+	       (who->keeps_setgid && who->keeps_setgid(who->arg, gid));
+}
+
 int shale_xattr_kill_privileges(struct shale_change *ch,
+				const struct shale_caller *who,
 				struct shale_live_node *node)
 {
 	if (S_ISDIR(node->attr.mode))
 		return 0;
 	node->attr.mode &= ~(uint32_t)S_ISUID;
-	if (node->attr.mode & S_IXGRP)
+	if (node->attr.mode & S_ISGID &&
+	    (node->attr.mode & S_IXGRP || !keeps_setgid(who, node->attr.gid)))
 		node->attr.mode &= ~(uint32_t)S_ISGID;
 	return kill_caps(ch, node);
 }

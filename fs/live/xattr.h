@@ -18,11 +18,12 @@ int shale_xattr_without(const struct shale_buf *list, const char *name,
 			struct shale_buf *out);
 
 /*
- * Take away setuid, setgid (of what its group may run) and
- * security.capability, as a write by an ordinary user does.  Directories keep
- * theirs.
+ * Take away setuid, setgid and security.capability, as a write by an ordinary
+ * user does.  setgid of what its group may not run stays if `who` is in that
+ * group.  Directories keep theirs.
  */
 int shale_xattr_kill_privileges(struct shale_change *ch,
+				const struct shale_caller *who,
 				struct shale_live_node *node);
 
 #endif

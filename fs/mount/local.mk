@@ -17,6 +17,7 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/rw_data.c \
 	fs/mount/rw_names.c \
 	fs/mount/session.c fs/mount/session.h \
+	fs/mount/standing.c fs/mount/standing.h \
 	fs/mount/synth.c fs/mount/synth.h \
 	fs/mount/synth_file.c fs/mount/synth_impl.h \
 	fs/mount/trace.c fs/mount/trace.h \
@@ -38,6 +39,12 @@ tests_unit_push_test_SOURCES = tests/unit/push-test.c \
 	tests/unit/layers.c tests/unit/layers.h
 tests_unit_push_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 	$(LIBS_LIVE)
+
+check_PROGRAMS += tests/unit/standing-test
+TESTS += tests/unit/standing-test
+tests_unit_standing_test_SOURCES = tests/unit/standing-test.c
+tests_unit_standing_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
+	$(LIBS_BASE)
 
 check_PROGRAMS += tests/unit/synth-test
 TESTS += tests/unit/synth-test

@@ -2,6 +2,7 @@
 #include "fs/mount/rw.h"
 
 #include "fs/mount/raw.h"
+#include "fs/mount/standing.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,6 +15,11 @@ struct shale_live *shale_rw_live(fuse_req_t req)
 	return shale_req_session(req)->opts.live;
 }
 
+static bool keeps_setgid(void *arg, uint32_t gid)
+{
+	return shale_standing_keeps_setgid(fuse_req_ctx(arg)->pid, gid);
+}
+
 struct shale_caller shale_rw_caller(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
@@ -23,6 +29,8 @@ struct shale_caller shale_rw_caller(fuse_req_t req)
 		.umask = ctx->umask,
 		.request = {shale_req_session(req)->opts.greeting->connection,
 			    shale_raw_unique(shale_req_receiver(req))},
+		.keeps_setgid = keeps_setgid,
+		.arg = req,
 	};
 }
 

@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -71,6 +73,61 @@ POSIX(whoever_writes_takes_setuid_setgid_and_capabilities_away)
 	CHECK_INT(write_byte(), 0); /* root keeps the bits only */
 	CHECK_INT(posix_mode("file"), 06777);
 	CHECK(!has_caps());
+}
+
+/* setgid of what the group may not run is for members. */
+static int as_member(int (*fn)(void))
+{
+	static const gid_t groups[] = {7, POSIX_GROUP};
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (setgroups(2, groups) < 0 ||
+		    setresgid(POSIX_USER, POSIX_USER, POSIX_USER) < 0 ||
+		    setresuid(POSIX_USER, POSIX_USER, POSIX_USER) < 0)
+			_exit(255);
+		_exit(-fn());
+	}
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) != 255);
+	return -WEXITSTATUS(status);
+}
+
+POSIX(setgid_without_execute_stays_when_a_member_writes)
+{
+	static int (*const ways[])(void) = {write_byte, truncate_file,
+					    open_truncating, punch_file};
+
+	POSIX_OK(chown("file", 0, POSIX_GROUP));
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+		POSIX_OK(chmod("file", 02666));
+		CHECK_INT(posix_as(POSIX_USER, POSIX_GROUP, ways[i]), 0);
+		CHECK_INT(posix_mode("file"), 02666);
+		CHECK_INT(as_member(ways[i]), 0);
+		CHECK_INT(posix_mode("file"), 02666);
+		CHECK_INT(ways[i](), 0); /* root */
+		CHECK_INT(posix_mode("file"), 02666);
+		CHECK_INT(posix_as(POSIX_USER, POSIX_USER, ways[i]), 0);
+		CHECK_INT(posix_mode("file"), 0666);
+	}
+}
+
+static int give_to_own_group(void)
+{
+	return POSIX_R(chown("file", (uid_t)-1, POSIX_USER));
+}
+
+POSIX(setgid_without_execute_stays_when_a_member_gives_it_away)
+{
+	POSIX_OK(chown("file", POSIX_USER, POSIX_GROUP));
+	POSIX_OK(chmod("file", 02644));
+	CHECK_INT(as_member(give_to_own_group), 0);
+	CHECK_INT(posix_mode("file"), 02644);
+	POSIX_OK(chown("file", POSIX_USER, POSIX_GROUP)); /* by root */
+	CHECK_INT(posix_mode("file"), 02644);
+	CHECK_INT(posix_as(POSIX_USER, POSIX_USER, give_to_own_group), 0);
+	CHECK_INT(posix_mode("file"), 0644);
 }
 
 POSIX(a_new_owner_inherits_no_privilege)
