@@ -114,6 +114,10 @@ int shale_mount_workspace_need(struct shale_ctx *ctx, struct shale_store *store,
 		return must_be(ctx, store, name);
 	for (size_t i = 0; i < n; i++)
 		base[i] = v[i]->digest;
+	while (info.generation == 0)
+		if (getrandom(&info.generation, sizeof(info.generation), 0) !=
+		    sizeof(info.generation))
+			return shale_err_set(&ctx->err, errno, "random number");
 	clock_gettime(CLOCK_REALTIME, &info.created);
 	int r = shale_workspace_make(shale_store_dirfd(store), &info,
 				     &ctx->err);

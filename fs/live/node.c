@@ -100,13 +100,27 @@ static int target_size(struct shale_live *live,
 	return r;
 }
 
+/*
+ * Of file handles.  A number means the same file for as long as there is the
+ * workspace, whatever is committed.  The kernel knows the root by 0.
+ */
+static uint32_t generation_of(const struct shale_live *live,
+			      const struct shale_live_node *node)
+{
+	uint32_t generation = live->ws->info.generation;
+
+	if (node->ino == SHALE_ROOT_INO)
+		return 0;
+	return generation ? generation : !node->base;
+}
+
 int shale_node_stat(struct shale_live *live, const struct shale_live_node *node,
 		    struct shale_node *out)
 {
 	const struct shale_rec_attr *attr = &node->attr;
 	struct shale_node stat = {
 		.ino = node->ino,
-		.generation = !node->base,
+		.generation = generation_of(live, node),
 		.mode = attr->mode,
 		.uid = attr->uid,
 		.gid = attr->gid,

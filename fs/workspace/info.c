@@ -47,6 +47,9 @@ int shale_workspace_info_encode(const struct shale_workspace_info *info,
 					      (json_int_t)info->quota_bytes,
 					      "inodes",
 					      (json_int_t)info->quota_inodes));
+	if (root && info->generation)
+		json_object_set_new(root, "generation",
+				    json_integer((json_int_t)info->generation));
 	if (root && info->ephemeral)
 		json_object_set_new(root, "ephemeral", json_true());
 	if (!root || json_array_size(images) != info->n_base)
@@ -122,6 +125,19 @@ static int decode_quota(const json_t *root, struct shale_workspace_info *info,
 	return 0;
 }
 
+static int decode_generation(const json_t *root,
+			     struct shale_workspace_info *info,
+			     struct shale_err *err)
+{
+	const json_t *n = json_object_get(root, "generation");
+
+	if (n && (!json_is_integer(n) || json_integer_value(n) < 1 ||
+		  json_integer_value(n) > UINT32_MAX))
+		return damaged(err, "the generation is out of range");
+	info->generation = (uint32_t)json_integer_value(n);
+	return 0;
+}
+
 static int decode(const json_t *root, struct shale_workspace_info *info,
 		  struct shale_err *err)
 {
@@ -153,6 +169,8 @@ static int decode(const json_t *root, struct shale_workspace_info *info,
 	}
 	info->ephemeral = json_is_true(json_object_get(root, "ephemeral"));
 	int r = decode_quota(root, info, err);
+	if (r == 0)
+		r = decode_generation(root, info, err);
 	return r < 0 ? r : decode_created(root, &info->created, err);
 }
 

@@ -9,6 +9,7 @@
  *      "images": [{"ref": REF, "manifest": "sha256:…"}, …],   bottom first
  *      "created": {"seconds": S, "nanoseconds": N},           since 1970, UTC
  *      "quota": {"bytes": N, "inodes": N},                    if it has one
+ *      "generation": N,                                       1 to 2^32-1
  *      "ephemeral": true}                                     if it is
  */
 

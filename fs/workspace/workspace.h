@@ -30,6 +30,9 @@ struct shale_workspace_info {
 	struct timespec created;
 	uint64_t quota_bytes, quota_inodes; /* 0: no limit */
 	bool ephemeral; /* goes with its mount; without one it is garbage */
+	/* Of its file handles, at random: another workspace's are stale.  0:
+	 * made before there was one. */
+	uint32_t generation;
 };
 void shale_workspace_info_release(struct shale_workspace_info *info);
 

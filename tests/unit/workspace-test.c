@@ -253,6 +253,7 @@ TEST(a_quota_is_kept_and_may_change)
 		.base = base,
 		.n_base = 2,
 		.ephemeral = true,
+		.generation = UINT32_MAX,
 	};
 	struct shale_workspace *ws;
 	int store = new_store();
@@ -265,6 +266,7 @@ TEST(a_quota_is_kept_and_may_change)
 	CHECK_OK(shale_workspace_read(store, "work", &info, &err));
 	CHECK_INT(info.quota_bytes, 1 << 20);
 	CHECK_INT(info.quota_inodes, 5);
+	CHECK_INT(info.generation, UINT32_MAX);
 	CHECK(info.ephemeral);
 	CHECK_STR(info.refs[0], refs[0]);
 	shale_workspace_info_release(&info);
