@@ -28,9 +28,9 @@ static struct session *session_of(void **place, int *r, struct shale_err *err)
 	return *place;
 }
 
-enum { INODES_SHOWN = 8 };
+enum { FILES_SHOWN = 8 };
 
-/* "…; not on disk: inodes 12 15 and 3 more", for who asked for a flush. */
+/* "…; not on disk: /a /b and 3 more", for who asked for a flush. */
 static int say_what_failed(const struct shale_daemon *d, int r,
 			   struct shale_err *err)
 {
@@ -40,16 +40,23 @@ static int say_what_failed(const struct shale_daemon *d, int r,
 
 	if (shale_files_failed(d->ws->files, &inos, &n) < 0 || n == 0)
 		return r;
-	for (size_t i = 0; i < n && i < INODES_SHOWN; i++)
-		(void)shale_buf_printf(&list, " %llu",
-				       (unsigned long long)inos[i]);
-	if (n > INODES_SHOWN)
-		(void)shale_buf_printf(&list, " and %zu more",
-				       n - INODES_SHOWN);
+	for (size_t i = 0; i < n && i < FILES_SHOWN; i++) {
+		cleanup_buf struct shale_buf path = {0};
+		const char *name = NULL;
+		if (shale_live_path(d->live, inos[i], true, &path) == 0)
+			name = shale_buf_str(&path);
+		if (name)
+			(void)shale_buf_printf(&list, " %s", name);
+		else /* it is open, and has no name */
+			(void)shale_buf_printf(&list, " inode %llu",
+					       (unsigned long long)inos[i]);
+	}
+	if (n > FILES_SHOWN)
+		(void)shale_buf_printf(&list, " and %zu more", n - FILES_SHOWN);
 	const char *text = shale_buf_str(&list);
 	struct shale_err why = *err;
-	return shale_err_say(err, -r, "%s; not on disk: inode%s%s", why.msg,
-			     n > 1 ? "s" : "", text ? text : "");
+	return shale_err_say(err, -r, "%s; not on disk:%s", why.msg,
+			     text ? text : " ?");
 }
 
 static json_t *do_sync(const struct shale_daemon *d, int *r,
