@@ -124,18 +124,23 @@ static void choose(const struct shale_push *p, struct window *w)
 	}
 }
 
-/* Read the chunks of all of them at once. */
-static void load(const struct shale_push *p, const struct window *w)
+/*
+ * Bring the chunks of files from number `i` on at once, as far as they stay in
+ * the cache until the files are pushed.  Returns the number of the first file
+ * that is left.
+ */
+static size_t load(const struct shale_push *p, const struct window *w, size_t i)
 {
 	struct shale_wanted wanted = {.chunks = p->image->chunks,
 				      .once = w->once};
 	struct shale_content content;
 
-	for (size_t i = 0; i < w->n; i++)
+	for (; i < w->n && wanted.bytes < WINDOW_MAX; i++)
 		if (shale_image_content(p->image, w->files[i], &content,
 					NULL) == 0)
 			shale_wanted_add(&wanted, &content, 0, content.size);
 	shale_wanted_bring(&wanted);
+	return i;
 }
 
 /* 0: go on; -ENOENT: the kernel does not know what comes now. */
@@ -162,13 +167,12 @@ static uint64_t reader_at(struct shale_push *p, const struct stream *s)
 	return next;
 }
 
-/* Push all but the first, and but what the reader has asked for meanwhile. */
-static void push_window(struct shale_push *p, const struct stream *s,
-			struct window *w)
+/* Push files from number `i` to `end`, but for the first of the window, and
+ * what the reader has asked for meanwhile. */
+static void push_files(struct shale_push *p, const struct stream *s,
+		       struct window *w, size_t i, size_t end, uint8_t *buf)
 {
-	cleanup_free uint8_t *buf = malloc(FILE_MAX);
-
-	for (size_t i = 1; buf && i < w->n && !w->error; i++) {
+	for (i = i ? i : 1; i < end && !w->error; i++) {
 		if (w->files[i] < reader_at(p, s))
 			continue;
 		w->error = push_file(p, w->files[i], buf);
@@ -176,6 +180,17 @@ static void push_window(struct shale_push *p, const struct stream *s,
 			w->end = w->files[i]; /* the next window starts here */
 		else
 			w->pushed++;
+	}
+}
+
+static void push_window(struct shale_push *p, const struct stream *s,
+			struct window *w)
+{
+	cleanup_free uint8_t *buf = malloc(FILE_MAX);
+
+	for (size_t i = 0, end; buf && i < w->n && !w->error; i = end) {
+		end = load(p, w, i);
+		push_files(p, s, w, i, end, buf);
 	}
 }
 
@@ -220,7 +235,6 @@ static void run(void *arg)
 	while (w && plan(p, s, w)) {
 		pthread_mutex_unlock(&p->lock);
 		choose(p, w);
-		load(p, w);
 		push_window(p, s, w);
 		pthread_mutex_lock(&p->lock);
 		note_window(p, s, w);

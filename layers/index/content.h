@@ -74,6 +74,7 @@ struct shale_wanted {
 	struct shale_chunks *chunks;
 	bool once;
 	size_t n;
+	uint64_t bytes; /* content of those in the list */
 	struct shale_chunk list[SHALE_CHUNKS_LIST];
 };
 

@@ -73,7 +73,8 @@ static int add_piece(struct shale_wanted *w, const struct shale_piece *p)
 		if (last && last[0].off == last[1].off &&
 		    shale_digest_equal(&last[0].blob, &last[1].blob))
 			memmove(&last[1], &last[2], --n * sizeof(*last));
-		w->n += n;
+		for (; n > 0; n--)
+			w->bytes += w->list[w->n++].len;
 	}
 	return 0;
 }
@@ -95,6 +96,7 @@ void shale_wanted_bring(struct shale_wanted *w)
 {
 	shale_chunks_prefetch(w->chunks, w->list, w->n, w->once);
 	w->n = 0;
+	w->bytes = 0;
 }
 
 int shale_content_read(const struct shale_content *c,
