@@ -9,6 +9,7 @@ from measure import have, run
 class Keeper:
     """Keeps versions of `tree` below its own directory."""
     name, needs = "", ()
+    slow = False  # measured in every other round
 
     def __init__(self, work):
         self.work = os.path.join(work, "keeper-" + self.name.replace(" ", "-"))
@@ -26,6 +27,10 @@ class Keeper:
 
     def restore(self, n, out):
         raise NotImplementedError
+
+    def restored(self, out, tree):
+        """Where the tree came to be."""
+        return out
 
     def nbytes(self):
         return sum(os.lstat(os.path.join(where, name)).st_blocks * 512
@@ -99,7 +104,7 @@ class SquashfsZstd(Squashfs):
 
 
 class Restic(Keeper):
-    name, needs = "restic", ("restic",)
+    name, needs, slow = "restic", ("restic",), True
 
     def restic(self, *words):
         return run("restic", "-q", "-r", os.path.join(self.work, "repo"),
@@ -116,6 +121,9 @@ class Restic(Keeper):
 
     def restore(self, n, out):
         self.restic("restore", "--tag", f"v{n}", "--target", out, "latest")
+
+    def restored(self, out, tree):
+        return out + tree
 
 
 class Borg(Keeper):
@@ -138,5 +146,40 @@ class Borg(Keeper):
         os.mkdir(out)
         self.borg("extract", f"{self.work}/repo::v{n}", cwd=out)
 
+    def restored(self, out, tree):
+        return out + tree
 
-KEEPERS = (Shale, ShaleZstd, Tar, Squashfs, SquashfsZstd, Restic, Borg)
+
+class Ostree(Keeper):
+    name, needs, slow = "ostree", ("ostree",), True
+
+    def ostree(self, verb, *words):
+        return run("ostree", verb, f"--repo={self.work}/repo", *words)
+
+    def fresh(self):
+        super().fresh()
+        os.makedirs(self.work + "/repo")
+        self.ostree("init", "--mode=archive")
+
+    def keep(self, tree, n):
+        self.ostree("commit", "-b", "bench", "-s", f"v{n}", tree)
+
+    def restore(self, n, out):
+        self.ostree("checkout", "-U", "bench", out)
+
+
+class Casync(Keeper):
+    name, needs, slow = "casync", ("casync",), True
+
+    def keep(self, tree, n):
+        run("casync", "make", f"--store={self.work}/store",
+            self.file(n) + ".caidx", tree)
+
+    def restore(self, n, out):
+        os.mkdir(out)
+        run("casync", "extract", f"--store={self.work}/store",
+            self.file(n) + ".caidx", out)
+
+
+KEEPERS = (Shale, ShaleZstd, Tar, Squashfs, SquashfsZstd, Borg, Restic, Ostree,
+           Casync)

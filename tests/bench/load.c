@@ -4,11 +4,13 @@
  *
  *     load create DIR COUNT          COUNT files of 100 to 4,000 bytes, 1000 a
  *                                    directory
- *     load write FILE BYTES BLOCK    a new file of BYTES, BLOCK at a time,
- * fsync load poke FILE OFFSET          one byte changed, fsync load random FILE
- * COUNT         COUNT reads of 4 KiB at random places
+ *     load write FILE BYTES BLOCK    a new file, BLOCK at a time, fsync
+ *     load poke FILE OFFSET          one byte changed, fsync
+ *     load random FILE COUNT         COUNT reads of 4 KiB at random places
+ *     load stat DIR COUNT MADE       COUNT random ones of MADE files that
+ *                                    `create` has made are looked up
  *
- * Prints the seconds that it took.
+ * Prints the seconds that it took; `random` also a sum of what it read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -74,8 +76,9 @@ static void poke(const char *path, uint64_t offset)
 		die(path);
 }
 
-static void random_reads(const char *path, uint64_t count)
+static uint64_t random_reads(const char *path, uint64_t count)
 {
+	uint64_t sum = 0, word;
 	int fd = open(path, O_RDONLY);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st))
@@ -85,7 +88,27 @@ static void random_reads(const char *path, uint64_t count)
 		if (pread(fd, data, 4096,
 			  (off_t)(next(&state) % blocks * 4096)) != 4096)
 			die(path);
+		else
+			for (size_t at = 0; at < 4096; at += sizeof(word)) {
+				memcpy(&word, data + at, sizeof(word));
+				sum = sum * 31 + word;
+			}
 	close(fd);
+	return sum;
+}
+
+static void look_up(const char *dir, uint64_t count, uint64_t made)
+{
+	uint64_t state = 5;
+	char path[4096];
+	struct stat st;
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t n = next(&state) % made;
+		snprintf(path, sizeof(path), "%s/new%03llu/f%06llu", dir,
+			 (unsigned long long)(n / 1000), (unsigned long long)n);
+		if (lstat(path, &st))
+			die(path);
+	}
 }
 
 int main(int argc, char **argv)
@@ -96,6 +119,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(data); i++) /* text-like: compresses */
 		data[i] = (char)('a' + next(&state) % 12);
 
+	uint64_t sum = 0;
 	struct timespec from, to;
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	if (!strcmp(verb, "create"))
@@ -106,13 +130,18 @@ int main(int argc, char **argv)
 	else if (!strcmp(verb, "poke"))
 		poke(argv[2], n);
 	else if (!strcmp(verb, "random"))
-		random_reads(argv[2], n);
+		sum = random_reads(argv[2], n);
+	else if (!strcmp(verb, "stat") && argc == 5 &&
+		 strtoull(argv[4], NULL, 0) > 0)
+		look_up(argv[2], n, strtoull(argv[4], NULL, 0));
 	else {
 		fprintf(stderr, "load: see the comment in load.c\n");
 		return 2;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &to);
-	printf("%.6f\n", (double)(to.tv_sec - from.tv_sec) +
-				 (double)(to.tv_nsec - from.tv_nsec) / 1e9);
+	printf("%.6f %016llx\n",
+	       (double)(to.tv_sec - from.tv_sec) +
+		       (double)(to.tv_nsec - from.tv_nsec) / 1e9,
+	       (unsigned long long)sum);
 	return 0;
 }

@@ -41,6 +41,28 @@ def have(*programs):
     return all(shutil.which(p) for p in programs)
 
 
+def same(want, got):
+    """A fast wrong answer is no answer: `got` is what `want` is."""
+    run("treecmp", "--no-root", "--no-mtime", "--no-symlink-mtime",
+        "--no-holes", "--no-xattrs", "--no-links", want, got)
+
+
+class Rounds:
+    """So many rounds, or as many as fit in `seconds`; two at the least."""
+
+    def __init__(self, rounds, seconds):
+        self.rounds, self.end = rounds, time.monotonic() + seconds
+
+    def __iter__(self):
+        longest = 0
+        for n in range(self.rounds):
+            start = time.monotonic()
+            if n >= 2 and start + longest > self.end:
+                return
+            yield n
+            longest = max(longest, time.monotonic() - start)
+
+
 class Table:
     """One subject: lines of `what` against columns of `who`."""
 
@@ -81,11 +103,13 @@ class Table:
                     value = middle if absolute else ratio
                     if limit is not None and value is not None:
                         row["reached"] = value <= limit
+                        row["limit"] = limit / base if absolute and base \
+                            else limit
                 yield row
 
     def print(self):
         print(f"\n== {self.title}")
-        print(f"{'':34} {'':20} {'median':>10} {'min':>9} {'max':>9}  ratio")
+        print(f"{'':34} {'':20} {'median':>10} {'min':>9} {'max':>9}  n   ratio")
         last = None
         for row in self.rows():
             name = row["what"] if row["what"] != last else ""
@@ -100,6 +124,6 @@ class Table:
                     goal += ": reached" if row["reached"] else ": NOT reached"
             print(f"{name:34} {row['who']:20} {row['median'] * scale:7.1f} "
                   f"{unit:2} {row['min'] * scale:9.1f} "
-                  f"{row['max'] * scale:9.1f} {ratio}{goal}")
+                  f"{row['max'] * scale:9.1f} {row['rounds']:2} {ratio}{goal}")
         for text in self.notes:
             print(f"   {text}")

@@ -3,7 +3,7 @@
 import os
 
 from corpus import Corpus
-from measure import Table, cold, run, timed
+from measure import Rounds, Table, cold, run, same, timed
 from peers import (ErofsKernel, FuseOverlay, Native, Overlay, Shale,
                    SquashfsKernel, Squashfuse, gather)
 
@@ -42,7 +42,24 @@ def remember(table, peer):
         table.add("daemon RssAnon", peer.name, memory)
 
 
-def measure(table, peer, reads):
+def random_reads(peer, reads, want):
+    """Seconds of `reads` reads that gave what they should."""
+    seconds, got = run("load", "random", os.path.join(peer.at, "table.csv"),
+                       reads).split()
+    if got != want:
+        raise RuntimeError(f"{peer.name}: its reads gave other bytes")
+    return float(seconds)
+
+
+def check(peers, corpus):
+    for peer in peers:
+        peer.mount()
+        if peer.at != corpus.tree:
+            same(corpus.tree, peer.at)
+        peer.umount()
+
+
+def measure(table, peer, reads, want):
     peer.mount()  # its programs were driven out by the last one's cold reads
     peer.umount()
     for n, (what, command, _, _) in enumerate(WALKS):
@@ -56,32 +73,12 @@ def measure(table, peer, reads):
         if n + 1 < len(WALKS):
             peer.umount()
     cold()
-    table.add("random 4 KiB, cold", peer.name,
-              float(run("load", "random", os.path.join(peer.at, "table.csv"),
-                        reads)))
+    table.add("random 4 KiB, cold", peer.name, random_reads(peer, reads, want))
     remember(table, peer)
     peer.umount()
 
 
-# All names with what is said of them, and all contents, in the order of a walk.
-SEEN = ("(find . -type f -printf '%p %s %T@\\n'; find . -type l -printf "
-        "'%p %l\\n'; find . -type d -printf '%p\\n') | sort | cksum; "
-        "find . -type f -print0 | sort -z | xargs -0 cat | cksum")
-
-
-def check(peer, want):
-    """What a mount shows that nobody has read is what was packed: what is
-    fast and wrong is no figure."""
-    peer.mount()
-    cold()
-    got = run("sh", "-c", SEEN, cwd=peer.at)
-    if got != want:
-        raise RuntimeError(f"{peer.name} shows something else: "
-                           f"{got.split()} for {want.split()}")
-    peer.umount()
-
-
-def bench(scale, work, rounds):
+def bench(scale, work, rounds, seconds):
     table = Table("read-only mounts", "shale")
     declare(table)
     corpus = Corpus(work, scale.files, scale.mean, scale.table)
@@ -89,11 +86,10 @@ def bench(scale, work, rounds):
     table.note(f"{scale.files} files and one of {scale.table >> 20} MiB, "
                f"{corpus.nbytes() >> 20} MiB in all")
     peers = gather(KINDS, work, corpus.tree, table.note)
-    for _ in range(rounds):
+    check(peers, corpus)
+    want = run("load", "random", corpus.table, scale.reads).split()[1]
+    for _ in Rounds(rounds, seconds):
         for peer in peers:
-            measure(table, peer, scale.reads)
-    want = run("sh", "-c", SEEN, cwd=corpus.tree)
-    for peer in peers:
-        check(peer, want)
-    table.note("all showed the same names, sizes, times and contents")
+            measure(table, peer, scale.reads, want)
+    table.note("all showed what was packed: names, modes and contents")
     return table

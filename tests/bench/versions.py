@@ -6,7 +6,7 @@ import time
 
 from corpus import Corpus
 from keepers import KEEPERS
-from measure import Table, run
+from measure import Rounds, Table, run, same
 
 FIRST, FIRST_SIZE = "first version", "first version, size"
 SECOND, SECOND_SIZE = "second version", "second version adds"
@@ -32,7 +32,7 @@ def clock(what, *words):
     return time.monotonic() - start
 
 
-def commit(table, keeper, corpus):
+def commit(table, keeper, corpus, check):
     """The same change through a mount; what is timed is the commit."""
     at = keeper.work + "-mnt"
     os.makedirs(at, exist_ok=True)
@@ -44,44 +44,61 @@ def commit(table, keeper, corpus):
                   clock(keeper.shale, "commit", at, "-t", "bench:v3",
                         "--codec", keeper.codec))
         table.add(COMMIT_SIZE, keeper.name, (keeper.nbytes() - before) / 1e6)
+        if check:
+            out = keeper.work + "-out"
+            keeper.restore(3, out)
+            same(at, out)
+            shutil.rmtree(out)
     finally:
         keeper.shale("umount", at)
 
 
-def restore(table, keeper, out):
+def restore(table, keeper, corpus, out, check):
     table.add(RESTORE, keeper.name, clock(keeper.restore, 2, out))
+    if check:
+        same(corpus.tree, keeper.restored(out, corpus.tree))
     shutil.rmtree(out)
 
 
-def bench(scale, work, rounds):
+def one_round(table, keepers, corpus, work, check):
+    sizes = {}
+    for keeper in keepers:
+        keeper.fresh()
+        run("sync")
+        table.add(FIRST, keeper.name, clock(keeper.keep, corpus.tree, 1))
+        sizes[keeper] = keeper.nbytes()
+        table.add(FIRST_SIZE, keeper.name, sizes[keeper] / 1e6)
+    corpus.change()
+    for keeper in keepers:
+        run("sync")
+        table.add(SECOND, keeper.name, clock(keeper.keep, corpus.tree, 2))
+        table.add(SECOND_SIZE, keeper.name,
+                  (keeper.nbytes() - sizes[keeper]) / 1e6)
+    for keeper in keepers:
+        run("sync")
+        restore(table, keeper, corpus, os.path.join(work, "out"), check)
+        if hasattr(keeper, "shale"):
+            commit(table, keeper, corpus, check)
+        keeper.fresh()
+
+
+def bench(scale, work, rounds, seconds):
     table = Table("versions", "shale lz4")
     declare(table)
-    corpus = Corpus(work, scale.files, scale.mean, scale.table)
+    corpus = Corpus(work, scale.files, scale.mean, scale.table, real=True)
     corpus.make()
-    table.note(f"{scale.files} files and one of {scale.table >> 20} MiB, "
-               f"{corpus.nbytes() >> 20} MiB in all; then 1 % of the files and 2 % "
-               "of the big one change; caches warm")
+    table.note(f"{corpus.files} files of this machine and a table of "
+               f"{scale.table >> 20} MiB, {corpus.nbytes() >> 20} MiB in all; "
+               "then 1 % of the files and 2 % of the table change; caches warm")
     keepers = [k for k in (kind(work) for kind in KEEPERS) if k.usable()]
+    for kind in KEEPERS:
+        if not kind(work).usable():
+            table.note(f"{kind(work).name}: not installed")
     clean = os.path.join(work, "clean")
     run("cp", "-a", "--reflink=auto", corpus.tree, clean)
-    for _ in range(rounds):
-        sizes = {}
-        for keeper in keepers:
-            keeper.fresh()
-            run("sync")
-            table.add(FIRST, keeper.name, clock(keeper.keep, corpus.tree, 1))
-            sizes[keeper] = keeper.nbytes()
-            table.add(FIRST_SIZE, keeper.name, sizes[keeper] / 1e6)
-        corpus.change()
-        for keeper in keepers:
-            run("sync")
-            table.add(SECOND, keeper.name, clock(keeper.keep, corpus.tree, 2))
-            table.add(SECOND_SIZE, keeper.name,
-                      (keeper.nbytes() - sizes[keeper]) / 1e6)
-        for keeper in keepers:
-            run("sync")
-            restore(table, keeper, os.path.join(work, "out"))
-            if hasattr(keeper, "shale"):
-                commit(table, keeper, corpus)
+    for n in Rounds(rounds, seconds):
+        # The slow ones take part in the first and the last round of five.
+        now = [k for k in keepers if n % 4 == 0 or not k.slow]
+        one_round(table, now, corpus, work, n == 0)
         run("cp", "-a", clean + "/.", corpus.tree)
     return table

@@ -5,7 +5,7 @@ import os
 import time
 
 from corpus import Corpus
-from measure import Table, cold, run, timed
+from measure import Rounds, Table, cold, run, timed
 from peers import (FuseOverlayWritable, NativeCopy, OverlayWritable,
                    ShaleWritable, gather)
 
@@ -37,7 +37,7 @@ def declare(table):
 
 
 def load(*words):
-    return float(run("load", *words))
+    return float(run("load", *words).split()[0])
 
 
 def small(peer, scale):
@@ -79,7 +79,34 @@ LOADS = (
 )
 
 
-def bench(scale, work, rounds):
+def expect(what, good):
+    if not good:
+        raise RuntimeError(f"{what}: the mount does not show it")
+
+
+def check(peer, scale, what):
+    """What was done is what is there."""
+    def here(*names):
+        return os.path.join(peer.at, *names)
+
+    if what == CREATE:
+        got = sum(len(names) for where, _, names in os.walk(peer.at)
+                  if os.path.basename(where).startswith("new"))
+        expect(what, got == scale.create)
+    elif what == POKE:
+        with open(here("table.csv"), "rb") as file:
+            file.seek(scale.table // 2 - 1)
+            expect(what, file.read(3)[1:2] == b"!")
+    elif what == REMOVE:
+        expect(what, os.listdir(peer.at) == ["table.csv"])
+    elif what == RENAME:
+        expect(what, sorted(os.listdir(peer.at)) == ["moved", "table.csv"] and
+               len(os.listdir(here("moved"))) == (scale.base + 99) // 100)
+    else:
+        expect(what, os.path.getsize(here("written")) == scale.write)
+
+
+def bench(scale, work, rounds, seconds):
     table = Table("writable mounts", "shale")
     declare(table)
     corpus = Corpus(work, scale.base, scale.base_mean, scale.table)
@@ -90,12 +117,13 @@ def bench(scale, work, rounds):
                      corpus.tree, table.note)
     overlays = [p for p in writers if isinstance(p, OVERLAYS) and
                 not isinstance(p, (ShalePassthrough, ShaleWriteback))]
-    for _ in range(rounds):
+    for _ in Rounds(rounds, seconds):
         for what, run_load, on_native in LOADS:
             for peer in writers if on_native else overlays:
                 peer.mount()
                 cold()
                 table.add(what, peer.name, run_load(peer, scale))
+                check(peer, scale, what)
                 peer.umount()
                 if on_native:
                     peer.fresh()
