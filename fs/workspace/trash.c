@@ -17,6 +17,7 @@
 
 enum {
 	PIECE = 4 << 20, /* bytes that are freed at once */
+	TURN = 5000000,  /* ns of work between two rests */
 	NAME = 2 * 16 + 2,
 };
 
@@ -24,6 +25,7 @@ struct shale_trash {
 	int dirfd;
 	uint64_t boot; /* tells this process's names from earlier ones' */
 	pthread_t thread;
+	uint64_t busy;        /* ns since its last rest; its own */
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t more;  /* for the thread */
 	pthread_cond_t done;  /* a round ended */
@@ -63,16 +65,23 @@ int shale_trash_new(struct shale_trash **out, int dirfd, struct shale_err *err)
 
 /* --------------------------------------------------------------- freeing */
 
-/* As long as the last piece took, unless somebody waits. */
-static void pause_for(struct shale_trash *trash, uint64_t ns)
+/*
+ * Something took so long.  When that adds up to a turn, rest as long, unless
+ * somebody waits.
+ */
+static void rest(struct shale_trash *trash, uint64_t ns)
 {
-	uint64_t end = now_ns() + ns;
+	trash->busy += ns;
+	if (trash->busy < TURN)
+		return;
+	uint64_t end = now_ns() + trash->busy;
 	struct timespec until = {
 		.tv_sec = (time_t)(end / 1000000000),
 		.tv_nsec = (long)(end % 1000000000),
 	};
 	int r = 0;
 
+	trash->busy = 0;
 	pthread_mutex_lock(&trash->lock);
 	while (!trash->waiting && !trash->stop && r == 0)
 		r = pthread_cond_timedwait(&trash->more, &trash->lock, &until);
@@ -91,13 +100,13 @@ static void free_file(struct shale_trash *trash, int dir, const char *name)
 		size = (size - 1) / PIECE * PIECE;
 		if (ftruncate(fd, size) < 0)
 			break;
-		pause_for(trash, now_ns() - start);
+		rest(trash, now_ns() - start);
 	}
 	uint64_t start = now_ns();
 	unlinkat(dir, name, 0);
 	if (fd >= 0)
 		close(steal_fd(&fd)); /* the last piece goes here */
-	pause_for(trash, now_ns() - start);
+	rest(trash, now_ns() - start);
 }
 
 /* All that is there; what is put meanwhile may be seen or not. */
