@@ -20,6 +20,7 @@ MOUNT_TESTS = \
 	tests/mount/fstab.test \
 	tests/mount/gc.test \
 	tests/mount/interrupt.test \
+	tests/mount/limits.test \
 	tests/mount/kills.test \
 	tests/mount/layers.test \
 	tests/mount/posix.test \
@@ -59,6 +60,7 @@ tests_mount_truth_LDADD = $(LIBS_BASE)
 
 # What tests source, and what tests/run calls.
 EXTRA_DIST += tests/lib/crowd.sh tests/lib/hammer.py tests/lib/killer.py \
+	tests/lib/limits.py \
 	tests/lib/mount.sh tests/lib/pg.sh tests/long.sh tests/on-mount \
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py

@@ -163,6 +163,8 @@ struct shale_control_ops {
 			   const json_t *request, int *r,
 			   struct shale_err *err);
 	void (*end)(void *arg, void *session);
+	/* There is no descriptor for another connection; may be NULL. */
+	void (*spare)(void *arg);
 	void *arg;
 };
 struct shale_control_server;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum { MAX_CONNECTIONS = 32 };
+enum { MAX_CONNECTIONS = 32, RETRY_MS = 20 };
 
 struct shale_control_server {
 	struct shale_control_ops ops;
@@ -126,27 +126,43 @@ static void start_connection(struct shale_control_server *s, int fd)
 	pthread_attr_t attr;
 	pthread_t thread;
 	struct connection *c = calloc(1, sizeof(*c));
+	bool taken = false, started = false;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_mutex_lock(&s->lock);
 	int slot = free_slot(s);
 	if (c && slot >= 0 && shale_line_check_peer(fd) == 0) {
+		taken = true;
 		c->server = s;
 		c->slot = slot;
 		c->line.fd = fd;
 		s->fds[slot] = fd;
-		if (pthread_create(&thread, &attr, connection_thread, c) == 0)
-			c = NULL;
-		else
-			s->fds[slot] = -1;
+		started = pthread_create(&thread, &attr, connection_thread,
+					 c) == 0;
 	}
 	pthread_mutex_unlock(&s->lock);
 	pthread_attr_destroy(&attr);
-	if (c || slot < 0) {
+	if (taken && !started) /* no memory for a thread: others wait */
+		connection_thread(c);
+	if (!taken) {
 		free(c);
 		close(fd);
 	}
+}
+
+/* One more connection; `*kept` is a descriptor for when there is no other. */
+static int accept_one(struct shale_control_server *s, int *kept)
+{
+	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	if (s->ops.spare)
+		s->ops.spare(s->ops.arg);
+	if (*kept >= 0)
+		close(*kept);
+	*kept = -1;
+	return accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
 }
 
 static void *accept_thread(void *arg)
@@ -154,14 +170,21 @@ static void *accept_thread(void *arg)
 	struct shale_control_server *s = arg;
 	struct pollfd p[2] = {{.fd = s->listener, .events = POLLIN},
 			      {.fd = s->stop, .events = POLLIN}};
+	int kept = -1;
 
 	while (!(p[1].revents & POLLIN)) {
+		if (kept < 0)
+			kept = fcntl(s->stop, F_DUPFD_CLOEXEC, 0);
 		if (poll(p, 2, -1) < 0 || !(p[0].revents & POLLIN))
 			continue;
-		int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+		int fd = accept_one(s, &kept);
 		if (fd >= 0)
 			start_connection(s, fd);
+		else /* who waits stays in the queue, which does not sleep */
+			(void)poll(&p[1], 1, RETRY_MS);
 	}
+	if (kept >= 0)
+		close(kept);
 	return NULL;
 }
 
@@ -225,17 +248,26 @@ static bool any_open(const struct shale_control_server *s)
 	return false;
 }
 
-void shale_control_stop(struct shale_control_server *s)
+static void shut_all(struct shale_control_server *s)
 {
-	if (!s)
-		return;
-	if (eventfd_write(s->stop, 1) == 0)
-		pthread_join(s->thread, NULL);
-
 	pthread_mutex_lock(&s->lock);
 	for (int i = 0; i < MAX_CONNECTIONS; i++)
 		if (s->fds[i] >= 0)
 			shutdown(s->fds[i], SHUT_RD);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void shale_control_stop(struct shale_control_server *s)
+{
+	if (!s)
+		return;
+	bool told = eventfd_write(s->stop, 1) == 0;
+	shut_all(s); /* the thread that accepts may serve one */
+	if (told)
+		pthread_join(s->thread, NULL);
+	shut_all(s);
+
+	pthread_mutex_lock(&s->lock);
 	while (any_open(s))
 		pthread_cond_wait(&s->ended, &s->lock);
 	pthread_mutex_unlock(&s->lock);

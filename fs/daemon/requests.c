@@ -354,7 +354,16 @@ static void on_end(void *arg, void *session)
 	free(c);
 }
 
+static void spare_descriptors(void *arg)
+{
+	const struct shale_daemon *d = arg;
+
+	if (d->ws)
+		shale_files_spare(d->ws->files);
+}
+
 const struct shale_control_ops shale_daemon_requests = {
 	.request = on_request,
 	.end = on_end,
+	.spare = spare_descriptors,
 };

@@ -6,8 +6,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { SPARE = 32 }; /* descriptors that are for others */
 
 void shale_file_table_init(struct shale_file_table *table, int dirfd)
 {
@@ -114,11 +117,11 @@ void shale_file_shut(struct shale_file_table *table, struct shale_file *file)
 	table->n_open--;
 }
 
-/* Close what was not used for longest, down to the bound. */
-static void close_some(struct shale_file_table *table)
+/* Close what was not used for longest, down to `max`. */
+static void close_some(struct shale_file_table *table, size_t max)
 {
 	struct shale_file *file = table->oldest;
-	while (file && table->n_open > SHALE_FILE_OPEN_MAX) {
+	while (file && table->n_open > max) {
 		struct shale_file *newer = file->newer;
 		if (!file->users) {
 			shale_file_shut(table, file);
@@ -126,6 +129,24 @@ static void close_some(struct shale_file_table *table)
 		}
 		file = newer;
 	}
+}
+
+/* How many may stay open, when a file has just got `fd`. */
+static size_t bound(const struct shale_file_table *table, int fd)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	    (rlim_t)fd + SPARE < limit.rlim_cur)
+		return SHALE_FILE_OPEN_MAX;
+	return table->n_open > SPARE ? table->n_open - SPARE : 1;
+}
+
+void shale_file_table_spare(struct shale_file_table *table)
+{
+	pthread_mutex_lock(&table->lock);
+	close_some(table, 0);
+	pthread_mutex_unlock(&table->lock);
 }
 
 /* ------------------------------------------------------------- using them */
@@ -191,6 +212,10 @@ int shale_file_acquire(struct shale_file_table *table, uint64_t ino,
 
 	bool made = false;
 	fd = open_file(table, ino, epoch, make, first, &made);
+	if (fd == -EMFILE || fd == -ENFILE) {
+		shale_file_table_spare(table);
+		fd = open_file(table, ino, epoch, make, first, &made);
+	}
 	if (fd < 0) {
 		shale_file_release(table, file);
 		return fd;
@@ -201,9 +226,9 @@ int shale_file_acquire(struct shale_file_table *table, uint64_t ino,
 		file->fd = fd;
 		list_append(table, file);
 		table->n_open++;
+		close_some(table, bound(table, fd));
 		fd = -1;
 	}
-	close_some(table);
 	pthread_mutex_unlock(&table->lock);
 	if (fd >= 0) /* another thread was faster */
 		close(fd);

@@ -4,9 +4,9 @@
 
 /*
  * Data files that are open, dirty, or to be removed.  An entry stays while it
- * is any of these or in use; descriptors beyond a bound are closed, the least
- * recently used first.  Thread-safe; files are opened, read and written without
- * a lock.
+ * is any of these or in use; descriptors beyond a bound, or that others may
+ * need, are closed, the least recently used first.  Thread-safe; files are
+ * opened, read and written without a lock.
  */
 
 #include <pthread.h>
@@ -64,6 +64,8 @@ struct shale_file *shale_file_enter(struct shale_file_table *table,
 void shale_file_release(struct shale_file_table *table,
 			struct shale_file *file);
 
+/* Close all descriptors that nobody uses: there are no others left. */
+void shale_file_table_spare(struct shale_file_table *table);
 /* Close its descriptor, if it is open; the table's lock is held. */
 void shale_file_shut(struct shale_file_table *table, struct shale_file *file);
 

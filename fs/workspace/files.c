@@ -46,6 +46,11 @@ void shale_files_close(struct shale_files *files)
 	free(files);
 }
 
+void shale_files_spare(struct shale_files *files)
+{
+	shale_file_table_spare(&files->table);
+}
+
 /* ------------------------------------------------------- reading, writing */
 
 int shale_files_write(struct shale_files *files, uint64_t ino, uint32_t epoch,

@@ -81,6 +81,9 @@ int shale_files_each(struct shale_files *files,
 		     int (*fn)(void *arg, uint64_t ino, uint32_t epoch),
 		     void *arg, struct shale_err *err);
 
+/* Close descriptors that are only kept to be used again. */
+void shale_files_spare(struct shale_files *files);
+
 /* The inodes whose data could not be flushed, sorted; `*inos` is allocated.
  * -ENOMEM */
 int shale_files_failed(struct shale_files *files, uint64_t **inos, size_t *n);

@@ -13,14 +13,19 @@
 enum { FLUSH_MANY = 64 }; /* beyond this many files, syncfs */
 
 /* Its name, and once the name of the directory that it is in. */
-static int sync_names(struct shale_files *files, uint64_t ino)
+static int open_names(const struct shale_files *files, uint64_t ino)
 {
-	bool *named = &files->table.named[ino & 255];
 	char dir[3];
 	snprintf(dir, sizeof(dir), "%02x", (unsigned)(ino & 255));
-	cleanup_fd int fd =
-		openat(files->dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) < 0)
+	int fd = openat(files->dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int sync_names(struct shale_files *files, uint64_t ino, int dir)
+{
+	bool *named = &files->table.named[ino & 255];
+
+	if (fsync(dir) < 0)
 		return -errno;
 
 	pthread_mutex_lock(&files->table.lock);
@@ -61,13 +66,18 @@ static int sync_file(struct shale_files *files, struct shale_file *file,
 
 	r = shale_file_acquire(&files->table, file->ino, file->epoch, false,
 			       &opened);
+	cleanup_fd int dir = r == 0 && made ? open_names(files, file->ino) : -1;
+	if (r == 0 && made && dir < 0) {
+		shale_file_release(&files->table, opened);
+		r = dir;
+	}
 	if (r < 0) /* nothing was tried: it is as dirty as before */
 		return shale_err_set(err, -r, "flush data of inode %llu",
 				     (unsigned long long)file->ino);
 	if (fdatasync(opened->fd) < 0)
 		r = -errno;
 	if (r == 0 && made)
-		r = sync_names(files, file->ino);
+		r = sync_names(files, file->ino, dir);
 	shale_file_release(&files->table, opened);
 
 	if (r < 0) {

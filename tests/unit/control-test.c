@@ -233,7 +233,8 @@ TEST(a_daemon_answers_and_learns_when_a_connection_ends)
 	struct shale_mount_info made;
 	struct shale_control_server *server;
 	struct shale_control *c;
-	struct shale_control_ops ops = {request, end, &place};
+	struct shale_control_ops ops = {
+		.request = request, .end = end, .arg = &place};
 	struct stat st;
 	char name[64];
 	json_t *reply;
