@@ -10,12 +10,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/statvfs.h>
 
 enum {
 	AHEAD = 4 << 20,      /* bytes allocated at a time */
 	AHEAD_MIN = 64 << 10, /* when there is no room for that */
 	RESERVE = 8 << 20,
+	ZEROS = 4096,
+	ZEROS_AHEAD = 16, /* times that at a time */
 };
 
 static struct shale_segment *last(struct shale_journal *j)
@@ -131,7 +134,7 @@ static int rotate(struct shale_journal *j)
 		return r;
 	}
 	steal_fd(&fd);
-	j->allocated = j->end;
+	j->allocated = j->zeroed = j->end;
 	j->new_names = true;
 	return 0;
 }
@@ -151,6 +154,32 @@ static int make_room(struct shale_journal *j, size_t len, bool reserve)
 	return allocate(j, j->end + len, reserve);
 }
 
+/*
+ * Write zeros where the next records will be.  One flush makes them, the new
+ * size and the extents that were only allocated durable, and the many that
+ * follow write over what is there: that costs two thirds.  To a reader zeros
+ * are the end.  If they cannot be written, nothing is lost.
+ */
+static void zero_ahead(struct shale_journal *j, size_t len)
+{
+	static const uint8_t zeros[ZEROS];
+	struct iovec iov[ZEROS_AHEAD];
+	uint64_t start = last(j)->start;
+
+	if (j->end + len <= j->zeroed)
+		return;
+	uint64_t from = j->zeroed > j->end ? j->zeroed : j->end;
+	uint64_t want = (uint64_t)ZEROS_AHEAD * ZEROS;
+	if (from + want > j->allocated)
+		want = j->allocated > from ? j->allocated - from : 0;
+	int n = (int)(want / ZEROS);
+	for (int i = 0; i < n; i++)
+		iov[i] = (struct iovec){(void *)(uintptr_t)zeros, ZEROS};
+	ssize_t done =
+		n ? pwritev(last(j)->fd, iov, n, (off_t)(from - start)) : 0;
+	j->zeroed = from + (done > 0 ? (uint64_t)done : 0);
+}
+
 static int write_scratch(struct shale_journal *j, struct shale_err *err)
 {
 	uint64_t off = j->end - last(j)->start;
@@ -158,7 +187,7 @@ static int write_scratch(struct shale_journal *j, struct shale_err *err)
 				  off, "journal", err);
 	if (r == 0)
 		return 0;
-	j->allocated = j->end;
+	j->allocated = j->zeroed = j->end;
 	if (ftruncate(last(j)->fd, (off_t)off) < 0)
 		j->failed = r;
 	return r;
@@ -182,6 +211,7 @@ static int append_locked(struct shale_journal *j, struct shale_record *record,
 	int r = make_room(j, j->scratch.len, reserve);
 	if (r < 0)
 		return shale_err_set(err, -r, "extend the journal");
+	zero_ahead(j, j->scratch.len);
 	r = write_scratch(j, err);
 	if (r < 0)
 		return r;

@@ -26,6 +26,7 @@ struct shale_journal {
 	size_t n, cap;
 	uint64_t end;       /* behind the last record */
 	uint64_t allocated; /* up to here there is space in the last segment */
+	uint64_t zeroed;    /* up to here zeros lie ahead of the end */
 	uint64_t durable;   /* up to here it is on disk */
 	uint64_t dropped;   /* what lies below is not needed any more */
 	bool syncing;       /* some thread is in fdatasync */

@@ -150,7 +150,7 @@ static int find_end(struct shale_journal *j, uint64_t from, bool power_cut,
 	/* What is torn must not look like damage once more was appended. */
 	if (ftruncate(j->seg[i].fd, (off_t)(at - j->seg[i].start)) < 0)
 		return shale_err_set(err, errno, "truncate the journal");
-	j->end = j->allocated = at;
+	j->end = j->allocated = j->zeroed = at;
 	return power_cut ? keep_end(j, err) : 0;
 }
 

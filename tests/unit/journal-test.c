@@ -126,6 +126,49 @@ TEST(a_tail_cut_at_any_byte_gives_exactly_the_whole_batches_before)
 	close(dir);
 }
 
+static int truncateat(int dir, uint64_t size)
+{
+	int fd = openat(dir, first_name, O_RDWR);
+	int r = ftruncate(fd, (off_t)size);
+	close(fd);
+	return r;
+}
+
+static off_t size_of(int dir)
+{
+	struct stat st;
+	CHECK_INT(fstatat(dir, first_name, &st, 0), 0);
+	return st.st_size;
+}
+
+TEST(records_are_written_over_zeros_and_zeros_are_the_end)
+{
+	struct shale_journal *j;
+	int n, dir = new_dir();
+
+	CHECK_OK(shale_journal_make(dir, &err));
+	CHECK_OK(open_count(&j, dir, 0, false, &n));
+	append_key(j, 0, 10);
+	off_t size = size_of(dir);
+	CHECK((uint64_t)size > shale_journal_end(j) + 10000);
+	for (int i = 1; i < 100; i++)
+		append_key(j, i, 10);
+	CHECK_INT(size_of(dir), size);
+	/* One that is longer than what is ahead, and what comes after it. */
+	append_key(j, 100, 300000);
+	uint64_t end = append_key(j, 101, 10);
+	shale_journal_close(j);
+	for (int power_cut = 0; power_cut < 2; power_cut++) {
+		CHECK_OK(open_count(&j, dir, 0, power_cut, &n));
+		CHECK_INT(n, 102);
+		CHECK_INT(shale_journal_end(j), end);
+		CHECK_INT(append_key(j, 102, 0) > end, 1);
+		shale_journal_close(j);
+		CHECK_INT(truncateat(dir, end), 0);
+	}
+	close(dir);
+}
+
 TEST(after_a_torn_tail_the_journal_goes_on)
 {
 	uint64_t end[N];
