@@ -9,7 +9,7 @@ from measure import have, run
 class Keeper:
     """Keeps versions of `tree` below its own directory."""
     name, needs = "", ()
-    slow = False  # measured in every other round
+    every = 1  # in which rounds it takes part: those that are slow, in few
 
     def __init__(self, work):
         self.work = os.path.join(work, "keeper-" + self.name.replace(" ", "-"))
@@ -68,11 +68,11 @@ class Shale(Keeper):
 
 
 class ShaleZstd(Shale):
-    codec = "zstd"
+    codec, every = "zstd", 2
 
 
 class Tar(Keeper):
-    name, needs = "tar+lz4", ("tar", "lz4")
+    name, needs, every = "tar+lz4", ("tar", "lz4"), 2
 
     def keep(self, tree, n):
         run("tar", "-I", "lz4", "-cf", self.file(n), "-C", tree, ".")
@@ -99,12 +99,12 @@ class Squashfs(Keeper):
 
 
 class SquashfsZstd(Squashfs):
-    codec = "zstd"
+    codec, every = "zstd", 2
     options = ("-Xcompression-level", "3")  # Shale's; its own default is 15
 
 
 class Restic(Keeper):
-    name, needs, slow = "restic", ("restic",), True
+    name, needs, every = "restic", ("restic",), 5
 
     def restic(self, *words):
         return run("restic", "-q", "-r", os.path.join(self.work, "repo"),
@@ -151,7 +151,7 @@ class Borg(Keeper):
 
 
 class Ostree(Keeper):
-    name, needs, slow = "ostree", ("ostree",), True
+    name, needs, every = "ostree", ("ostree",), 5
 
     def ostree(self, verb, *words):
         return run("ostree", verb, f"--repo={self.work}/repo", *words)
@@ -169,7 +169,7 @@ class Ostree(Keeper):
 
 
 class Casync(Keeper):
-    name, needs, slow = "casync", ("casync",), True
+    name, needs, every = "casync", ("casync",), 5
 
     def keep(self, tree, n):
         run("casync", "make", f"--store={self.work}/store",

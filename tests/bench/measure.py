@@ -48,19 +48,20 @@ def same(want, got):
 
 
 class Rounds:
-    """So many rounds, or as many as fit in `seconds`; two at the least."""
+    """So many rounds, or as many as end before `end` if all take as long as the
+    last one; two at the least."""
 
-    def __init__(self, rounds, seconds):
-        self.rounds, self.end = rounds, time.monotonic() + seconds
+    def __init__(self, rounds, end):
+        self.rounds, self.end = rounds, end
 
     def __iter__(self):
-        longest = 0
+        last = 0
         for n in range(self.rounds):
             start = time.monotonic()
-            if n >= 2 and start + longest > self.end:
+            if n >= 2 and start + last > self.end:
                 return
             yield n
-            longest = max(longest, time.monotonic() - start)
+            last = time.monotonic() - start
 
 
 class Table:

@@ -78,7 +78,7 @@ def measure(table, peer, reads, want):
     peer.umount()
 
 
-def bench(scale, work, rounds, seconds):
+def bench(scale, work, rounds, end):
     table = Table("read-only mounts", "shale")
     declare(table)
     corpus = Corpus(work, scale.files, scale.mean, scale.table)
@@ -88,7 +88,7 @@ def bench(scale, work, rounds, seconds):
     peers = gather(KINDS, work, corpus.tree, table.note)
     check(peers, corpus)
     want = run("load", "random", corpus.table, scale.reads).split()[1]
-    for _ in Rounds(rounds, seconds):
+    for _ in Rounds(rounds, end):
         for peer in peers:
             measure(table, peer, scale.reads, want)
     table.note("all showed what was packed: names, modes and contents")

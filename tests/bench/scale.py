@@ -84,7 +84,7 @@ def measure(table, image):
     table.add(FIRST, image.name, ready)
 
 
-def bench(scale, work, rounds, seconds):
+def bench(scale, work, rounds, end):
     table = Table("scale", FILES)
     declare(table)
     images = [Image(work, ONE, scale.files), Image(work, FILES, scale.files * 10),
@@ -101,7 +101,7 @@ def bench(scale, work, rounds, seconds):
         image.umount()
         for _ in range(1, versions):
             image.commit()
-    for _ in Rounds(rounds, seconds):
+    for _ in Rounds(rounds, end):
         for image in images:
             measure(table, image)
     table.note(f"1 x: {scale.files} files in 2 versions, 10 x files: "

@@ -82,7 +82,7 @@ def one_round(table, keepers, corpus, work, check):
         keeper.fresh()
 
 
-def bench(scale, work, rounds, seconds):
+def bench(scale, work, rounds, end):
     table = Table("versions", "shale lz4")
     declare(table)
     corpus = Corpus(work, scale.files, scale.mean, scale.table, real=True)
@@ -96,9 +96,8 @@ def bench(scale, work, rounds, seconds):
             table.note(f"{kind(work).name}: not installed")
     clean = os.path.join(work, "clean")
     run("cp", "-a", "--reflink=auto", corpus.tree, clean)
-    for n in Rounds(rounds, seconds):
-        # The slow ones take part in the first and the last round of five.
-        now = [k for k in keepers if n % 4 == 0 or not k.slow]
+    for n in Rounds(rounds, end):
+        now = [k for k in keepers if n % k.every == 0]
         one_round(table, now, corpus, work, n == 0)
         run("cp", "-a", clean + "/.", corpus.tree)
     return table

@@ -106,7 +106,7 @@ def check(peer, scale, what):
         expect(what, os.path.getsize(here("written")) == scale.write)
 
 
-def bench(scale, work, rounds, seconds):
+def bench(scale, work, rounds, end):
     table = Table("writable mounts", "shale")
     declare(table)
     corpus = Corpus(work, scale.base, scale.base_mean, scale.table)
@@ -117,7 +117,7 @@ def bench(scale, work, rounds, seconds):
                      corpus.tree, table.note)
     overlays = [p for p in writers if isinstance(p, OVERLAYS) and
                 not isinstance(p, (ShalePassthrough, ShaleWriteback))]
-    for _ in Rounds(rounds, seconds):
+    for _ in Rounds(rounds, end):
         for what, run_load, on_native in LOADS:
             for peer in writers if on_native else overlays:
                 peer.mount()
