@@ -4,7 +4,6 @@
 #include "layers/chunk/codec.h"
 
 #include "layers/base/cleanup.h"
-#include "layers/chunk/lz4.h"
 
 #include <lz4.h>
 #include <lz4hc.h>
@@ -17,7 +16,7 @@
 
 struct shale_compressor {
 	struct shale_codec_choice choice;
-	void *lz4; /* struct shale_lz4, or liblz4's state of HC */
+	void *lz4; /* state of the fast compressor, or of HC */
 #ifdef HAVE_ZSTD
 	ZSTD_CCtx *zstd;
 #endif
@@ -94,9 +93,8 @@ const char *shale_codec_name(enum shale_codec codec)
 
 size_t shale_codec_bound(size_t len)
 {
-	/* LZ4's bound is above Zstandard's from 32 KiB on, below it before. Our
-	 * own compressor needs 32 more than it takes in. */
-	size_t bound = len + len / 255 + 32;
+	/* LZ4's bound is above Zstandard's from 32 KiB on, below it before. */
+	size_t bound = len + len / 255 + 16;
 #ifdef HAVE_ZSTD
 	size_t zstd = ZSTD_compressBound(len);
 	if (zstd > bound)
@@ -109,11 +107,9 @@ static int make_state(struct shale_compressor *c, struct shale_err *err)
 {
 	bool made = true;
 	if (c->choice.codec == SHALE_CODEC_LZ4)
-		made = (c->lz4 = malloc(
-				(size_t)(c->choice.level
-						 ? LZ4_sizeofStateHC()
-						 : (int)sizeof(
-							   struct shale_lz4))));
+		made = (c->lz4 = malloc((size_t)(c->choice.level
+							 ? LZ4_sizeofStateHC()
+							 : LZ4_sizeofState())));
 	if (c->choice.codec == SHALE_CODEC_ZSTD) {
 #ifdef HAVE_ZSTD
 		made = (c->zstd = ZSTD_createCCtx());
@@ -157,13 +153,13 @@ void shale_compressor_free(struct shale_compressor *c)
 static size_t compress_lz4(struct shale_compressor *c, const void *data,
 			   size_t len, void *out, size_t room)
 {
-	if (len > LZ4_MAX_INPUT_SIZE / 2)
+	if (len > LZ4_MAX_INPUT_SIZE)
 		return 0;
 	int level = c->choice.level;
-	if (!level)
-		return shale_lz4_compress(c->lz4, data, len, out);
-	int n = LZ4_compress_HC_extStateHC(c->lz4, data, out, (int)len,
-					   (int)room, level);
+	int n = level ? LZ4_compress_HC_extStateHC(c->lz4, data, out, (int)len,
+						   (int)room, level)
+		      : LZ4_compress_fast_extState(c->lz4, data, out, (int)len,
+						   (int)room, 1);
 	return n > 0 ? (size_t)n : 0;
 }
 
