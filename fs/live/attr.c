@@ -90,7 +90,8 @@ static int setattr_locked(struct shale_live *live,
 			r = shale_body_resize(&body, set->size);
 		if (r == 0)
 			shale_body_store(&body, &ch);
-		node->attr.mtime = ch.now;
+		if (!who->keeps_times)
+			node->attr.mtime = ch.now;
 	}
 	if (r == 0)
 		r = set_owner_and_mode(&ch, who, node, set);

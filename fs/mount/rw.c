@@ -158,6 +158,8 @@ static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 	if (shale_raw_kills(shale_req_receiver(req)))
 		set.what |= SHALE_SET_KILL_SUIDGID;
 	who.err = &err;
+	/* A size that is set again changes no time that the kernel keeps. */
+	who.keeps_times = shale_req_session(req)->opts.writeback;
 	struct shale_live *live = shale_rw_live(req);
 	int r = shale_rw_done(req, &who)
 			? shale_live_getattr(live, ino, &node)

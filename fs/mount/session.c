@@ -52,13 +52,13 @@ void shale_op_init(void *userdata, struct fuse_conn_info *conn)
 	want |= s->opts.slow_lookups ? FUSE_CAP_AUTO_INVAL_DATA
 				     : FUSE_CAP_EXPLICIT_INVAL_DATA;
 
+	/* A kernel that writes back keeps modes, too: it has to take away
+	 * privileges itself, or goes on showing and honouring them. */
 	if (s->opts.writeback)
 		want |= FUSE_CAP_WRITEBACK_CACHE;
-	if (s->opts.live)
-		want |= FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK |
-			FUSE_CAP_HANDLE_KILLPRIV;
-	else
-		want |= FUSE_CAP_NO_OPEN_SUPPORT;
+	else if (s->opts.live)
+		want |= FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_HANDLE_KILLPRIV;
+	want |= s->opts.live ? FUSE_CAP_DONT_MASK : FUSE_CAP_NO_OPEN_SUPPORT;
 	conn->want = conn->capable & want;
 	conn->max_write = SHALE_FUSE_MAX_IO;
 	conn->max_background = 64;
