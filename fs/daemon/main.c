@@ -199,15 +199,14 @@ static void *signal_thread(void *arg)
 	int sig;
 
 	/* Here, since nobody waits for this thread. */
-	if (comes_again(d) && shale_left_settle(d->dirfd, d->info.id, &err) < 0)
+	if (comes_again(d) && shale_left_flush(d->dirfd, d->info.id, &err) < 0)
 		shale_log("--recover will not know of this mount: %s", err.msg);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
-	for (;;) {
-		if (sigwait(&set, &sig) != 0)
-			continue;
+	sigaddset(&set, SIGUSR1); /* nothing is served any more */
+	while (sigwait(&set, &sig) == 0 && sig != SIGUSR1) {
 		shale_log("%s: unmounting", strsignal(sig));
 		if (comes_again(d))
 			(void)shale_left_mark(d->dirfd, d->info.id, NULL);
@@ -224,6 +223,7 @@ static void block_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
@@ -250,7 +250,7 @@ static int serve(struct shale_daemon *d, struct shale_daemon_opts *opts,
 	r = shale_session_run(d->session, err);
 	if (r < 0)
 		shale_log("%s", err->msg);
-	pthread_cancel(thread);
+	pthread_kill(thread, SIGUSR1);
 	pthread_join(thread, NULL);
 	return 0;
 }
