@@ -10,11 +10,6 @@ from peers import (FuseOverlayWritable, NativeCopy, OverlayWritable,
                    ShaleWritable, gather)
 
 
-class ShalePassthrough(ShaleWritable):
-    name = "shale -o passthrough"
-    options = ("--rw", "--ephemeral", "-o", "passthrough")
-
-
 class ShaleWriteback(ShaleWritable):
     name = "shale -o writeback"
     options = ("--rw", "--ephemeral", "-o", "writeback")
@@ -113,10 +108,10 @@ def bench(scale, work, rounds, end):
     corpus.make()
     table.note(f"base: {scale.base} files and one of {scale.table >> 20} MiB; "
                f"{scale.create} files created, {scale.write >> 20} MiB written")
-    writers = gather((*WRITERS, ShalePassthrough, ShaleWriteback), work,
+    writers = gather((*WRITERS, ShaleWriteback), work,
                      corpus.tree, table.note)
     overlays = [p for p in writers if isinstance(p, OVERLAYS) and
-                not isinstance(p, (ShalePassthrough, ShaleWriteback))]
+                not isinstance(p, ShaleWriteback)]
     for _ in Rounds(rounds, end):
         for what, run_load, on_native in LOADS:
             for peer in writers if on_native else overlays:
