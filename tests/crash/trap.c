@@ -112,7 +112,11 @@ static int receive_fd(int socket)
 			   .msg_iovlen = 1,
 			   .msg_control = control.data,
 			   .msg_controllen = sizeof(control.data)};
-	if (recvmsg(socket, &m, MSG_CMSG_CLOEXEC) != 1)
+	ssize_t n;
+	do {
+		n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n != 1)
 		return -1;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	if (c && c->cmsg_type == SCM_RIGHTS)
