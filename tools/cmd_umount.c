@@ -113,6 +113,13 @@ static int undo(struct shale_ctx *ctx, const char *dir, bool lazy)
 	}
 }
 
+/* It was dying when it was looked for. */
+static bool has_died(const struct leaving *l)
+{
+	return l->t.store && shale_mount_wait(shale_store_dirfd(l->t.store),
+					      l->t.info.id, 1, NULL) == 0;
+}
+
 /* What is in use, or served by nobody who answers, is detached. */
 static int detach(struct shale_ctx *ctx, struct leaving *l, const char *dir)
 {
@@ -122,6 +129,10 @@ static int detach(struct shale_ctx *ctx, struct leaving *l, const char *dir)
 	if (l->hung && shale_mounting_abort(dir))
 		return 0;
 	int r = undo(ctx, dir, dead || l->hung || l->how->lazy);
+	if (r == -EBUSY && has_died(l)) {
+		ctx->err.msg[0] = '\0';
+		r = shale_mounting_undo(dir, true, &ctx->err);
+	}
 	if (r == -EBUSY && l->how->force) {
 		shale_warn(ctx, "'%s' is in use: who is inside goes on there",
 			   dir);
