@@ -14,19 +14,7 @@ const struct shale_table_kind shale_index_kind = {
 	.magic = "SHALEIDX",
 	.version = 1,
 	.sections = SHALE_INDEX_NSECTIONS,
-	.record_size =
-		{
-			[SHALE_INDEX_INODES] =
-				sizeof(struct shale_disk_index_inode),
-			[SHALE_INDEX_ENTRIES] =
-				sizeof(struct shale_disk_index_entry),
-			[SHALE_INDEX_STRINGS] = 1,
-			[SHALE_INDEX_XATTRS] = 1,
-			[SHALE_INDEX_TREES] =
-				sizeof(struct shale_disk_index_tree),
-			[SHALE_INDEX_LINKS] =
-				sizeof(struct shale_disk_index_link),
-		},
+	.record_size = {SHALE_INDEX_RECORD_SIZES},
 	.noun = "index",
 };
 

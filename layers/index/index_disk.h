@@ -88,4 +88,13 @@ struct shale_disk_index_link {
 static_assert(sizeof(struct shale_disk_index_link) == 0x18,
 	      "docs/format.md 10.1");
 
+/* The sizes of what the sections hold, for a struct shale_table_kind: a patch
+ * begins with the same ones. */
+#define SHALE_INDEX_RECORD_SIZES                                               \
+	[SHALE_INDEX_INODES] = sizeof(struct shale_disk_index_inode),          \
+	[SHALE_INDEX_ENTRIES] = sizeof(struct shale_disk_index_entry),         \
+	[SHALE_INDEX_STRINGS] = 1, [SHALE_INDEX_XATTRS] = 1,                   \
+	[SHALE_INDEX_TREES] = sizeof(struct shale_disk_index_tree),            \
+	[SHALE_INDEX_LINKS] = sizeof(struct shale_disk_index_link)
+
 #endif

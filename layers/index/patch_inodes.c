@@ -10,23 +10,6 @@
 /* Steps that moved directories may be below the root, all together. */
 enum { CLIMB_MAX = 1 << 20 };
 
-/* What the base says of an inode, as the layers would. */
-static int from_base(const struct shale_index *base, uint64_t ino,
-		     struct shale_index_inode *in, struct shale_err *err)
-{
-	uint32_t len;
-	int r = shale_index_attr(base, ino, &in->attr, err);
-
-	if (r == 0)
-		r = shale_index_xattrs(base, ino, &in->xattrs, &in->xattr_len,
-				       err);
-	if (r == 0 && S_ISLNK(in->attr.mode))
-		r = shale_index_target(base, ino, &in->target, &len, err);
-	if (r == 0 && S_ISREG(in->attr.mode))
-		r = shale_index_content(base, ino, &in->content, err);
-	return r;
-}
-
 static int put_xattrs(struct shale_patching *p,
 		      const struct shale_index_inode *in,
 		      struct shale_disk_index_inode *disk,
@@ -83,18 +66,9 @@ static int put_kind(struct shale_patching *p,
 
 	if (S_ISDIR(a->mode)) {
 		put_dir_fields(p, a->ino, had, disk);
-	} else if (S_ISREG(a->mode)) {
-		disk->first = le64_make(in->content.first);
-		disk->count = le64_make(in->content.count);
-		disk->source = le64_make(in->content.ino);
-		disk->tree = le32_make(in->content.tree);
-		disk->levels = le32_make(in->content.levels);
 	} else if (S_ISLNK(a->mode)) {
 		disk->first = le64_make(strings->len);
 		return shale_patch_append(strings, in->target, a->size, err);
-	} else {
-		disk->first = le64_make((uint64_t)a->rdev_major << 32 |
-					a->rdev_minor);
 	}
 	return 0;
 }
@@ -175,18 +149,11 @@ static int put_inode(struct shale_patching *p, uint64_t ino,
 	if (said)
 		in = *said;
 	else
-		r = from_base(p->base, ino, &in, err);
+		r = shale_index_read_inode(p->base, ino, &in, err);
 
 	const struct shale_attr *a = &in.attr;
-	struct shale_disk_index_inode disk = {
-		.ino = le64_make(ino),
-		.mtime_sec = le64_make((uint64_t)a->mtime.tv_sec),
-		.mtime_nsec = le32_make((uint32_t)a->mtime.tv_nsec),
-		.mode = le32_make(a->mode),
-		.uid = le32_make(a->uid),
-		.gid = le32_make(a->gid),
-		.size = le64_make(a->size),
-	};
+	in.attr.ino = ino;
+	struct shale_disk_index_inode disk = shale_index_encode_inode(&in);
 	if (r == 0 || r == -ENOENT)
 		r = put_names(p, ino, a->mode, &disk, err);
 	if (r == 0 && a->mode == 0 && !had)

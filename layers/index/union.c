@@ -194,19 +194,11 @@ static int tell_inode(const struct uniting *u, const struct standing *s,
 {
 	const struct shale_index *ix = u->parts[shale_part_of(s->from)];
 	uint64_t ino = shale_ino_of(s->from);
-	uint32_t len;
 
-	int r = shale_index_attr(ix, ino, &in->attr, err);
-	if (r == 0)
-		r = shale_index_xattrs(ix, ino, &in->xattrs, &in->xattr_len,
-				       err);
-	if (r == 0 && S_ISLNK(in->attr.mode))
-		r = shale_index_target(ix, ino, &in->target, &len, err);
-	if (r == 0 && S_ISREG(in->attr.mode)) {
-		r = shale_index_content(ix, ino, &in->content, err);
-		if (r == 0 && in->content.tree != SHALE_NO_TREE)
-			in->content.tree += u->tree[shale_part_of(s->from)];
-	}
+	int r = shale_index_read_inode(ix, ino, in, err);
+	if (r == 0 && S_ISREG(in->attr.mode) &&
+	    in->content.tree != SHALE_NO_TREE)
+		in->content.tree += u->tree[shale_part_of(s->from)];
 	in->attr.ino = s->ino;
 	return r;
 }

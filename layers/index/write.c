@@ -157,28 +157,18 @@ static int each_target(void *arg, const struct shale_index_inode *in,
 	return shale_table_writer_add(w->table, in->target, in->attr.size, err);
 }
 
-static void put_kind(struct writing *w, const struct shale_index_inode *in,
+/* What a directory's entries, and a symlink's target, take up. */
+static void put_kind(struct writing *w, const struct shale_attr *a,
 		     const struct shale_living_inode *living,
 		     struct shale_disk_index_inode *disk)
 {
-	const struct shale_attr *a = &in->attr;
-
 	if (S_ISDIR(a->mode)) {
 		disk->first = le64_make(w->entries);
 		disk->count = le64_make(living->names);
 		w->entries += living->names;
-	} else if (S_ISREG(a->mode)) {
-		disk->first = le64_make(in->content.first);
-		disk->count = le64_make(in->content.count);
-		disk->source = le64_make(in->content.ino);
-		disk->tree = le32_make(in->content.tree);
-		disk->levels = le32_make(in->content.levels);
 	} else if (S_ISLNK(a->mode)) {
 		disk->first = le64_make(w->strings);
 		w->strings += a->size;
-	} else {
-		disk->first = le64_make((uint64_t)a->rdev_major << 32 |
-					a->rdev_minor);
 	}
 }
 
@@ -199,22 +189,13 @@ static int each_inode(void *arg, const struct shale_index_inode *in,
 	if (in->xattr_len > 0)
 		xattrs = place_xattrs(w, in->xattrs, in->xattr_len, &fresh);
 
-	struct shale_disk_index_inode disk = {
-		.ino = le64_make(a->ino),
-		.parent = le64_make(w->living.inodes[l->parent].ino),
-		.entry = le64_make(l->entry),
-		.mtime_sec = le64_make((uint64_t)a->mtime.tv_sec),
-		.mtime_nsec = le32_make((uint32_t)a->mtime.tv_nsec),
-		.mode = le32_make(a->mode),
-		.uid = le32_make(a->uid),
-		.gid = le32_make(a->gid),
-		.nlink =
-			le32_make(S_ISDIR(a->mode) ? 2 + l->subdirs : l->names),
-		.xattr_len = le32_make(in->xattr_len),
-		.xattr_off = le64_make(xattrs),
-		.size = le64_make(a->size),
-	};
-	put_kind(w, in, l, &disk);
+	struct shale_disk_index_inode disk = shale_index_encode_inode(in);
+	disk.parent = le64_make(w->living.inodes[l->parent].ino);
+	disk.entry = le64_make(l->entry);
+	disk.nlink = le32_make(S_ISDIR(a->mode) ? 2 + l->subdirs : l->names);
+	disk.xattr_len = le32_make(in->xattr_len);
+	disk.xattr_off = le64_make(xattrs);
+	put_kind(w, a, l, &disk);
 	return shale_table_writer_add(w->table, &disk, 1, err);
 }
 

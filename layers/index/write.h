@@ -8,17 +8,9 @@
  * that nothing but struct shale_living is kept.
  */
 
-#include "layers/index/index.h"
+#include "layers/index/inode.h"
 
-/* An inode as a source tells it.  Pointers are good during the call. */
-struct shale_index_inode {
-	struct shale_attr attr; /* nlink is ignored: names are counted */
-	const void *xattrs;
-	uint32_t xattr_len;
-	const char *target;
-	struct shale_index_content content; /* regular files */
-};
-
+/* Pointers in what a source tells are good during the call. */
 typedef int shale_index_each_inode(void *arg,
 				   const struct shale_index_inode *in,
 				   struct shale_err *err);

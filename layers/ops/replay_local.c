@@ -36,17 +36,6 @@ struct side {
 	bool read; /* size and time do not tell: compare the bytes */
 };
 
-/* What the owner of a path may have set: what the image has, where we may. */
-static uint32_t mode_here(const struct shale_attr *attr, const struct stat *st)
-{
-	uint32_t mode = attr->mode & 07777;
-	if (st->st_uid != attr->uid)
-		mode &= ~(uint32_t)S_ISUID;
-	if (st->st_gid != attr->gid && !S_ISDIR(attr->mode))
-		mode &= ~(uint32_t)S_ISGID;
-	return mode;
-}
-
 static bool owns(const struct shale_replaying *rp)
 {
 	return rp->restore.same_owner && rp->restore.privileged;
@@ -62,7 +51,8 @@ static bool same_owner(const struct shale_replaying *rp, const struct side *s,
 static bool same_mode(const struct shale_replaying *rp, const struct side *s,
 		      const struct stat *st)
 {
-	uint32_t mode = st->st_mode & 07777, want = mode_here(s->attr, st);
+	uint32_t mode = st->st_mode & 07777,
+		 want = shale_restore_mode(s->attr, st);
 	/* A directory that was opened to work in it may not be shut yet. */
 	return S_ISLNK(st->st_mode) || mode == want ||
 	       (S_ISDIR(st->st_mode) && !rp->restore.privileged &&

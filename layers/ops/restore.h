@@ -100,6 +100,13 @@ int shale_restore_link(const struct shale_restore *rs, int fromfd,
 		       enum shale_restored *outcome, struct shale_err *err);
 
 /*
+ * The mode that an entry gets that is as `st` says: set-id bits belong to the
+ * owner that the image names.
+ */
+uint32_t shale_restore_mode(const struct shale_attr *attr,
+			    const struct stat *st);
+
+/*
  * Owner, xattrs, mode and times of what `fd` is (O_PATH will do).  Returns 1
  * when all is done but some xattrs, which the file system or the user's rights
  * do not allow; `err` names the first.

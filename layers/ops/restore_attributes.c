@@ -13,14 +13,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------------------- setting
- */
+/* ---------------------------------------------------------------- setting */
 
-static uint32_t mode_to_set(const struct shale_attr *attr,
+uint32_t shale_restore_mode(const struct shale_attr *attr,
 			    const struct stat *st)
 {
 	uint32_t mode = attr->mode & 07777;
-	/* Set-id bits belong to the owner that the image names. */
 	if (st->st_uid != attr->uid)
 		mode &= ~(uint32_t)S_ISUID;
 	if (st->st_gid != attr->gid && !S_ISDIR(attr->mode))
@@ -87,7 +85,8 @@ int shale_restore_attributes(const struct shale_restore *rs, int fd,
 	if (xattrs < 0)
 		return xattrs;
 	if (!S_ISLNK(attr->mode) &&
-	    (fstat(fd, &st) < 0 || set_mode(fd, mode_to_set(attr, &st)) < 0))
+	    (fstat(fd, &st) < 0 ||
+	     set_mode(fd, shale_restore_mode(attr, &st)) < 0))
 		return shale_err_set(err, errno, "set the mode");
 	if (utimensat(fd, "", times, AT_EMPTY_PATH) < 0)
 		return shale_err_set(err, errno, "set the time");
@@ -133,7 +132,7 @@ bool shale_restore_unchanged(const struct shale_restore *rs, int dirfd,
 			return false;
 		break;
 	}
-	if ((st->st_mode & 07777) != mode_to_set(attr, st))
+	if ((st->st_mode & 07777) != shale_restore_mode(attr, st))
 		return false;
 	/* (of a damaged image, making it says more) */
 	return !rs->contents || !S_ISREG(attr->mode) ||

@@ -4,29 +4,21 @@
  * is verified, every accessor is called on every record, and it serves as the
  * prefix of a merge and as both halves of a stack.
  */
-#include "layers/base/buf.h"
 #include "layers/blob/tree_build.h"
 #include "layers/index/content.h"
 #include "layers/index/index_disk.h"
 #include "layers/index/merge.h"
 #include "tests/fuzz/fixup.h"
+#include "tests/fuzz/memory_file.h"
+#include "tests/fuzz/use_index.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MAX_TREES = 64 };
-
-static int memory_file(const void *data, size_t size)
-{
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
-		abort();
-	return fd;
-}
 
 static struct shale_tree *empty_tree(void)
 {
@@ -48,32 +40,11 @@ static struct shale_tree *empty_tree(void)
 static void use_inode(const struct shale_index *ix, uint64_t i,
 		      struct shale_tree *const *trees)
 {
-	struct shale_buf path = {0};
-	struct shale_attr attr;
-	struct shale_index_dir dir;
 	struct shale_content content;
-	const void *list;
-	const char *target;
-	uint32_t len;
-	uint64_t ino;
+	uint64_t ino = use_index_inode(ix, i);
 
-	if (shale_index_attr_nth(ix, i, &attr, NULL) < 0)
-		return;
-	shale_index_attr(ix, attr.ino, &attr, NULL);
-	shale_index_dir(ix, attr.ino, &dir, NULL);
-	shale_index_target(ix, attr.ino, &target, &len, NULL);
-	shale_index_xattrs(ix, attr.ino, &list, &len, NULL);
-	if (trees)
-		shale_content_of(&content, ix, trees, attr.ino, NULL);
-	for (uint32_t n = 0; n < 4; n++) {
-		path.len = 0;
-		if (shale_index_path(ix, attr.ino, n, &path, NULL) < 0)
-			continue;
-		const char *text = shale_buf_str(&path);
-		shale_index_find(ix, text, &ino, NULL);
-		shale_index_resolve(ix, text, true, &ino, NULL);
-	}
-	shale_buf_release(&path);
+	if (ino && trees)
+		shale_content_of(&content, ix, trees, ino, NULL);
 }
 
 static void use_entry(const struct shale_index *ix, uint64_t i)

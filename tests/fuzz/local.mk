@@ -12,7 +12,8 @@ FUZZ_FLAGS =
 TESTS += tests/fuzz/corpus.test
 endif
 dist_check_SCRIPTS += tests/fuzz/corpus.test
-EXTRA_DIST += tests/fuzz/corpus tests/fuzz/fixup.h
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/fixup.h tests/fuzz/memory_file.h \
+	tests/fuzz/use_index.h
 
 FUZZERS = \
 	tests/fuzz/codec_fuzz \

@@ -5,15 +5,15 @@
  * called on every record, and it serves as the prefix of a merge and as both
  * halves of a stack.
  */
-#include "layers/base/buf.h"
 #include "layers/blob/tree_build.h"
 #include "layers/index/merge.h"
 #include "layers/index/patch.h"
 #include "tests/fuzz/fixup.h"
+#include "tests/fuzz/memory_file.h"
+#include "tests/fuzz/use_index.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,14 +25,6 @@ struct layers {
 	struct shale_tree *tree[TREES];
 	struct shale_digest digest[TREES];
 };
-
-static int memory_file(const void *data, size_t size)
-{
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
-		abort();
-	return fd;
-}
 
 static void add_inode(struct shale_tree_build *b, uint64_t ino, uint32_t mode)
 {
@@ -118,33 +110,6 @@ static struct shale_index *merge(const struct layers *l, size_t n)
 	return ix;
 }
 
-static void use_inode(const struct shale_index *ix, uint64_t i)
-{
-	struct shale_buf path = {0};
-	struct shale_index_content content;
-	struct shale_index_dir dir;
-	struct shale_attr attr;
-	const char *target;
-	const void *list;
-	uint32_t len;
-	uint64_t ino;
-
-	if (shale_index_attr_nth(ix, i, &attr, NULL) < 0)
-		return;
-	shale_index_attr(ix, attr.ino, &attr, NULL);
-	shale_index_dir(ix, attr.ino, &dir, NULL);
-	shale_index_target(ix, attr.ino, &target, &len, NULL);
-	shale_index_xattrs(ix, attr.ino, &list, &len, NULL);
-	shale_index_content(ix, attr.ino, &content, NULL);
-	for (uint32_t n = 0; n < 4; n++) {
-		path.len = 0;
-		if (shale_index_path(ix, attr.ino, n, &path, NULL) == 0)
-			shale_index_resolve(ix, shale_buf_str(&path), true,
-					    &ino, NULL);
-	}
-	shale_buf_release(&path);
-}
-
 static void use(struct shale_index *ix, const struct layers *l)
 {
 	struct shale_index *stack[2] = {ix, ix};
@@ -153,7 +118,7 @@ static void use(struct shale_index *ix, const struct layers *l)
 
 	shale_index_verify(ix, NULL);
 	for (uint64_t i = 0; i < shale_index_inodes(ix); i++)
-		use_inode(ix, i);
+		use_index_inode(ix, i);
 	for (uint64_t i = 0; i < 4 * NUMBERS; i++)
 		shale_index_entry(ix, i, &entry, NULL);
 	if (shale_index_trees(ix) <= TREES)

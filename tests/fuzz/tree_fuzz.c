@@ -7,24 +7,16 @@
 #include "layers/blob/tree_build.h"
 #include "layers/blob/tree_check.h"
 #include "tests/fuzz/fixup.h"
+#include "tests/fuzz/memory_file.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Composing takes time for each chunk that an extent runs through. */
 enum { MAX_SIZE = 64 << 10 };
-
-static int memory_file(const void *data, size_t size)
-{
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
-		abort();
-	return fd;
-}
 
 /* `good`: the whole was found sound, so this call must succeed. */
 static void must(bool good, int r)

@@ -9,7 +9,7 @@ import random
 import struct
 import subprocess
 
-from disk import SECTOR, run, unmount
+from disk import SECTOR, mount_checked, run, unmount
 
 HEAD = struct.Struct("<c7xQQ")
 BLOCK = 4096
@@ -90,12 +90,7 @@ class Cutter:
 @contextlib.contextmanager
 def mounted(image, path):
     """What is in the image, checked as a machine does that starts."""
-    said = subprocess.run(["e2fsck", "-fy", image], check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if said.returncode > 1:
-        raise ValueError(f"e2fsck: {said.stdout.decode()}")
-    os.makedirs(path, exist_ok=True)
-    run("mount", "-o", "loop,noatime", image, path)
+    mount_checked(image, path, "loop,noatime")
     try:
         with open(f"{path}/store/workspaces/w/boot", "w") as file:
             file.write("another boot\n")

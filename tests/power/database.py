@@ -9,9 +9,8 @@ import fcntl
 import json
 import os
 import struct
-import sys
 
-from faults import Fault
+from faults import Fault, run_scenario
 from history import content
 
 FIEMAP, EXTENTS = 0xc020660b, 64
@@ -190,15 +189,5 @@ def unwritable(fault):
     well_again(fault, made)
 
 
-def main():
-    dir, scenario, seed, _ = sys.argv[1:]
-    fault = Fault(dir, int(seed))
-    try:
-        globals()[scenario](fault)
-    finally:
-        fault.close()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run_scenario(globals())

@@ -27,6 +27,16 @@ def unmount(path):
     run("umount", path)
 
 
+def mount_checked(image, path, options):
+    """As a machine does that starts."""
+    said = subprocess.run(["e2fsck", "-fy", image], check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if said.returncode > 1:
+        raise ValueError(f"e2fsck: {said.stdout.decode()}")
+    os.makedirs(path, exist_ok=True)
+    run("mount", "-o", options, image, path)
+
+
 def make_ext4(image, mib):
     with open(image, "wb") as file:
         file.truncate(mib << 20)

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 
-from disk import Disk, SECTOR, run, unmount
+from disk import Disk, SECTOR, mount_checked, run, unmount
 from history import content
 
 DISK_MIB = 128
@@ -79,12 +79,7 @@ class Fault:
         another store."""
         image, after = f"{self.dir}/cut", f"{self.dir}/after"
         run("cp", "--sparse=auto", self.disk.image, image)
-        said = subprocess.run(["e2fsck", "-fy", image], check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if said.returncode > 1:
-            raise ValueError(f"e2fsck: {said.stdout.decode()}")
-        os.makedirs(after, exist_ok=True)
-        run("mount", "-o", "loop", image, after)
+        mount_checked(image, after, "loop")
         self.env["SHALE_STORE"] = f"{after}/store"
         self.another_boot()
 
@@ -275,15 +270,15 @@ def fill(fault, fd):
     return taken
 
 
-def main():
+def run_scenario(scenarios):
+    """The one that the command line names."""
     dir, scenario, seed, _ = sys.argv[1:]
     fault = Fault(dir, int(seed))
     try:
-        globals()[scenario](fault)
+        scenarios[scenario](fault)
     finally:
         fault.close()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_scenario(globals())
