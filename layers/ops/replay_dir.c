@@ -81,7 +81,9 @@ static int build(struct shale_replay_place *p)
 	uint64_t bytes = rp->sum->bytes;
 	char tmp[SHALE_STAGED_NAME];
 
-	snprintf(tmp, sizeof(tmp), "directory-%zu", rp->batch.len);
+	/* One that gets no name stays there until the end. */
+	snprintf(tmp, sizeof(tmp), "directory-%td",
+		 p->step - (struct shale_replay_step *)(void *)rp->steps.data);
 	if (mkdirat(stage, tmp, 0700) < 0)
 		return shale_err_set(rp->err, errno, "make a directory in '%s'",
 				     SHALE_REPLAY_STAGE);
