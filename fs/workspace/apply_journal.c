@@ -4,14 +4,12 @@
 #include "fs/workspace/ops.h"
 
 #include <errno.h>
-#include <sys/statvfs.h>
 
 /*
  * Bytes of batches in one transaction.  On a full disk small ones: each can use
  * the pages that the ones before it left free.
  */
 enum { TXN_BYTES = 4 << 20, TXN_BYTES_FULL = 64 << 10 };
-enum { NEARLY_FULL = 16 << 20 };
 
 static const uint8_t key_applied[1] = {0}, key_results[2] = {0, 1};
 
@@ -111,14 +109,9 @@ static int apply_once(struct applying *a, uint64_t to, uint64_t done,
 	return r;
 }
 
-/* LMDB calls it EIO when a write was cut short by a full disk. */
-static bool disk_full(struct shale_db *db, int r)
+static bool disk_full(int r)
 {
-	struct statvfs fs;
-
-	if (r == -EIO && fstatvfs(db->dirfd, &fs) == 0)
-		return (uint64_t)fs.f_bavail * fs.f_frsize < NEARLY_FULL;
-	return r == -ENOSPC;
+	return r == -ENOSPC || r == -EDQUOT;
 }
 
 int shale_db_apply(struct shale_db *db, uint64_t to, uint64_t done,
@@ -128,13 +121,13 @@ int shale_db_apply(struct shale_db *db, uint64_t to, uint64_t done,
 		.db = db, .filter = filter, .arg = arg, .bytes_max = TXN_BYTES};
 
 	int r = apply_once(&a, to, done, err);
-	if (r == 0 || !disk_full(db, r))
+	if (r == 0 || !disk_full(r))
 		return r;
 	/* The reserve is for this too: applying is what frees the journal. */
 	shale_journal_free_reserve(db->journal);
 	a.bytes_max = TXN_BYTES_FULL;
 	r = apply_once(&a, to, done, err);
-	if (r < 0 && disk_full(db, r))
+	if (disk_full(r))
 		return shale_err_set(err, ENOSPC, "database: change");
 	return r;
 }

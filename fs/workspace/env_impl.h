@@ -14,12 +14,16 @@
  */
 
 #include "fs/workspace/env.h"
+#include "layers/base/bytes.h"
 #include "layers/base/map.h"
 
 #include <lmdb.h>
 #include <pthread.h>
 
-enum { SHALE_ENV_VIEWS = 64 };
+enum {
+	SHALE_ENV_VIEWS = 64,
+	SHALE_ENV_SUM = sizeof(struct le64), /* behind each value */
+};
 
 struct shale_env {
 	MDB_env *env;

@@ -8,8 +8,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
-enum { SUM = sizeof(struct le64) };
+enum { NEARLY_FULL = 16 << 20 }; /* bytes left on the host */
 
 struct shale_txn {
 	struct shale_env *env;
@@ -70,12 +71,26 @@ static void commit(void *arg)
 	x->r = mdb_txn_commit(x->txn->txn);
 }
 
+/* LMDB calls it EIO when a write was cut short by a full disk. */
+static int word_for(const struct shale_env *env, int code)
+{
+	struct statvfs fs;
+	mdb_filehandle_t fd;
+
+	if (code != EIO || mdb_env_get_fd(env->env, &fd) ||
+	    fstatvfs(fd, &fs) < 0 ||
+	    (uint64_t)fs.f_bavail * fs.f_frsize >= NEARLY_FULL)
+		return code;
+	return ENOSPC;
+}
+
 static int carry_out(struct changing *x, void (*fn)(void *arg),
 		     const char *what, struct shale_err *err)
 {
 	if (x->txn->left)
 		return shale_env_fail(err, x->txn->env->ended, what);
 	int r = shale_map_try(&x->txn->env->map, fn, x);
+	x->r = word_for(x->txn->env, x->r);
 	if (r == 0)
 		return x->r ? shale_env_fail(err, x->r, what) : 0;
 	x->txn->left = true;
@@ -89,13 +104,13 @@ int shale_txn_put(struct shale_txn *txn, const void *key, size_t key_len,
 	struct shale_buf *scratch = &txn->scratch;
 
 	scratch->len = 0;
-	if (shale_buf_reserve(scratch, value_len + key_len + SUM) < 0)
+	if (shale_buf_reserve(scratch, value_len + key_len + SHALE_ENV_SUM) < 0)
 		return shale_err_set(err, ENOMEM, "database: change");
 	shale_buf_append(scratch, value, value_len);
 	shale_buf_append(scratch, key, key_len);
 	struct le64 sum = le64_make(shale_xxh64(scratch->data, scratch->len));
 	scratch->len = value_len;
-	shale_buf_append(scratch, &sum, SUM);
+	shale_buf_append(scratch, &sum, SHALE_ENV_SUM);
 
 	struct changing x = {
 		.txn = txn,
@@ -123,9 +138,18 @@ static void txn_free(struct shale_txn *txn)
 	free(txn);
 }
 
-static bool is_full(int code)
+/* Was there only no space?  Not if the pages that point to all others lacked
+ * it: LMDB ends then. */
+static bool goes_on(const struct shale_env *env, int code)
 {
-	return code == ENOSPC || code == EDQUOT || code == MDB_MAP_FULL;
+	MDB_txn *txn;
+
+	if (code != ENOSPC && code != EDQUOT && code != MDB_MAP_FULL)
+		return false;
+	int r = mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn);
+	if (r == 0)
+		mdb_txn_abort(txn);
+	return r != MDB_PANIC;
 }
 
 /*
@@ -147,7 +171,7 @@ int shale_txn_commit(struct shale_txn *txn, struct shale_err *err)
 	}
 	r = carry_out(&x, commit, "commit", err);
 	txn_free(txn);
-	if (x.r && !is_full(x.r)) {
+	if (x.r && !goes_on(env, x.r)) {
 		env->ended = x.r;
 		atomic_store(&env->last, before);
 	} else {

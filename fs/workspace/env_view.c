@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUM = sizeof(struct le64) };
-
 struct shale_view {
 	MDB_txn *txn;
 	MDB_dbi dbi;
@@ -129,11 +127,11 @@ static int checked_value(struct reading *x, const MDB_val *key,
 	struct shale_buf *value = x->value ? x->value : &x->own;
 	struct le64 sum;
 
-	if (stored->mv_size < SUM)
+	if (stored->mv_size < SHALE_ENV_SUM)
 		return shale_err_say(x->err, EUCLEAN,
 				     "database: a value is cut short");
-	size_t len = stored->mv_size - SUM;
-	memcpy(&sum, (const uint8_t *)stored->mv_data + len, SUM);
+	size_t len = stored->mv_size - SHALE_ENV_SUM;
+	memcpy(&sum, (const uint8_t *)stored->mv_data + len, SHALE_ENV_SUM);
 
 	value->len = 0;
 	if (shale_buf_reserve(value, len + key->mv_size) < 0)

@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static struct shale_err err;
 static int flushes_fail_with, pointers_fail_with, fail_once;
+static bool disk_is_full; /* writes are cut short */
 
 /* In place of the C library's: LMDB flushes its pages by it. */
 int fdatasync(int fd)
@@ -29,10 +32,28 @@ int fdatasync(int fd)
 /* By this it writes, synchronously, the pages that point to all others. */
 ssize_t pwrite(int fd, const void *data, size_t len, off_t off)
 {
+	if (disk_is_full)
+		len = 1;
 	if (!pointers_fail_with || !(fcntl(fd, F_GETFL) & O_DSYNC))
 		return syscall(SYS_pwrite64, fd, data, len, off);
 	errno = pointers_fail_with;
 	return -1;
+}
+
+/* And by this several at once. */
+ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	if (disk_is_full)
+		return syscall(SYS_write, fd, iov->iov_base, 1);
+	return syscall(SYS_writev, fd, iov, n);
+}
+
+int fstatvfs(int fd, struct statvfs *out)
+{
+	(void)fd;
+	*out = (struct statvfs){.f_frsize = 4096,
+				.f_bavail = disk_is_full ? 0 : 1 << 30};
+	return 0;
 }
 
 static int put(struct shale_env *env, const char *key)
@@ -123,6 +144,32 @@ TEST(what_an_earlier_process_was_not_told_of_is_mended_before_a_commit)
 	flushes_fail_with = EIO; /* for good */
 	CHECK_INT(shale_env_mend(env, &err), -EIO);
 	flushes_fail_with = 0;
+	shale_env_close(env);
+}
+
+TEST(a_write_that_a_full_disk_cut_short_is_tried_again)
+{
+	struct shale_env *env = open_env("short");
+	CHECK_OK(put(env, "a"));
+	disk_is_full = true;
+	CHECK_INT(put(env, "b"), -ENOSPC);
+	disk_is_full = false;
+	CHECK_OK(put(env, "b"));
+	CHECK_OK(get(env, "a"));
+	CHECK_OK(get(env, "b"));
+	shale_env_close(env);
+}
+
+TEST(without_space_for_the_pointers_what_was_there_can_still_be_read)
+{
+	struct shale_env *env = open_env("nopointers");
+	CHECK_OK(put(env, "a"));
+	pointers_fail_with = ENOSPC;
+	CHECK_INT(put(env, "b"), -ENOSPC);
+	pointers_fail_with = 0;
+	CHECK_INT(put(env, "c"), -ENOSPC);
+	CHECK_OK(get(env, "a"));
+	CHECK_INT(get(env, "b"), -ENOENT);
 	shale_env_close(env);
 }
 
