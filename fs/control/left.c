@@ -13,6 +13,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
+
+/* So often, and with such pauses, is tried what somebody else looks at. */
+enum { LOOKS = 20, LOOK_MS = 10 };
 
 int shale_left_boot(char *out, struct shale_err *err)
 {
@@ -126,36 +130,38 @@ void shale_left_end(int store_dirfd, const char *id)
 
 /* --------------------------------------------------------- what stays */
 
-static int read_again(int store_dirfd, const char *id,
-		      struct shale_mount_info *out)
-{
-	cleanup_buf struct shale_buf text = {0};
-
-	int r = shale_read_file(store_dirfd,
-				shale_state_path(id, "again.json").s, 1 << 20,
-				&text, NULL);
-	if (r == 0)
-		r = shale_mount_parse(text.data, text.len, out, NULL);
-	if (r == 0)
-		snprintf(out->id, sizeof(out->id), "%s", id);
-	return r;
-}
-
 static bool same_text(const char *a, const char *b)
 {
 	return a && b && !strcmp(a, b);
 }
 
-/* A process number of 1: it is only being started, and may fail. */
-static int is_in_its_place(void *arg, const struct shale_mount_info *served,
-			   struct shale_err *err)
-{
-	const struct shale_mount_info *left = arg;
+struct rival {
+	const struct shale_mount_info *left;
+	bool found;
+};
 
-	(void)err;
-	return served->pid > 1 && strcmp(served->id, left->id) != 0 &&
-	       (same_text(served->mountpoint, left->mountpoint) ||
-		same_text(served->workspace, left->workspace));
+/* Is this mount served in that one's place?  One that is only being started may
+ * fail; what cannot be read, has nobody's place. */
+static bool is_rival(void *arg, int store_dirfd, const char *id)
+{
+	struct rival *v = arg;
+	struct shale_mount_info served = {0};
+
+	if (!shale_state_id_is_good(id) || !strcmp(id, v->left->id) ||
+	    shale_state_pid(store_dirfd, id) <= 1)
+		return false;
+	if (shale_mount_read(store_dirfd, id, &served, NULL) == 0)
+		v->found = same_text(served.mountpoint, v->left->mountpoint) ||
+			   same_text(served.workspace, v->left->workspace);
+	shale_mount_info_release(&served);
+	return v->found;
+}
+
+static bool has_rival(int store_dirfd, const struct shale_mount_info *left)
+{
+	struct rival v = {.left = left};
+	shale_state_each(store_dirfd, is_rival, &v);
+	return v.found;
 }
 
 static bool is_mounted(const struct shale_mount_info *info)
@@ -175,15 +181,15 @@ static bool look(int store_dirfd, const char *id, struct shale_left *out)
 {
 	char boot[40] = "";
 
-	if (read_again(store_dirfd, id, &out->info) < 0)
+	if (shale_state_read(store_dirfd, id, "again.json", &out->info, NULL) <
+	    0)
 		return false;
 	(void)shale_left_boot(boot, NULL);
 	bool here = !strcmp(boot, out->info.boot);
 	out->mounted = here && is_mounted(&out->info);
 	bool stays =
 		(!here || out->mounted || has(store_dirfd, id, "marked")) &&
-		shale_mount_each(store_dirfd, is_in_its_place, &out->info,
-				 NULL) == 0;
+		!has_rival(store_dirfd, &out->info);
 	if (!stays)
 		shale_mount_info_release(&out->info);
 	return stays;
@@ -201,6 +207,21 @@ bool shale_left_stays(int store_dirfd, const char *id)
 
 /* ----------------------------------------------------------- list, forget */
 
+/* Somebody else may be looking at it; but who serves it keeps it. */
+static int lock_left(int store_dirfd, const char *id, int *lock)
+{
+	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
+
+	for (int tries = LOOKS;; tries--) {
+		int r = shale_state_lock(store_dirfd, id, LOCK_EX | LOCK_NB,
+					 lock);
+		if (r != -EWOULDBLOCK || !tries ||
+		    shale_state_pid(store_dirfd, id) > 1)
+			return r;
+		nanosleep(&pause, NULL);
+	}
+}
+
 struct listing {
 	struct shale_left *v;
 	size_t n;
@@ -215,7 +236,7 @@ static int look_alone(const struct listing *l, int store_dirfd, const char *id,
 {
 	cleanup_fd int lock = -1;
 
-	if (shale_state_lock(store_dirfd, id, LOCK_EX | LOCK_NB, &lock) < 0 ||
+	if (lock_left(store_dirfd, id, &lock) < 0 ||
 	    !look(store_dirfd, id, out))
 		return 0;
 	int r = l->mark && out->mounted
@@ -291,9 +312,9 @@ static bool forget_one(void *arg, int store_dirfd, const char *id)
 	int lock;
 
 	if (!shale_state_id_is_good(id) ||
-	    shale_state_lock(store_dirfd, id, LOCK_EX | LOCK_NB, &lock) < 0)
+	    lock_left(store_dirfd, id, &lock) < 0)
 		return false;
-	if (read_again(store_dirfd, id, &info) == 0 &&
+	if (shale_state_read(store_dirfd, id, "again.json", &info, NULL) == 0 &&
 	    (same_text(info.mountpoint, f->mountpoint) ||
 	     same_text(info.workspace, f->workspace))) {
 		shale_mount_remove(store_dirfd, id);

@@ -93,8 +93,7 @@ int shale_mount_make(int store_dirfd, struct shale_mount_info *info, int *lock,
 	return r;
 }
 
-/* What the lock file says, if somebody holds it. */
-static int running_pid(int store_dirfd, const char *id)
+int shale_state_pid(int store_dirfd, const char *id)
 {
 	int lock;
 	cleanup_buf struct shale_buf text = {0};
@@ -118,14 +117,18 @@ bool shale_state_id_is_good(const char *id)
 	return strlen(id) == 16 && strspn(id, "0123456789abcdef") == 16;
 }
 
-static int read_info(int store_dirfd, const char *id, const char *file,
+int shale_state_read(int store_dirfd, const char *id, const char *file,
 		     struct shale_mount_info *out, struct shale_err *err)
 {
 	cleanup_buf struct shale_buf text = {0};
 
 	int r = shale_read_file(store_dirfd, shale_state_path(id, file).s,
 				INFO_MAX, &text, err);
-	return r < 0 ? r : shale_mount_parse(text.data, text.len, out, err);
+	if (r == 0)
+		r = shale_mount_parse(text.data, text.len, out, err);
+	if (r == 0)
+		snprintf(out->id, sizeof(out->id), "%s", id);
+	return r;
 }
 
 int shale_mount_read(int store_dirfd, const char *id,
@@ -133,14 +136,14 @@ int shale_mount_read(int store_dirfd, const char *id,
 {
 	if (!shale_state_id_is_good(id))
 		return shale_err_say(err, EINVAL, "'%s' is no mount's id", id);
-	int r = read_info(store_dirfd, id, "info.json", out, err);
+	int r = shale_state_read(store_dirfd, id, "info.json", out, err);
 	/* A power cut may have torn what was not flushed. */
-	if (r < 0 && read_info(store_dirfd, id, "again.json", out, NULL) == 0)
+	if (r < 0 &&
+	    shale_state_read(store_dirfd, id, "again.json", out, NULL) == 0)
 		r = 0;
 	if (r < 0)
 		return shale_err_wrap(err, r, "mount %s", id);
-	snprintf(out->id, sizeof(out->id), "%s", id);
-	out->pid = running_pid(store_dirfd, id);
+	out->pid = shale_state_pid(store_dirfd, id);
 	struct stat st;
 	if (fstatat(store_dirfd, shale_state_path(id, "lock").s, &st, 0) == 0)
 		out->since = st.st_mtim.tv_sec;
@@ -286,7 +289,7 @@ static bool visit_entry(void *arg, int store_dirfd, const char *id)
 	struct shale_mount_info info = {0};
 
 	if (!shale_state_id_is_good(id) ||
-	    (!running_pid(store_dirfd, id) &&
+	    (!shale_state_pid(store_dirfd, id) &&
 	     !shale_left_is_settled(store_dirfd, id)))
 		return false;
 	v->r = shale_mount_read(store_dirfd, id, &info, v->err);

@@ -6,7 +6,7 @@
  * Private to state.c (state directories) and left.c (those that nobody serves).
  */
 
-#include <stdbool.h>
+#include "fs/control/control.h"
 
 /* "mounts/<id>", or a file in it. */
 struct shale_state_path {
@@ -21,6 +21,14 @@ bool shale_state_id_is_good(const char *id);
  * somebody has it; -ENOENT.  With LOCK_EX nobody counts as serving any more.
  */
 int shale_state_lock(int store_dirfd, const char *id, int how, int *out);
+
+/* The process that serves a mount: 0: none; 1: it is being started, or somebody
+ * looks at what is left of it. */
+int shale_state_pid(int store_dirfd, const char *id);
+
+/* One of a state's descriptions, without who serves it.  -EUCLEAN, … */
+int shale_state_read(int store_dirfd, const char *id, const char *file,
+		     struct shale_mount_info *out, struct shale_err *err);
 
 /* Call `fn` for each name in mounts/ until it returns true. */
 void shale_state_each(int store_dirfd,

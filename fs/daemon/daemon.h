@@ -83,6 +83,6 @@ json_t *shale_daemon_status(struct shale_daemon *d, int *r,
 extern const struct shale_control_ops shale_daemon_requests;
 
 /* Unmount, as SIGTERM asks: who is inside may finish. */
-void shale_daemon_unmount(const struct shale_daemon *d);
+int shale_daemon_unmount(const struct shale_daemon *d); /* -1: it stays */
 
 #endif

@@ -173,16 +173,19 @@ static void set_limits(void)
 	}
 }
 
-void shale_daemon_unmount(const struct shale_daemon *d)
+int shale_daemon_unmount(const struct shale_daemon *d)
 {
 	char program[] = "fusermount3", u[] = "-u", z[] = "-z", q[] = "-q";
 	char *argv[] = {program, u, z, q, d->info.mountpoint, NULL};
 	pid_t pid;
+	int status;
 
 	if (umount2(d->info.mountpoint, MNT_DETACH) == 0)
-		return;
-	if (posix_spawnp(&pid, program, NULL, NULL, argv, environ) == 0)
-		waitpid(pid, NULL, 0);
+		return 0;
+	if (posix_spawnp(&pid, program, NULL, NULL, argv, environ) != 0 ||
+	    waitpid(pid, &status, 0) < 0 || status != 0)
+		return -1;
+	return 0;
 }
 
 /* Who watches over a mount in the foreground starts it again himself. */
@@ -210,7 +213,10 @@ static void *signal_thread(void *arg)
 		shale_log("%s: unmounting", strsignal(sig));
 		if (comes_again(d))
 			(void)shale_left_mark(d->dirfd, d->info.id, NULL);
-		shale_daemon_unmount(d);
+		if (shale_daemon_unmount(d) < 0) {
+			shale_log("it cannot be unmounted");
+			shale_left_unmark(d->dirfd, d->info.id);
+		}
 	}
 	return NULL;
 }

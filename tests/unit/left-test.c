@@ -186,3 +186,30 @@ TEST(what_was_left_is_listed_from_the_root_down_and_can_be_forgotten)
 	shale_left_free(left, n);
 	close(store);
 }
+
+TEST(what_cannot_be_read_of_one_mount_takes_no_other_with_it)
+{
+	int store = open_store();
+	char id[8][17], torn[17];
+	struct shale_left *left;
+	size_t n;
+
+	/* Some come before it, and some behind, in whatever order. */
+	for (int i = 0; i < 8; i++) {
+		char point[8], workspace[8];
+		snprintf(point, sizeof(point), "/m%d", i);
+		snprintf(workspace, sizeof(workspace), "w%d", i);
+		leave(store, point, workspace, "another", id[i]);
+		if (i == 3)
+			leave(store, "/torn", "w", "another", torn);
+	}
+	put(store, torn, "info.json", "");
+	put(store, torn, "again.json", "");
+	CHECK_OK(shale_left_list(store, false, &left, &n, &err));
+	CHECK_INT(n, 8);
+	shale_left_free(left, n);
+	shale_mount_sweep(store, NULL, NULL);
+	for (int i = 0; i < 8; i++)
+		CHECK(is_there(store, id[i]));
+	close(store);
+}
