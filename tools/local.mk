@@ -62,6 +62,7 @@ tools_shale_SOURCES = \
 	tools/mount_workspace.c tools/mount_workspace.h \
 	tools/mounting.c tools/mounting.h \
 	tools/mounting_fd.c tools/mounting_fd.h \
+	tools/mounting_options.c tools/mounting_options.h \
 	tools/roots.c tools/roots.h \
 	tools/sweep.c tools/sweep.h \
 	tools/target.c tools/target.h \

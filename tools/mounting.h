@@ -3,41 +3,14 @@
 #define SHALE_TOOLS_MOUNTING_H
 
 /*
- * What `mount` and `browse` share: the mountpoint, FUSE options, the mount(2)
- * itself (as root) or by way of fusermount3 (as a user), and the start of
- * shalefs behind it.
+ * What `mount` and `browse` share: the mountpoint, the mount(2) itself (as
+ * root) or by way of fusermount3 (as a user), and the start of shalefs behind
+ * it.
  */
 
 #include "fs/control/control.h"
-#include "layers/base/buf.h"
 #include "tools/cmd.h"
-
-struct shale_mounting {
-	unsigned long flags; /* MS_* */
-	bool allow_other;
-	bool foreground;
-	bool debug; /* a line to the daemon's log for each request */
-	bool writeback; /* written data waits in the kernel's cache */
-	bool quota; /* of the workspace, from now on */
-	uint64_t quota_bytes, quota_inodes;
-	/* Ways to read faster that are left out. */
-	bool no_ahead, no_push, no_direct;
-};
-
-/* What a mount gets unless options say otherwise: nosuid, nodev. */
-void shale_mounting_default(struct shale_mounting *how);
-
-/* Apply one of the kernel's or FUSE's words of `-o`.  -EINVAL: unknown. */
-int shale_mounting_word(struct shale_mounting *how, const char *word,
-			size_t len, struct shale_err *err);
-/* Apply the words of `-o a,b -o c`, all of which are of these. */
-int shale_mounting_options(struct shale_mounting *how,
-			   const struct shale_strings *options,
-			   struct shale_err *err);
-
-/* The words that make `how` of nothing, "ro,nosuid,…", appended to `out`. */
-int shale_mounting_spell(const struct shale_mounting *how,
-			 struct shale_buf *out);
+#include "tools/mounting_options.h"
 
 /*
  * Check a mountpoint: a directory, not a Shale mount already; one that is not
