@@ -84,7 +84,7 @@ void shale_change_modify(struct shale_change *ch, struct shale_live_node *node,
 	struct timespec ctime = node->attr.ctime;
 
 	shale_change_touch(ch, node);
-	if (who && who->keeps_times)
+	if (who->keeps_times)
 		node->attr.ctime = ctime;
 	else
 		node->attr.mtime = ch->now;

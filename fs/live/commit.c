@@ -43,8 +43,10 @@ int shale_live_freeze(struct shale_live *live, uint32_t *frozen, uint64_t *pos,
 		live->next_ino = live->state.next_ino;
 		shale_quota_seal(live);
 		/* What was kept belongs to a commit that failed: this one does
-		 * not see it. */
-		let_go(live, *frozen, *pos);
+		 * not see it.  But one that began under the daemon before us
+		 * may still be reading it. */
+		if (!live->opts.takeover)
+			let_go(live, *frozen, *pos);
 	}
 	pthread_rwlock_unlock(&live->freeze);
 	return r < 0 ? shale_err_set(err, -r, "freeze the workspace") : 0;

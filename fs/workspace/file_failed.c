@@ -26,8 +26,9 @@ static void list(struct shale_file_table *table, const char *sign,
 	cleanup_fd int fd =
 		openat(table->dirfd, "failed",
 		       O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (fd >= 0 && write(fd, line, (size_t)len) != len)
-		errno = 0;
+	if (fd >= 0)
+		(void)shale_file_append(fd, line, (size_t)len, "data/failed",
+					NULL);
 }
 
 void shale_file_fail(struct shale_file_table *table, struct shale_file *file,
@@ -94,7 +95,7 @@ int shale_file_load_failed(struct shale_file_table *table,
 	return 0;
 }
 
-static bool has_failed(const struct shale_file *file, void *arg)
+bool shale_file_has_failed(const struct shale_file *file, void *arg)
 {
 	(void)arg;
 	return file->failed;
@@ -106,7 +107,8 @@ int shale_file_forget_failed(struct shale_file_table *table,
 	cleanup_free struct shale_file **files = NULL;
 	size_t n;
 
-	int r = shale_file_collect(table, has_failed, NULL, &files, &n);
+	int r = shale_file_collect(table, shale_file_has_failed, NULL, &files,
+				   &n);
 	if (r < 0)
 		return shale_err_set(err, -r, "look at data files");
 	for (size_t i = 0; i < n; i++) {

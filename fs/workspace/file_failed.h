@@ -21,6 +21,9 @@ void shale_file_fail(struct shale_file_table *table, struct shale_file *file,
 /* It is removed: what is written from now on is another file.  Lock held. */
 void shale_file_unfail(struct shale_file_table *table, struct shale_file *file);
 
+/* For shale_file_collect(). */
+bool shale_file_has_failed(const struct shale_file *file, void *arg);
+
 /* What earlier processes listed has failed here, too. */
 int shale_file_load_failed(struct shale_file_table *table,
 			   struct shale_err *err);

@@ -77,4 +77,11 @@ int shale_file_collect(struct shale_file_table *table,
 		       bool (*want)(const struct shale_file *file, void *arg),
 		       void *arg, struct shale_file ***list, size_t *n);
 
+/* For it: is the file to be removed when batches up to *(uint64_t *)arg are
+ * applied? */
+static inline bool shale_file_is_due(const struct shale_file *file, void *arg)
+{
+	return file->remove && file->remove_at <= *(const uint64_t *)arg;
+}
+
 #endif

@@ -65,7 +65,7 @@ int shale_files_write(struct shale_files *files, uint64_t ino, uint32_t epoch,
 
 	r = shale_pwrite_full(file->fd, data, len, off, "data file", err);
 	/* What was removed may still take the space. */
-	if (r == -ENOSPC && shale_trash_wait(files->trash))
+	if ((r == -ENOSPC || r == -EDQUOT) && shale_trash_wait(files->trash))
 		r = shale_pwrite_full(file->fd, data, len, off, "data file",
 				      err);
 	/* Counted when it is done, also if only a part was. */

@@ -106,7 +106,7 @@ int shale_files_sync(struct shale_files *files, uint64_t ino, uint32_t epoch,
 /* Of what goes when batches up to there are applied, nothing counts by then. */
 static bool is_dirty(const struct shale_file *file, void *arg)
 {
-	if (file->remove && file->remove_at <= *(uint64_t *)arg)
+	if (shale_file_is_due(file, arg))
 		return false;
 	return file->written != file->flushed || file->made || file->failed;
 }
@@ -189,12 +189,6 @@ int shale_files_flush_all(struct shale_files *files, struct shale_err *err)
 	return shale_files_flush(files, 0, err);
 }
 
-static bool has_failed(const struct shale_file *file, void *arg)
-{
-	(void)arg;
-	return file->failed;
-}
-
 static int by_number(const void *a, const void *b)
 {
 	const uint64_t *x = a, *y = b;
@@ -206,8 +200,8 @@ int shale_files_failed(struct shale_files *files, uint64_t **inos, size_t *n)
 	cleanup_free struct shale_file **list = NULL;
 	size_t n_files = 0;
 
-	int r = shale_file_collect(&files->table, has_failed, NULL, &list,
-				   &n_files);
+	int r = shale_file_collect(&files->table, shale_file_has_failed, NULL,
+				   &list, &n_files);
 	uint64_t *out = r < 0 ? NULL : calloc(n_files + 1, sizeof(*out));
 	for (size_t i = 0; i < n_files; i++) {
 		if (out)

@@ -26,11 +26,6 @@ int shale_files_remove(struct shale_files *files, uint64_t ino, uint32_t epoch,
 	return 0;
 }
 
-static bool is_due(const struct shale_file *file, void *arg)
-{
-	return file->remove && file->remove_at <= *(uint64_t *)arg;
-}
-
 /*
  * With the lock held, so that a write that calls the removal off comes before
  * or after, and then makes the file anew.  It has another name then; what it
@@ -71,8 +66,8 @@ void shale_files_applied(struct shale_files *files, uint64_t pos)
 	bool none = !files->table.n_remove;
 	pthread_mutex_unlock(&files->table.lock);
 	/* No memory: the next time. */
-	if (none ||
-	    shale_file_collect(&files->table, is_due, &pos, &list, &n) < 0)
+	if (none || shale_file_collect(&files->table, shale_file_is_due, &pos,
+				       &list, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		remove_file(files, list[i]);

@@ -247,19 +247,13 @@ static int sync_step(struct shale_journal *j)
 	uint64_t end;
 	int fd = oldest_dirty(j, &end);
 	bool names = j->new_names;
-	/* Before anything is tried: no descriptor is no failure. */
-	cleanup_fd int dir = names ? openat(j->dirfd, ".",
-					    O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-				   : -1;
-	if (names && dir < 0)
-		return -errno;
 
 	j->syncing = true;
 	j->new_names = false;
 	pthread_mutex_unlock(&j->lock);
 	/* A segment is dropped only below `durable`: fd stays open. */
 	int r = fdatasync(fd) < 0 ? -errno : 0;
-	if (r == 0 && names && fsync(dir) < 0)
+	if (r == 0 && names && fsync(j->dirfd) < 0)
 		r = -errno;
 	pthread_mutex_lock(&j->lock);
 

@@ -31,7 +31,7 @@ struct shale_trash {
 	pthread_cond_t done;  /* a round ended */
 	uint64_t put;         /* files that were put so far */
 	uint64_t freed;       /* all up to this one are freed */
-	bool running, stop, left;
+	bool running, stop;
 	unsigned waiting; /* who is in a hurry */
 };
 
@@ -132,13 +132,11 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&trash->lock);
 	for (;;) {
-		while (trash->freed == trash->put && !trash->left &&
-		       !trash->stop)
+		while (trash->freed == trash->put && !trash->stop)
 			pthread_cond_wait(&trash->more, &trash->lock);
-		if (trash->freed == trash->put && !trash->left)
+		if (trash->freed == trash->put)
 			break;
 		uint64_t put = trash->put;
-		trash->left = false;
 		pthread_mutex_unlock(&trash->lock);
 		free_all(trash);
 		pthread_mutex_lock(&trash->lock);
@@ -216,7 +214,7 @@ void shale_trash_resume(struct shale_trash *trash)
 		return;
 	pthread_mutex_lock(&trash->lock);
 	if (need_thread(trash)) {
-		trash->left = true;
+		trash->put++; /* they count as one, and are waited for */
 		pthread_cond_signal(&trash->more);
 	}
 	pthread_mutex_unlock(&trash->lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/workspace/files.h"
+#include "fs/workspace/trash.h"
 #include "tests/lib/check.h"
 
 #include <dirent.h>
@@ -320,5 +321,22 @@ TEST(what_a_process_that_died_did_not_free_is_freed_by_the_next)
 	shale_files_close(f);
 	CHECK_INT(count_gone(dir), 0);
 	CHECK_INT(faccessat(dir, "data/01/1.1", F_OK, 0), 0);
+	close(dir);
+}
+
+TEST(who_needs_space_waits_also_for_what_an_earlier_process_left)
+{
+	struct shale_trash *trash;
+	int dir = new_dir();
+
+	CHECK(mkdirat(dir, "gone", 0700) == 0);
+	int fd = openat(dir, "gone/1.1", O_WRONLY | O_CREAT, 0600);
+	CHECK(fd >= 0 && ftruncate(fd, 64 << 20) == 0);
+	close(fd);
+	CHECK_OK(shale_trash_new(&trash, dir, &err));
+	shale_trash_resume(trash);
+	CHECK(shale_trash_wait(trash));
+	CHECK(faccessat(dir, "gone/1.1", F_OK, 0) < 0);
+	shale_trash_free(trash);
 	close(dir);
 }
