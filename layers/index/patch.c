@@ -119,15 +119,20 @@ int shale_patch_open(struct shale_index **out, int fd,
 	return 0;
 }
 
+bool shale_index_is_patch(int fd)
+{
+	char magic[8];
+	return pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	       memcmp(magic, shale_patch_kind.magic, sizeof(magic)) == 0;
+}
+
 int shale_index_list_trees(int fd, const char *name, struct shale_buf *trees,
 			   uint32_t *base_trees, struct shale_err *err)
 {
 	SHALE_CLEANUP(shale_cleanup_table) struct shale_table *t = NULL;
 	const struct shale_disk_index_tree *tree;
 	const void *list;
-	char magic[8];
-	bool patch = pread(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
-		     memcmp(magic, shale_patch_kind.magic, sizeof(magic)) == 0;
+	bool patch = shale_index_is_patch(fd);
 
 	int r = shale_table_open(&t, fd,
 				 patch ? &shale_patch_kind : &shale_index_kind,

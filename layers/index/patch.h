@@ -26,7 +26,8 @@ bool shale_patch_pays(const struct shale_index *base,
  * trees[shale_index_trees(base)] and those above it change in `base`, which is
  * whole.  Does not fsync.
  *
- * -EINVAL: the base is not of these trees.  -EOPNOTSUPP: these layers do not
+ * -EINVAL: the base is not of these trees.  -EOPNOTSUPP, with nothing written:
+ * these layers do not
  * make a tree, or change an inode's type, or change too much: merge them whole
  * (which says what is wrong, if anything is).  -EUCLEAN: the base, or a tree,
  * is damaged.
@@ -43,6 +44,9 @@ int shale_patch_write(int fd, const struct shale_index *base,
 int shale_patch_open(struct shale_index **out, int fd,
 		     struct shale_index **base, const char *name,
 		     struct shale_err *err);
+
+/* Does this index file say that it is a patch? */
+bool shale_index_is_patch(int fd);
 
 /*
  * The trees that an index file merges, whole or patch, without its base:

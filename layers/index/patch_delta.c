@@ -29,18 +29,10 @@ int shale_patch_delta_refuse(uint64_t ino, const char *why,
 			     ino, why);
 }
 
-static int append(struct shale_buf *to, const void *data, size_t len,
-		  struct shale_err *err)
-{
-	return shale_buf_append(to, data, len) < 0
-		       ? shale_err_set(err, ENOMEM, "patch an index")
-		       : 0;
-}
-
 static int touch(struct shale_patch_delta *d, uint64_t ino,
 		 struct shale_err *err)
 {
-	return append(&d->touched, &ino, sizeof(ino), err);
+	return shale_patch_append(&d->touched, &ino, sizeof(ino), err);
 }
 
 /* ------------------------------------------------------------ searching */
@@ -137,7 +129,7 @@ static int take_inode(struct shale_patch_delta *d,
 		return shale_patch_delta_refuse(ino, "another type", err);
 	r = touch(d, ino, err);
 	if (r == 0)
-		r = append(&d->inodes, in, sizeof(*in), err);
+		r = shale_patch_append(&d->inodes, in, sizeof(*in), err);
 	if (r == 0 && had && in->attr.mode == 0 && S_ISDIR(was.mode))
 		r = lose_entries(d, ino, err);
 	return r;
@@ -201,7 +193,7 @@ static int begin_dir(struct shale_patch_delta *d, uint64_t ino, uint64_t *from,
 	*from = dir.base_first = run.first;
 	dir.base_count = run.count;
 	dir.names = d->names.len / sizeof(struct shale_patch_delta_name);
-	r = append(&d->dirs, &dir, sizeof(dir), err);
+	r = shale_patch_append(&d->dirs, &dir, sizeof(dir), err);
 	if (r == 0)
 		r = touch(d, ino, err);
 	return r < 0 ? r : 1;
@@ -267,7 +259,7 @@ static int take_name(struct shale_patch_delta *d,
 	if (r < 0)
 		return r;
 	dir->n++;
-	return append(&d->names, &c, sizeof(c), err);
+	return shale_patch_append(&d->names, &c, sizeof(c), err);
 }
 
 static bool same_key(const struct shale_dirent *a, const struct shale_dirent *b)
@@ -330,14 +322,16 @@ static int sort_names(struct shale_patch_delta *d, struct shale_err *err)
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		struct named named = {names[i].to.ino, i};
 		if (named.ino != 0)
-			r = append(&list, &named, sizeof(named), err);
+			r = shale_patch_append(&list, &named, sizeof(named),
+					       err);
 	}
 	size_t count = list.len / sizeof(struct named);
 	if (count > 1)
 		qsort(list.data, count, sizeof(struct named), by_ino_and_place);
 	const struct named *named = (const void *)list.data;
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = append(&d->by_ino, &named[i].at, sizeof(named[i].at), err);
+		r = shale_patch_append(&d->by_ino, &named[i].at,
+				       sizeof(named[i].at), err);
 	return r;
 }
 

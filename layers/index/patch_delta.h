@@ -13,7 +13,16 @@
 #include "layers/base/buf.h"
 #include "layers/index/write.h"
 
+#include <errno.h>
 #include <stdbool.h>
+
+static inline int shale_patch_append(struct shale_buf *to, const void *data,
+				     size_t len, struct shale_err *err)
+{
+	return shale_buf_append(to, data, len) < 0
+		       ? shale_err_set(err, ENOMEM, "patch an index")
+		       : 0;
+}
 
 /* One name that changes.  With neither `ino` nor `was` there is no change. */
 struct shale_patch_delta_name {

@@ -9,8 +9,6 @@
 #include "layers/index/patch_disk.h"
 #include "layers/index/record.h"
 
-#include <errno.h>
-
 struct shale_patching {
 	struct shale_patch_delta delta;
 	const struct shale_index *base;
@@ -24,14 +22,6 @@ struct shale_patching {
 	uint32_t last_xattr_len;
 	uint64_t last_xattr_off;
 };
-
-static inline int shale_patch_append(struct shale_buf *to, const void *data,
-				     size_t len, struct shale_err *err)
-{
-	return shale_buf_append(to, data, len) < 0
-		       ? shale_err_set(err, ENOMEM, "patch an index")
-		       : 0;
-}
 
 /* Write down every inode that is touched: its record, names and place.  Entries
  * have been laid out. */

@@ -35,25 +35,28 @@ static int put_xattrs(struct shale_patching *p,
 }
 
 /* A directory's entries and link count; `had`: what the base says of it. */
-static void put_dir_fields(const struct shale_patching *p, uint64_t ino,
-			   const struct shale_attr *had,
-			   struct shale_disk_index_inode *disk)
+static int put_dir_fields(const struct shale_patching *p, uint64_t ino,
+			  const struct shale_attr *had,
+			  struct shale_disk_index_inode *disk,
+			  struct shale_err *err)
 {
 	const struct shale_patch_delta_dir *d =
 		shale_patch_delta_dir(&p->delta, ino);
 	struct shale_index_dir run = {0};
 	int64_t nlink = had ? had->nlink : 2;
+	int r = 0;
 
 	if (d) {
 		run.first = d->first;
 		run.count = d->count;
 		nlink += d->subdirs;
 	} else if (had) {
-		(void)shale_index_dir(p->base, ino, &run, NULL);
+		r = shale_index_dir(p->base, ino, &run, err);
 	}
 	disk->first = le64_make(run.first);
 	disk->count = le64_make(run.count);
 	disk->nlink = le32_make((uint32_t)nlink);
+	return r;
 }
 
 static int put_kind(struct shale_patching *p,
@@ -64,13 +67,12 @@ static int put_kind(struct shale_patching *p,
 	struct shale_buf *strings = &p->section[SHALE_INDEX_STRINGS];
 	const struct shale_attr *a = &in->attr;
 
-	if (S_ISDIR(a->mode)) {
-		put_dir_fields(p, a->ino, had, disk);
-	} else if (S_ISLNK(a->mode)) {
-		disk->first = le64_make(strings->len);
-		return shale_patch_append(strings, in->target, a->size, err);
-	}
-	return 0;
+	if (S_ISDIR(a->mode))
+		return put_dir_fields(p, a->ino, had, disk, err);
+	if (!S_ISLNK(a->mode))
+		return 0;
+	disk->first = le64_make(strings->len);
+	return shale_patch_append(strings, in->target, a->size, err);
 }
 
 /* The names that an inode has now: first, and further ones. */

@@ -9,9 +9,7 @@ static int add(struct shale_buf *out, uint64_t dir, uint64_t pos,
 {
 	struct shale_patch_link link = {dir, pos, name, len};
 
-	return shale_buf_append(out, &link, sizeof(link)) < 0
-		       ? shale_err_set(err, ENOMEM, "patch an index")
-		       : 0;
+	return shale_patch_append(out, &link, sizeof(link), err);
 }
 
 /* Names that the base has, and nothing says otherwise. */

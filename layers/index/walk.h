@@ -21,7 +21,7 @@ struct shale_walk_layer {
 	uint64_t dir_at;    /* prefix, names: position of the directory */
 	uint64_t dir_next;  /* its next entry, */
 	uint64_t dir_left;  /* and how many are to come */
-	uint64_t extent;    /* a hint, for merge.c */
+	uint64_t extent;    /* a hint, for levels.c */
 	struct shale_inode inode;
 	struct shale_dirent name;
 };

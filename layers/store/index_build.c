@@ -78,11 +78,7 @@ static int merge_onto(struct shale_index *prefix, enum shale_index_form form,
 		base = prefix;
 	if (form == SHALE_INDEX_AS_PAYS && shale_patch_pays(base, trees, n)) {
 		int r = shale_patch_write(fd, base, trees, digests, n, err);
-		if (r == -EOPNOTSUPP)
-			r = empty_again(fd, err);
-		else
-			return r;
-		if (r < 0)
+		if (r != -EOPNOTSUPP)
 			return r;
 	}
 	return shale_index_merge(fd, trees, digests, n, prefix, err);
@@ -220,8 +216,13 @@ int shale_index_build(struct shale_store *store,
 		return r;
 	}
 	r = shale_index_cache_publish(store, fd, tmp, name, err);
-	if (r == 0 && out)
-		r = shale_index_cache_open_file(store, fd, name, out, err);
+	if (r < 0 || !out)
+		return r;
+	r = shale_index_cache_open_file(store, fd, name, out, err);
+	/* What it is a patch of went, to make room for it or for another. */
+	if (r == -ENOENT && form != SHALE_INDEX_WHOLE)
+		return shale_index_build(store, stack, n, trees,
+					 SHALE_INDEX_WHOLE, out, name, err);
 	return r;
 }
 

@@ -105,9 +105,9 @@ int shale_index_cache_open_file(struct shale_store *store, int fd,
 	cleanup_fd int base_fd = -1;
 	uint32_t below;
 
-	int r = shale_index_list_trees(fd, name, &trees, &below, err);
-	if (r == 0 && below == 0)
+	if (!shale_index_is_patch(fd))
 		return shale_index_open(out, fd, name, err);
+	int r = shale_index_list_trees(fd, name, &trees, &below, err);
 	if (r == 0 && name_of_base(&trees, below, base_name) < 0)
 		r = shale_err_set(err, ENOMEM, "open index '%s'", name);
 	if (r < 0)
