@@ -118,11 +118,18 @@ bool shale_target_again(struct shale_ctx *ctx, struct shale_target *target,
 
 int shale_target_dead(struct shale_ctx *ctx, const struct shale_target *target)
 {
+	const char *dir = target->info.mountpoint;
+
+	if (target->info.ephemeral)
+		return shale_err_say(&ctx->err, ENOTCONN,
+				     "the daemon of '%s' has died; 'shale "
+				     "umount %s' clears it away",
+				     dir, dir);
 	return shale_err_say(&ctx->err, ENOTCONN,
 			     "the daemon of '%s' has died; 'shale mount "
 			     "--recover %s' mounts it again: what was written "
 			     "is kept",
-			     target->info.mountpoint, target->info.mountpoint);
+			     dir, dir);
 }
 
 int shale_target_ask(struct shale_ctx *ctx, const struct shale_target *target,

@@ -10,8 +10,9 @@
  *     {"do":"alive"}                  -> at once: somebody is there
  *     {"do":"status"}                 -> counts, how the mount is doing
  *     {"do":"trace"}                  -> {"lines":[…],"lost":N}: a line for
- * each request answered since the connection asked last; the first time, none.
- *                                        Waits a little for one
+ *                                        for each request answered since the
+ *                                        connection asked last; the first
+ *                                        time, none.  Waits a little for one
  *     {"do":"sync"}                   -> everything is on disk
  *     {"do":"freeze"}                 -> {"epoch":E,"position":F,
  *                                        "frozen_us":N}: mutations stood still

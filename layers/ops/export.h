@@ -37,6 +37,7 @@ struct shale_export_result {
 	uint64_t exists;    /* left as they were (never) */
 	uint64_t left_out;  /* devices and files that could not be made */
 	uint64_t damaged;   /* of those: the image is damaged there */
+	uint64_t io_errors; /* of those: a disk failed */
 	uint64_t xattrs;    /* files that lack some of them */
 };
 

@@ -49,6 +49,7 @@ void shale_export_count(struct shale_exporting *ex, const char *dir,
 	if (r < 0) {
 		sum->left_out++;
 		sum->damaged += r == -EUCLEAN;
+		sum->io_errors += r == -EIO;
 		say(ex, dir, name, why->msg);
 		if (shale_export_ends(r) && !ex->failed) {
 			ex->failed = r;

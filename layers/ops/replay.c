@@ -173,7 +173,7 @@ static int fill(struct shale_replaying *rp)
 	rp->sum->damaged += made.damaged;
 	rp->sum->xattrs += made.xattrs;
 	/* What this file system or user cannot have will not come either. */
-	rp->sum->unfinished = made.damaged != 0;
+	rp->sum->unfinished = made.damaged || made.io_errors;
 	return r;
 }
 
