@@ -75,6 +75,13 @@ static void report(const struct recovery *rec,
 	}
 }
 
+static void count_failure(struct recovery *rec, int r)
+{
+	int code = shale_fail(rec->ctx, r);
+	if (!rec->failed++)
+		rec->code = code;
+}
+
 static void fail(struct recovery *rec, const char *mountpoint, int r)
 {
 	struct shale_err why = rec->ctx->err;
@@ -82,9 +89,7 @@ static void fail(struct recovery *rec, const char *mountpoint, int r)
 	if (r != -EINTR)
 		shale_err_say(&rec->ctx->err, -r, "'%s' is not mounted: %s",
 			      mountpoint, why.msg);
-	int code = shale_fail(rec->ctx, r);
-	if (!rec->failed++)
-		rec->code = code;
+	count_failure(rec, r);
 }
 
 /* --------------------------------------------------------------- one mount */
@@ -267,9 +272,7 @@ static void recover_at(struct recovery *rec, const char *dir)
 		return;
 	shale_err_say(&rec->ctx->err, ENOKEY,
 		      "no mount at '%s' is left to be mounted again", dir);
-	int code = shale_fail(rec->ctx, -ENOKEY);
-	if (!rec->failed++)
-		rec->code = code;
+	count_failure(rec, -ENOKEY);
 }
 
 /* One process at a time; the second finds nothing to do. */

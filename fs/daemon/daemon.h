@@ -79,6 +79,9 @@ int shale_daemon_lease(struct shale_daemon *d,
 json_t *shale_daemon_status(struct shale_daemon *d, int *r,
 			    struct shale_err *err);
 
+/* A number of an answer. */
+void shale_add_number(json_t *doc, const char *key, uint64_t value);
+
 /* What the control socket answers. */
 extern const struct shale_control_ops shale_daemon_requests;
 

@@ -7,11 +7,6 @@
 
 enum { IMAGE_MAX = 32 };
 
-static void add_number(json_t *doc, const char *key, uint64_t value)
-{
-	json_object_set_new(doc, key, json_integer((json_int_t)value));
-}
-
 /* What one connection holds. */
 struct session {
 	bool commits;                    /* it has frozen */
@@ -131,9 +126,9 @@ static json_t *do_freeze(struct shale_daemon *d, void **place, int *r,
 		return NULL;
 	c->paused = true;
 	json_t *doc = json_object();
-	add_number(doc, "epoch", epoch);
-	add_number(doc, "position", position);
-	add_number(doc, "frozen_us", frozen);
+	shale_add_number(doc, "epoch", epoch);
+	shale_add_number(doc, "position", position);
+	shale_add_number(doc, "frozen_us", frozen);
 	return doc;
 }
 
@@ -265,7 +260,7 @@ static json_t *do_discard(struct shale_daemon *d, const json_t *request, int *r,
 	if (*r < 0)
 		return NULL;
 	json_t *doc = json_object();
-	add_number(doc, "inodes", done.inodes);
+	shale_add_number(doc, "inodes", done.inodes);
 	return doc;
 }
 
@@ -303,7 +298,7 @@ static json_t *do_trace(const struct shale_daemon *d, void **place, int *r,
 		return NULL;
 	json_t *doc = json_object();
 	json_object_set_new(doc, "lines", lines_json(&lines));
-	add_number(doc, "lost", lost);
+	shale_add_number(doc, "lost", lost);
 	return doc;
 }
 

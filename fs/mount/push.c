@@ -47,14 +47,12 @@ struct shale_push {
 /* What a worker is to do, and what came of it. */
 struct window {
 	uint64_t from, end; /* inode numbers */
-	uint64_t first;     /* file that is not pushed; 0: there is none */
 	uint64_t bytes;
 	unsigned size, pushed;
 	bool once;
 	int error;
 	size_t n;
-	uint64_t files[FILES];
-	uint32_t lens[FILES];
+	uint64_t files[FILES]; /* the first is not pushed */
 };
 
 struct job {
@@ -116,10 +114,7 @@ static void choose(const struct shale_push *p, struct window *w)
 		w->end = attr.ino + 1;
 		if (!S_ISREG(attr.mode) || !attr.size || attr.size > FILE_MAX)
 			continue;
-		if (!w->first)
-			w->first = attr.ino;
-		w->files[w->n] = attr.ino;
-		w->lens[w->n++] = (uint32_t)attr.size;
+		w->files[w->n++] = attr.ino;
 		w->bytes += attr.size;
 	}
 }
@@ -215,7 +210,7 @@ static void note_window(struct shale_push *p, struct stream *s,
 			const struct window *w)
 {
 	s->ahead = w->end;
-	s->trip = w->first ? w->first : UINT64_MAX; /* the image ends here */
+	s->trip = w->n ? w->files[0] : UINT64_MAX; /* the image ends here */
 	s->total += w->bytes;
 	s->window = 2 * w->size < WINDOW_MAX ? 2 * w->size : WINDOW_MAX;
 	if (w->error && w->error != -ENOENT)

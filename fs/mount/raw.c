@@ -18,26 +18,25 @@ enum {
 	NOTIFY_RESEND = 7,   /* FUSE_NOTIFY_RESEND */
 };
 
-/* The body of a receiver's request, if it has `size` bytes. */
-static const void *body(const struct shale_receiver *r, size_t size)
+const void *shale_raw_body(const struct shale_receiver *r, size_t size)
 {
 	size_t head = sizeof(struct fuse_in_header);
 	return r->len >= head + size ? r->in + head : NULL;
 }
 
-static const struct fuse_in_header *header(const struct shale_receiver *r)
+const struct fuse_in_header *shale_raw_header(const struct shale_receiver *r)
 {
 	return (const void *)r->in;
 }
 
 uint64_t shale_raw_unique(const struct shale_receiver *r)
 {
-	return header(r)->unique & ~RESENT;
+	return shale_raw_header(r)->unique & ~RESENT;
 }
 
 bool shale_raw_resent(const struct shale_receiver *r)
 {
-	return header(r)->unique & RESENT;
+	return shale_raw_header(r)->unique & RESENT;
 }
 
 bool shale_raw_resends(const void *init, size_t len)
@@ -66,21 +65,23 @@ static bool takes_long(const struct shale_session *s)
 
 bool shale_raw_kills(const struct shale_receiver *r)
 {
-	switch (header(r)->opcode) {
+	switch (shale_raw_header(r)->opcode) {
 	case FUSE_SETATTR: {
-		const struct fuse_setattr_in *in = body(r, sizeof(*in));
+		const struct fuse_setattr_in *in =
+			shale_raw_body(r, sizeof(*in));
 		return in && in->valid & FATTR_KILL_SUIDGID;
 	}
 	case FUSE_OPEN: {
-		const struct fuse_open_in *in = body(r, sizeof(*in));
+		const struct fuse_open_in *in = shale_raw_body(r, sizeof(*in));
 		return in && in->open_flags & FUSE_OPEN_KILL_SUIDGID;
 	}
 	case FUSE_CREATE: {
-		const struct fuse_create_in *in = body(r, sizeof(*in));
+		const struct fuse_create_in *in =
+			shale_raw_body(r, sizeof(*in));
 		return in && in->open_flags & FUSE_OPEN_KILL_SUIDGID;
 	}
 	case FUSE_WRITE: {
-		const struct fuse_write_in *in = body(r, sizeof(*in));
+		const struct fuse_write_in *in = shale_raw_body(r, sizeof(*in));
 		return in && in->write_flags & FUSE_WRITE_KILL_SUIDGID;
 	}
 	default:
@@ -91,7 +92,7 @@ bool shale_raw_kills(const struct shale_receiver *r)
 void shale_raw_fold(struct shale_receiver *r)
 {
 	struct fuse_in_header *head = (void *)r->in;
-	const struct fuse_setxattr_in *in = body(r, sizeof(*in));
+	const struct fuse_setxattr_in *in = shale_raw_body(r, sizeof(*in));
 	size_t cut = sizeof(*in) - FUSE_COMPAT_SETXATTR_IN_SIZE;
 	uint8_t *at = r->in + sizeof(*head) + FUSE_COMPAT_SETXATTR_IN_SIZE;
 
@@ -106,11 +107,12 @@ void shale_raw_fold(struct shale_receiver *r)
 
 bool shale_raw_see_init(struct shale_session *s, const struct shale_receiver *r)
 {
-	const struct fuse_init_in *in = body(r, 16); /* as of protocol 7.6 */
+	const struct fuse_init_in *in =
+		shale_raw_body(r, 16); /* as of protocol 7.6 */
 
-	if (!in || header(r)->opcode != FUSE_INIT)
+	if (!in || shale_raw_header(r)->opcode != FUSE_INIT)
 		return false;
-	s->init_unique = header(r)->unique;
+	s->init_unique = shale_raw_header(r)->unique;
 	s->init_flags = in->flags;
 	return true;
 }
@@ -168,8 +170,8 @@ static void fill_attr(struct fuse_attr *a, const struct shale_node *node)
 static int make_tmpfile(struct shale_receiver *r, struct tmpfile_reply *reply)
 {
 	struct shale_session *s = r->session;
-	const struct fuse_in_header *head = header(r);
-	const struct fuse_create_in *in = body(r, sizeof(*in));
+	const struct fuse_in_header *head = shale_raw_header(r);
+	const struct fuse_create_in *in = shale_raw_body(r, sizeof(*in));
 	struct shale_node node;
 	uint64_t handle;
 
@@ -203,10 +205,10 @@ bool shale_raw_handle(struct shale_receiver *r)
 	struct tmpfile_reply reply = {0};
 
 	if (r->len < sizeof(struct fuse_in_header) ||
-	    header(r)->opcode != FUSE_TMPFILE || !s->opts.live)
+	    shale_raw_header(r)->opcode != FUSE_TMPFILE || !s->opts.live)
 		return false;
 	int ret = make_tmpfile(r, &reply);
-	reply.head.unique = header(r)->unique;
+	reply.head.unique = shale_raw_header(r)->unique;
 	reply.head.error = ret == -EUCLEAN ? -EIO : ret;
 	reply.head.len = ret < 0 ? sizeof(reply.head) : sizeof(reply);
 	struct iovec iov = {&reply, reply.head.len};

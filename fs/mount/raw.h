@@ -15,8 +15,14 @@
 
 struct shale_session;
 struct shale_receiver;
+struct fuse_in_header; /* linux/fuse.h */
 
-/* Key of the request in a receiver's buffer, without the bit of a resend. */
+/* The head of the request in a receiver's buffer, and what is behind it: NULL
+ * if that is less than `size` bytes. */
+const struct fuse_in_header *shale_raw_header(const struct shale_receiver *r);
+const void *shale_raw_body(const struct shale_receiver *r, size_t size);
+
+/* Key of that request, without the bit of a resend. */
 uint64_t shale_raw_unique(const struct shale_receiver *r);
 
 /* Was it sent before, to a daemon that has died? */
@@ -57,7 +63,8 @@ bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 /* Answer a request that libfuse does not know.  False: it is none of those. */
 bool shale_raw_handle(struct shale_receiver *r);
 
-/* ------------------------------------------- requests as they are (raw_op.c) */
+/* ------------------------------------------- requests as they are (raw_op.c)
+ */
 
 /* Of what kind is the request in the buffer, among SHALE_OPCOUNT_KINDS; 0: of
  * one that is not known. */

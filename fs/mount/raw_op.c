@@ -87,22 +87,10 @@ const char *shale_raw_name(unsigned kind)
 
 /* ------------------------------------------------------------- requests */
 
-static const struct fuse_in_header *head_of(const struct shale_receiver *r)
-{
-	return (const void *)r->in;
-}
-
-/* What is behind the header, if it has `size` bytes. */
-static const void *body_of(const struct shale_receiver *r, size_t size)
-{
-	size_t head = sizeof(struct fuse_in_header);
-	return r->len >= head + size ? r->in + head : NULL;
-}
-
 unsigned shale_raw_kind(const struct shale_receiver *r)
 {
 	uint32_t op = r->len >= sizeof(struct fuse_in_header)
-			      ? head_of(r)->opcode
+			      ? shale_raw_header(r)->opcode
 			      : 0;
 	/* Two spellings of one thing. */
 	if (op == FUSE_RENAME2)
@@ -114,15 +102,16 @@ unsigned shale_raw_kind(const struct shale_receiver *r)
 
 uint64_t shale_raw_brings(const struct shale_receiver *r)
 {
-	const struct fuse_write_in *in = body_of(r, sizeof(*in));
-	return in && head_of(r)->opcode == FUSE_WRITE ? in->size : 0;
+	const struct fuse_write_in *in = shale_raw_body(r, sizeof(*in));
+	return in && shale_raw_header(r)->opcode == FUSE_WRITE ? in->size : 0;
 }
 
 /* The `n`-th text behind `skip` bytes of the body, or "". */
 static const char *text_of(const struct shale_receiver *r, size_t skip,
 			   unsigned n)
 {
-	const char *at = body_of(r, skip), *end = (const char *)r->in + r->len;
+	const char *at = shale_raw_body(r, skip),
+		   *end = (const char *)r->in + r->len;
 
 	if (!at)
 		return "";
@@ -166,21 +155,22 @@ static void put_range(uint64_t len, uint64_t off, struct shale_buf *out)
 /* Where READ, WRITE, FALLOCATE begin, and how long they are. */
 static void put_bytes(const struct shale_receiver *r, struct shale_buf *out)
 {
-	const struct fuse_fallocate_in *space = body_of(r, sizeof(*space));
-	const struct fuse_read_in *in = body_of(r, sizeof(*in));
+	const struct fuse_fallocate_in *space =
+		shale_raw_body(r, sizeof(*space));
+	const struct fuse_read_in *in = shale_raw_body(r, sizeof(*in));
 
 	static_assert(offsetof(struct fuse_read_in, size) ==
 			      offsetof(struct fuse_write_in, size),
 		      "a write's is as a read's");
-	if (space && head_of(r)->opcode == FUSE_FALLOCATE)
+	if (space && shale_raw_header(r)->opcode == FUSE_FALLOCATE)
 		put_range(space->length, space->offset, out);
-	else if (in && head_of(r)->opcode != FUSE_FALLOCATE)
+	else if (in && shale_raw_header(r)->opcode != FUSE_FALLOCATE)
 		put_range(in->size, in->offset, out);
 }
 
 static void put_place(const struct shale_receiver *r, struct shale_buf *out)
 {
-	const struct fuse_lseek_in *in = body_of(r, sizeof(*in));
+	const struct fuse_lseek_in *in = shale_raw_body(r, sizeof(*in));
 
 	static_assert(offsetof(struct fuse_read_in, offset) ==
 			      offsetof(struct fuse_lseek_in, offset),
@@ -191,7 +181,8 @@ static void put_place(const struct shale_receiver *r, struct shale_buf *out)
 
 static void put_copy(const struct shale_receiver *r, struct shale_buf *out)
 {
-	const struct fuse_copy_file_range_in *in = body_of(r, sizeof(*in));
+	const struct fuse_copy_file_range_in *in =
+		shale_raw_body(r, sizeof(*in));
 
 	if (!in)
 		return;
@@ -204,13 +195,13 @@ static void put_copy(const struct shale_receiver *r, struct shale_buf *out)
 /* The directory or inode that a body begins with. */
 static uint64_t first_number(const struct shale_receiver *r)
 {
-	const uint64_t *at = body_of(r, sizeof(*at));
+	const uint64_t *at = shale_raw_body(r, sizeof(*at));
 	return at ? *at : 0;
 }
 
 void shale_raw_describe(const struct shale_receiver *r, struct shale_buf *out)
 {
-	const struct fuse_in_header *head = head_of(r);
+	const struct fuse_in_header *head = shale_raw_header(r);
 	const char *name = shale_raw_name(shale_raw_kind(r));
 	enum shape shape = name ? ops[head->opcode % N_OPS].shape : NOTHING;
 	unsigned skip = name ? ops[head->opcode % N_OPS].skip : 0;

@@ -90,10 +90,11 @@ def bench(scale, work, rounds, end):
     table.note(f"{corpus.files} files of this machine and a table of "
                f"{scale.table >> 20} MiB, {corpus.nbytes() >> 20} MiB in all; "
                "then 1 % of the files and 2 % of the table change; caches warm")
-    keepers = [k for k in (kind(work) for kind in KEEPERS) if k.usable()]
-    for kind in KEEPERS:
-        if not kind(work).usable():
-            table.note(f"{kind(work).name}: not installed")
+    everyone = [kind(work) for kind in KEEPERS]
+    keepers = [k for k in everyone if k.usable()]
+    for k in everyone:
+        if k not in keepers:
+            table.note(f"{k.name}: not installed")
     clean = os.path.join(work, "clean")
     run("cp", "-a", "--reflink=auto", corpus.tree, clean)
     for n in Rounds(rounds, end):
