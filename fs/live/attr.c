@@ -42,16 +42,16 @@ static int set_owner_and_mode(struct shale_change *ch,
 	if (set->what &
 	    (SHALE_SET_UID | SHALE_SET_GID | SHALE_SET_KILL_SUIDGID))
 		r = shale_xattr_kill_privileges(ch, who, node);
+	if (r < 0)
+		return r;
 	if (set->what & SHALE_SET_UID)
 		node->attr.uid = set->uid;
 	if (set->what & SHALE_SET_GID)
 		node->attr.gid = set->gid;
-	if (r == 0 && (set->what & SHALE_SET_MODE)) {
-		node->attr.mode =
-			(node->attr.mode & S_IFMT) | (set->mode & 07777);
-		r = chmod_acl(ch, node);
-	}
-	return r;
+	if (!(set->what & SHALE_SET_MODE))
+		return 0;
+	node->attr.mode = (node->attr.mode & S_IFMT) | (set->mode & 07777);
+	return chmod_acl(ch, node);
 }
 
 static bool sane(const struct timespec *t)

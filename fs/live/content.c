@@ -55,11 +55,12 @@ static int edit_locked(struct shale_live *live, const struct shale_caller *who,
 	body.err = who->err;
 	if (r == 0)
 		r = edit->run(&body, edit->arg);
-	if (r == 0 && edit->kill)
-		r = shale_xattr_kill_privileges(&ch, who, node);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	ch.lazy = !shale_body_store(&body, &ch) && !edit->kill;
+	r = edit->kill ? shale_xattr_kill_privileges(&ch, who, node) : 0;
+	if (r < 0)
+		return r;
+	ch.lazy = !shale_body_store(&body, &ch) && r == 0;
 	shale_change_modify(&ch, node, who);
 	return shale_change_commit(&ch, who);
 }

@@ -169,7 +169,7 @@ static int copy_locked(struct shale_live *live, const struct shale_caller *who,
 	if (r == 0 && kill)
 		r = shale_xattr_kill_privileges(&ch, who, node);
 	if (r < 0)
-		return r;
+		return r; /* 1: it had some */
 	shale_body_store(&to, &ch);
 	shale_change_modify(&ch, node, who);
 	r = shale_change_commit(&ch, who);

@@ -92,6 +92,9 @@ struct shale_caller {
 	bool keeps_times; /* a change of content sets none */
 	struct shale_request request;
 	struct shale_err *err; /* words for damage that is met; may be NULL */
+	/* Set if setuid, setgid or capabilities went because of what he wrote:
+	 * whoever cached the mode has to forget it.  May be NULL. */
+	bool *lost_privileges;
 	/* Is he in a group, or may he keep setgid nevertheless?  NULL: no. */
 	bool (*keeps_setgid)(void *arg, uint32_t gid);
 	void *arg;

@@ -86,9 +86,10 @@ static int kill_caps(struct shale_change *ch, struct shale_live_node *node)
 	r = shale_xattr_without(&list, "security.capability", &rest);
 	if (r == -ENODATA)
 		return 0;
-	if (r == 0)
-		shale_xattr_store(ch, node, &rest);
-	return r;
+	if (r < 0)
+		return r;
+	shale_xattr_store(ch, node, &rest);
+	return 1;
 }
 
 static bool keeps_setgid(const struct shale_caller *who, uint32_t gid)
@@ -101,13 +102,21 @@ int shale_xattr_kill_privileges(struct shale_change *ch,
 				const struct shale_caller *who,
 				struct shale_live_node *node)
 {
+	uint32_t taken = S_ISUID;
+
 	if (S_ISDIR(node->attr.mode))
 		return 0;
-	node->attr.mode &= ~(uint32_t)S_ISUID;
 	if (node->attr.mode & S_ISGID &&
 	    (node->attr.mode & S_IXGRP || !keeps_setgid(who, node->attr.gid)))
-		node->attr.mode &= ~(uint32_t)S_ISGID;
-	return kill_caps(ch, node);
+		taken |= S_ISGID;
+	taken &= node->attr.mode;
+	node->attr.mode &= ~taken;
+	int r = kill_caps(ch, node);
+	if (r < 0 || (r == 0 && !taken))
+		return r;
+	if (who->lost_privileges)
+		*who->lost_privileges = true;
+	return 1;
 }
 
 /* ---------------------------------------------------------------- reading */

@@ -20,7 +20,8 @@ int shale_xattr_without(const struct shale_buf *list, const char *name,
 /*
  * Take away setuid, setgid and security.capability, as a write by an ordinary
  * user does.  setgid of what its group may not run stays if `who` is in that
- * group.  Directories keep theirs.
+ * group.  Directories keep theirs.  1, and `who` is told, if there was anything
+ * to take; 0, or -errno.
  */
 int shale_xattr_kill_privileges(struct shale_change *ch,
 				const struct shale_caller *who,

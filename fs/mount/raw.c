@@ -130,9 +130,8 @@ bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 	memcpy(out, iov[1].iov_base, len);
 	iov[1].iov_base = out;
 	/* The kernel asks for security.capability once an inode then, not
-	 * before every write. */
-	if (s->opts.live && !s->opts.writeback &&
-	    s->init_flags & FUSE_HANDLE_KILLPRIV_V2)
+	 * before every write; see tell_lost() in rw_data.c. */
+	if (s->opts.live && s->init_flags & FUSE_HANDLE_KILLPRIV_V2)
 		out->flags |= FUSE_HANDLE_KILLPRIV_V2;
 	if (takes_long(s))
 		out->flags |= FUSE_SETXATTR_EXT;

@@ -25,14 +25,27 @@ static void set_open(struct fuse_file_info *fi, uint64_t handle)
 	fi->noflush = 1;
 }
 
+/*
+ * The kernel that leaves it to us to take privileges away goes on with the mode
+ * that it knows, whatever it sent, and would run a file as its owner for who
+ * has just written it.  An earlier daemon may not have come to say so.
+ */
+static void tell_lost(fuse_req_t req, fuse_ino_t ino, bool lost)
+{
+	if (lost || shale_raw_resent(shale_req_receiver(req)))
+		shale_session_forget_attr(shale_req_session(req), ino);
+}
+
 void shale_rw_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct shale_live *live = shale_rw_live(req);
 	struct shale_caller who = shale_rw_caller(req);
 	struct shale_node node;
+	bool lost = false;
 	uint64_t handle;
 	int r = 0;
 
+	who.lost_privileges = &lost;
 	if (fi->flags & O_TRUNC && !shale_rw_done(req, &who)) {
 		struct shale_set set = {.what = SHALE_SET_SIZE};
 		if (shale_raw_kills(shale_req_receiver(req)))
@@ -42,6 +55,7 @@ void shale_rw_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (r == 0)
 		r = shale_rw_opened(shale_req_session(req), &who, ino,
 				    (uint32_t)fi->flags, &handle);
+	tell_lost(req, ino, lost);
 	if (r < 0)
 		return shale_rw_reply(req, r, ino);
 	set_open(fi, handle);
@@ -130,12 +144,15 @@ void shale_rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	struct shale_session *s = shale_req_session(req);
 	struct shale_caller who = content_caller(req);
 	struct shale_err err = {0};
+	bool lost = false;
 
 	(void)fi;
 	who.err = &err;
+	who.lost_privileges = &lost;
 	int r = shale_live_write(s->opts.live, &who, ino, (uint64_t)off, buf,
 				 size,
 				 shale_raw_kills(shale_req_receiver(req)));
+	tell_lost(req, ino, lost);
 	if (r < 0)
 		return shale_reply_error(req, r, ino, &err);
 	fuse_reply_write(req, size);
@@ -155,11 +172,14 @@ void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 {
 	struct shale_caller who = content_caller(req);
 	struct shale_err err = {0};
+	bool lost = false;
 
 	(void)fi;
 	who.err = &err;
+	who.lost_privileges = &lost;
 	int r = shale_live_fallocate(shale_rw_live(req), &who, ino, mode,
 				     (uint64_t)off, (uint64_t)len, kills(&who));
+	tell_lost(req, ino, lost);
 	shale_reply_error(req, r, ino, &err);
 }
 
@@ -170,6 +190,7 @@ void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
 {
 	struct shale_caller who = content_caller(req);
 	struct shale_err err = {0};
+	bool lost = false;
 	uint64_t done;
 
 	(void)src_fi;
@@ -177,12 +198,14 @@ void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
 	if (flags)
 		return (void)fuse_reply_err(req, EINVAL);
 	who.err = &err;
+	who.lost_privileges = &lost;
 	/* The reply's count has 32 bits. */
 	if (len > 1u << 30)
 		len = 1u << 30;
 	int r = shale_live_copy(shale_rw_live(req), &who, src,
 				(uint64_t)src_off, dst, (uint64_t)dst_off, len,
 				kills(&who), &done);
+	tell_lost(req, dst, lost);
 	if (r < 0)
 		return shale_reply_error(req, r, dst, &err);
 	fuse_reply_write(req, (size_t)done);

@@ -333,3 +333,8 @@ void shale_session_forget_inode(struct shale_session *s, uint64_t ino)
 {
 	(void)fuse_lowlevel_notify_inval_inode(s->fuse, ino, 0, 0);
 }
+
+void shale_session_forget_attr(struct shale_session *s, uint64_t ino)
+{
+	(void)fuse_lowlevel_notify_inval_inode(s->fuse, ino, -1, 0);
+}

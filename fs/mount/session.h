@@ -69,6 +69,8 @@ int shale_session_run(struct shale_session *s, struct shale_err *err);
 void shale_session_forget_name(struct shale_session *s, uint64_t dir,
 			       const char *name, size_t len);
 void shale_session_forget_inode(struct shale_session *s, uint64_t ino);
+/* Its attributes only: waits for nothing, so a thread that serves may do it. */
+void shale_session_forget_attr(struct shale_session *s, uint64_t ino);
 
 /* Since this process serves. */
 struct shale_session_counts {

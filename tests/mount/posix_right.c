@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,59 @@ POSIX(whoever_writes_takes_setuid_setgid_and_capabilities_away)
 	CHECK_INT(write_byte(), 0); /* root keeps the bits only */
 	CHECK_INT(posix_mode("file"), 06777);
 	CHECK(!has_caps());
+}
+
+static int append_byte(void)
+{
+	int fd = open("id", O_WRONLY | O_APPEND);
+	int r = fd < 0 || write(fd, "x", 1) != 1 ? -errno : 0;
+
+	close(fd);
+	return r;
+}
+
+static int grow(void)
+{
+	int fd = open("id", O_WRONLY);
+	int r = fd < 0 || fallocate(fd, 0, 1 << 20, 1) < 0 ? -errno : 0;
+
+	close(fd);
+	return r;
+}
+
+/* The user as whom `id` runs, which nobody looks at before. */
+static unsigned runs_as(void)
+{
+	unsigned uid = UINT_MAX;
+	FILE *out = popen("./id -u", "r");
+
+	CHECK(out && fscanf(out, "%u", &uid) == 1);
+	CHECK(out && pclose(out) == 0);
+	return uid;
+}
+
+static int append_and_run(void)
+{
+	int r = append_byte();
+	return r < 0 ? r : runs_as() == POSIX_USER ? 0 : -EPERM;
+}
+
+static int grow_and_run(void)
+{
+	int r = grow();
+	return r < 0 ? r : runs_as() == POSIX_USER ? 0 : -EPERM;
+}
+
+POSIX(what_somebody_has_just_written_does_not_run_as_its_owner)
+{
+	static int (*const ways[])(void) = {append_and_run, grow_and_run};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+		CHECK_INT(system("cp /usr/bin/id id && chmod 6777 id"), 0);
+		CHECK_INT(posix_mode("id"), 06777);
+		CHECK_INT(posix_as(POSIX_USER, POSIX_GROUP, ways[i]), 0);
+		CHECK_INT(posix_mode("id"), 0777);
+	}
 }
 
 /* setgid of what the group may not run is for members. */

@@ -14,12 +14,14 @@
 /* What somebody else does while data is flushed, once. */
 static void (*meanwhile)(struct rig *rig);
 static struct rig *meanwhile_on;
+static _Thread_local unsigned flushes; /* marks are of another thread */
 
 /* In place of the C library's. */
 int fdatasync(int fd)
 {
 	void (*call)(struct rig * rig) = meanwhile;
 
+	flushes++;
 	meanwhile = NULL;
 	if (call)
 		call(meanwhile_on);
@@ -121,5 +123,54 @@ TEST(what_is_replaced_again_before_it_is_flushed_has_the_last_content)
 	struct rig *rig = cut_when_b_went(replace_b);
 
 	CHECK_STR(rig_text(rig, "b"), "newest");
+	rig_free(rig);
+}
+
+/* As the kernel has it from whoever is not root: what gave him privileges goes. */
+static void overwrite(struct rig *rig, const char *path, bool *lost)
+{
+	struct shale_caller user = rig_caller;
+
+	user.uid = user.gid = 1000;
+	user.lost_privileges = lost;
+	*lost = false;
+	CHECK_INT(shale_live_write(rig->live, &user, rig_ino(rig, path), 0,
+				   "y", 1, true),
+		  0);
+	flushes = 0;
+	fsync_file(rig, path);
+}
+
+TEST(an_ordinary_user_who_overwrites_flushes_data_only)
+{
+	struct rig *rig = rig_new();
+	bool lost;
+
+	rig_file(rig, "f", "xyz");
+	fsync_file(rig, "f");
+	overwrite(rig, "f", &lost);
+	CHECK(!lost);
+	CHECK_INT(flushes, 1);
+	rig_free(rig);
+}
+
+TEST(privileges_that_a_write_takes_are_told_and_are_flushed)
+{
+	struct rig *rig = rig_new();
+	struct shale_set set = {.what = SHALE_SET_MODE, .mode = 06777};
+	struct shale_node node;
+	bool lost;
+
+	uint64_t ino = rig_file(rig, "f", "xyz");
+	CHECK_INT(shale_live_setattr(rig->live, &rig_caller, ino, &set, &node),
+		  0);
+	fsync_file(rig, "f");
+	overwrite(rig, "f", &lost);
+	CHECK(lost);
+	CHECK_INT(flushes, 2);
+	power_cut(rig);
+	CHECK_INT(rig_stat(rig, "f").mode & 07777, 0777);
+	overwrite(rig, "f", &lost);
+	CHECK(!lost);
 	rig_free(rig);
 }
