@@ -64,6 +64,11 @@ class Rounds:
             last = time.monotonic() - start
 
 
+def taking_part(who, n):
+    """Those who are measured in round n."""
+    return [w for w in who if n % w.every == 0]
+
+
 class Table:
     """One subject: lines of `what` against columns of `who`."""
 

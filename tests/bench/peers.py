@@ -14,6 +14,7 @@ from measure import have, run
 
 class Peer:
     name = ""
+    every = 1  # in which rounds it takes part: those that are slow, in few
 
     def __init__(self, work):
         self.work = os.path.join(work, "peer-" + self.name.replace(" ", "-"))
@@ -137,6 +138,7 @@ class ShaleWritable(Shale):
 
 class Image(Peer):
     """One that mounts a file made beforehand."""
+    every = 2
 
     def image(self):
         return os.path.join(self.work, "image")
@@ -176,6 +178,7 @@ class ErofsKernel(Image):
 class Overlay(Peer):
     """The kernel's: read-only over two directories, one of them empty."""
     name = "overlayfs"
+    every = 2
     writable = False
 
     def prepare(self, tree):
@@ -200,6 +203,7 @@ class Overlay(Peer):
 
 class FuseOverlay(Overlay):
     name = "fuse-overlayfs"
+    every = 4
     needs = ("fuse-overlayfs",)
 
     def command(self):
@@ -207,6 +211,7 @@ class FuseOverlay(Overlay):
 
 
 class OverlayWritable(Overlay):
+    every = 1
     writable = True
 
 

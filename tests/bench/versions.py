@@ -6,7 +6,7 @@ import time
 
 from corpus import Corpus
 from keepers import KEEPERS
-from measure import Rounds, Table, run, same
+from measure import Rounds, Table, run, same, taking_part
 
 FIRST, FIRST_SIZE = "first version", "first version, size"
 SECOND, SECOND_SIZE = "second version", "second version adds"
@@ -98,7 +98,6 @@ def bench(scale, work, rounds, end):
     clean = os.path.join(work, "clean")
     run("cp", "-a", "--reflink=auto", corpus.tree, clean)
     for n in Rounds(rounds, end):
-        now = [k for k in keepers if n % k.every == 0]
-        one_round(table, now, corpus, work, n == 0)
+        one_round(table, taking_part(keepers, n), corpus, work, n == 0)
         run("cp", "-a", clean + "/.", corpus.tree)
     return table

@@ -5,7 +5,7 @@ import os
 import time
 
 from corpus import Corpus
-from measure import Rounds, Table, cold, run, timed
+from measure import Rounds, Table, cold, run, taking_part, timed
 from peers import (FuseOverlayWritable, NativeCopy, OverlayWritable,
                    ShaleWritable, gather)
 
@@ -112,9 +112,9 @@ def bench(scale, work, rounds, end):
                      corpus.tree, table.note)
     overlays = [p for p in writers if isinstance(p, OVERLAYS) and
                 not isinstance(p, ShaleWriteback)]
-    for _ in Rounds(rounds, end):
+    for n in Rounds(rounds, end):
         for what, run_load, on_native in LOADS:
-            for peer in writers if on_native else overlays:
+            for peer in taking_part(writers if on_native else overlays, n):
                 peer.mount()
                 cold()
                 table.add(what, peer.name, run_load(peer, scale))
