@@ -59,8 +59,8 @@ tests_mount_truth_SOURCES = tests/mount/truth.c tests/mount/truth.h \
 tests_mount_truth_LDADD = $(LIBS_BASE)
 
 # What tests source, and what tests/run calls.
-EXTRA_DIST += tests/lib/crowd.sh tests/lib/hammer.py tests/lib/killer.py \
-	tests/lib/limits.py \
+EXTRA_DIST += tests/lib/crowd.sh tests/lib/fsx_load.py tests/lib/hammer.py \
+	tests/lib/killer.py tests/lib/limits.py tests/lib/loads.sh \
 	tests/lib/mount.sh tests/lib/pg.sh tests/long.sh tests/on-mount \
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py

@@ -8,10 +8,13 @@
 #   crowd_mount           mount the workspace again
 #   crowd_commit          commit; the version is whole, and equals the mount
 #   crowd_run OPS ROUND [--dies]   8 processes, with the hook
+#
+# $SHALE_O has further options of the mount: `writeback`.
 export dir srcdir seed
+crowd_o=dev${SHALE_O:+,$SHALE_O}
 
 crowd_mount() {
-	shale -q mount -w crowd "$dir/m" -o dev
+	shale -q mount -w crowd "$dir/m" -o "$crowd_o"
 }
 
 # Two layers, with names that the operations use: p*/ for each process, c*/g*-
@@ -40,13 +43,13 @@ crowd_base() {
 	gendata csv 5000 9 >"$top/p1/f1"
 	shale -q import --onto base:v1 "$dir/base" -t base:v2 || exit 1
 	cp -a "$top" "$dir/plain"
-	shale -q mount base:v2 "$dir/m" --rw -w crowd -o dev || exit 1
+	shale -q mount base:v2 "$dir/m" --rw -w crowd -o "$crowd_o" || exit 1
 }
 
 crowd_commit() {
 	shale -q commit "$dir/m" -t crowd:latest --allow-empty &&
 		shale -q mount crowd:latest "$dir/check" -o dev &&
-		treecmp "$dir/m/crowd" "$dir/check/crowd" &&
+		treecmp ${SHALE_O:+--no-holes} "$dir/m/crowd" "$dir/check/crowd" &&
 		shale -q umount "$dir/check"
 }
 

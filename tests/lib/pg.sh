@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# PostgreSQL, for tests that source mount.sh; its socket and files are in
-# $dir/socket, its database is `bench`.
+# PostgreSQL, for tests that source mount.sh; its socket and its log are in
+# $PGHOST, $dir/socket, and its database is `bench`.
 #
 #   pg_need            skip_all unless it is installed
 #   pg_init DATA       a cluster, started
@@ -25,7 +25,7 @@ pg_as() {
 }
 
 pg_start() {
-	pg_as "$pg/pg_ctl" -D "$1" -s -w -t 300 -l "$dir/socket/log" \
+	pg_as "$pg/pg_ctl" -D "$1" -s -w -t 300 -l "$PGHOST/log" \
 		-o "-k $PGHOST -c listen_addresses='' -c max_connections=30" start
 }
 

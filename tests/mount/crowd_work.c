@@ -133,6 +133,8 @@ static bool unanswered(const struct crowd *crowd, const struct truth_op *op,
 		return false;
 	if (r == -ENOTCONN || r == -ECONNABORTED)
 		return true;
+	if (r == -EIO) /* what the kernel had kept */
+		return crowd_is_dead(crowd);
 	/* These do many things, and do not tell; a write that begins or ends in
 	 * a page that the kernel has not read comes in parts. */
 	bool parts = op->kind == OP_MKTREE || op->kind == OP_RMTREE ||

@@ -334,8 +334,8 @@ static long with_file(struct truth_side *side, const struct truth_op *op,
 	default:
 		break;
 	}
-	close(fd);
-	return r;
+	/* With -o writeback the kernel says only now that it lost a write. */
+	return close(fd) < 0 && errno == EIO && r >= 0 ? -EIO : r;
 }
 
 static long with_slot(struct truth_side *side, const struct truth_op *op,
