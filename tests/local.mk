@@ -61,7 +61,7 @@ tests_mount_truth_LDADD = $(LIBS_BASE)
 # What tests source, and what tests/run calls.
 EXTRA_DIST += tests/lib/crowd.sh tests/lib/fsx_load.py tests/lib/hammer.py \
 	tests/lib/killer.py tests/lib/limits.py tests/lib/loads.sh \
-	tests/lib/mount.sh tests/lib/pg.sh tests/long.sh tests/on-mount \
+	tests/lib/mount.sh tests/lib/pauses.py tests/lib/pg.sh tests/long.sh tests/on-mount \
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py
 EXTRA_DIST += tests/lib/bad_archives.py tests/lib/oci_layers.py \
