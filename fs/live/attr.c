@@ -59,14 +59,19 @@ static bool sane(const struct timespec *t)
 	return t->tv_nsec >= 0 && t->tv_nsec < 1000000000;
 }
 
+/* What is set to now is what the ctime has become. */
 static int set_times(struct shale_live_node *node, const struct shale_set *set)
 {
-	if (set->what & SHALE_SET_ATIME)
-		node->attr.atime = set->atime;
-	if (set->what & SHALE_SET_MTIME)
-		node->attr.mtime = set->mtime;
 	if (set->what & SHALE_SET_CTIME)
 		node->attr.ctime = set->ctime;
+	if (set->what & SHALE_SET_ATIME)
+		node->attr.atime = set->what & SHALE_SET_ATIME_NOW
+					   ? node->attr.ctime
+					   : set->atime;
+	if (set->what & SHALE_SET_MTIME)
+		node->attr.mtime = set->what & SHALE_SET_MTIME_NOW
+					   ? node->attr.ctime
+					   : set->mtime;
 	return sane(&node->attr.atime) && sane(&node->attr.mtime) &&
 			       sane(&node->attr.ctime)
 		       ? 0

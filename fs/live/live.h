@@ -180,6 +180,9 @@ enum {
 	SHALE_SET_MTIME = 32,
 	SHALE_SET_CTIME = 64,
 	SHALE_SET_KILL_SUIDGID = 128,
+	/* Beside ATIME, MTIME: to the moment that becomes the ctime. */
+	SHALE_SET_ATIME_NOW = 256,
+	SHALE_SET_MTIME_NOW = 512,
 };
 struct shale_set {
 	unsigned what;

@@ -115,6 +115,8 @@ static const struct {
 	{FUSE_SET_ATTR_ATIME, SHALE_SET_ATIME},
 	{FUSE_SET_ATTR_MTIME, SHALE_SET_MTIME},
 	{FUSE_SET_ATTR_CTIME, SHALE_SET_CTIME},
+	{FUSE_SET_ATTR_ATIME_NOW, SHALE_SET_ATIME_NOW},
+	{FUSE_SET_ATTR_MTIME_NOW, SHALE_SET_MTIME_NOW},
 };
 
 /*
@@ -135,7 +137,6 @@ static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 	struct shale_caller who = shale_rw_caller(req);
 	struct shale_err err = {0};
 	struct shale_node node;
-	struct timespec now;
 	struct shale_set set = {
 		.mode = attr->st_mode & 07777,
 		.uid = attr->st_uid,
@@ -150,11 +151,6 @@ static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 	for (size_t i = 0; i < sizeof(set_bits) / sizeof(*set_bits); i++)
 		if (to_set & set_bits[i].from)
 			set.what |= set_bits[i].to;
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (to_set & FUSE_SET_ATTR_ATIME_NOW)
-		set.atime = now;
-	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
-		set.mtime = now;
 	if (shale_raw_kills(shale_req_receiver(req)))
 		set.what |= SHALE_SET_KILL_SUIDGID;
 	who.err = &err;

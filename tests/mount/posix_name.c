@@ -271,6 +271,16 @@ POSIX(changes_of_content_attributes_and_names_set_their_times)
 	close(fd);
 }
 
+POSIX(a_file_that_is_touched_has_one_time)
+{
+	struct stat st;
+
+	POSIX_OK(utimensat(AT_FDCWD, "file", NULL, 0));
+	POSIX_OK(stat("file", &st));
+	check_time(st.st_atim, st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+	check_time(st.st_mtim, st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+}
+
 POSIX(statfs_tells_what_there_is)
 {
 	struct statfs before, after;
