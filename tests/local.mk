@@ -23,6 +23,7 @@ MOUNT_TESTS = \
 	tests/mount/limits.test \
 	tests/mount/kills.test \
 	tests/mount/layers.test \
+	tests/mount/owners.test \
 	tests/mount/posix.test \
 	tests/mount/postgres.test \
 	tests/mount/powercut.test \
@@ -64,8 +65,9 @@ EXTRA_DIST += tests/lib/crowd.sh tests/lib/fsx_load.py tests/lib/hammer.py \
 	tests/lib/mount.sh tests/lib/pauses.py tests/lib/pg.sh tests/long.sh tests/on-mount \
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py
-EXTRA_DIST += tests/lib/bad_archives.py tests/lib/oci_layers.py \
-	tests/lib/overlay_ops.py tests/lib/pg_ids.py tests/lib/sqlite_writers.py \
+EXTRA_DIST += tests/lib/bad_archives.py tests/lib/idmap_bind.py \
+	tests/lib/oci_layers.py tests/lib/overlay_ops.py tests/lib/pg_ids.py \
+	tests/lib/sqlite_writers.py \
 	tests/lib/while_reading.py
 
 # What also runs under sanitizers: all that needs no mount, and the two mount

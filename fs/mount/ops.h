@@ -37,7 +37,7 @@ struct shale_session {
 	bool replaying;          /* … and libfuse is told once more */
 	bool differs;            /* it answered the replay in another way */
 	uint64_t init_unique;    /* of the INIT request */
-	uint64_t init_flags;     /* what it offered */
+	uint64_t init_flags;     /* what it offered, flags2 above bit 31 */
 	_Atomic uint64_t errors; /* times that damage was met */
 	_Atomic int64_t log_second; /* of the last messages … */
 	atomic_int log_count;       /* … and how many there were in it */
@@ -68,6 +68,9 @@ static inline struct shale_receiver *shale_req_receiver(fuse_req_t req)
  */
 void shale_reply_error(fuse_req_t req, int r, uint64_t id,
 		       const struct shale_err *err);
+
+/* Is it root who asks?  To be asked rarely: it may take a look at /proc. */
+bool shale_req_is_root(fuse_req_t req);
 
 /* Reply to getxattr: `size` 0 asks for the length. */
 void shale_reply_xattr(fuse_req_t req, const struct shale_buf *value,

@@ -14,8 +14,9 @@
 /* Linux 6.9, newer than the header: a resent request's key has a bit set. */
 #define RESENT (UINT64_C(1) << 63)
 enum {
-	HAS_RESEND = 1 << 7, /* FUSE_HAS_RESEND, of flags2 */
-	NOTIFY_RESEND = 7,   /* FUSE_NOTIFY_RESEND */
+	HAS_RESEND = 1 << 7,  /* FUSE_HAS_RESEND, of flags2 */
+	ALLOW_IDMAP = 1 << 8, /* FUSE_ALLOW_IDMAP, of flags2; Linux 6.12 */
+	NOTIFY_RESEND = 7,    /* FUSE_NOTIFY_RESEND */
 };
 
 const void *shale_raw_body(const struct shale_receiver *r, size_t size)
@@ -114,6 +115,9 @@ bool shale_raw_see_init(struct shale_session *s, const struct shale_receiver *r)
 		return false;
 	s->init_unique = shale_raw_header(r)->unique;
 	s->init_flags = in->flags;
+	in = shale_raw_body(r, sizeof(*in));
+	if (in && in->flags & FUSE_INIT_EXT)
+		s->init_flags |= (uint64_t)in->flags2 << 32;
 	return true;
 }
 
@@ -135,6 +139,13 @@ bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 		out->flags |= FUSE_HANDLE_KILLPRIV_V2;
 	if (takes_long(s))
 		out->flags |= FUSE_SETXATTR_EXT;
+	/* Binds of the mount may show other owners, as containers with users
+	 * of their own want it.  The kernel insists on checking permissions
+	 * itself then, as it does on each of our mounts. */
+	if (s->init_flags >> 32 & ALLOW_IDMAP && len >= sizeof(*out)) {
+		out->flags |= FUSE_INIT_EXT;
+		out->flags2 |= ALLOW_IDMAP;
+	}
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/mount/ops.h"
 
+#include "fs/mount/standing.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/text.h"
 
@@ -45,21 +46,40 @@ void shale_reply_xattr(fuse_req_t req, const struct shale_buf *value,
 		fuse_reply_buf(req, (const char *)value->data, value->len);
 }
 
+bool shale_req_is_root(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return ctx->uid == UINT32_MAX ? shale_standing_is_root(ctx->pid)
+				      : ctx->uid == 0;
+}
+
+/* Where the next name in trusted. begins, from `at` on; else the end. */
+static size_t next_hidden(const struct shale_buf *names, size_t at)
+{
+	static const char hidden[] = "trusted.";
+
+	while (at < names->len && strncmp((const char *)names->data + at,
+					  hidden, sizeof(hidden) - 1) != 0)
+		at += strlen((const char *)names->data + at) + 1;
+	return at;
+}
+
 void shale_reply_names(fuse_req_t req, const struct shale_buf *names,
 		       size_t size)
 {
-	static const char hidden[] = "trusted.";
 	cleanup_buf struct shale_buf shown = {0};
-	const char *name = (const char *)names->data;
+	size_t at = 0, end = next_hidden(names, 0);
 
-	if (fuse_req_ctx(req)->uid == 0)
+	if (end == names->len || shale_req_is_root(req))
 		return shale_reply_xattr(req, names, size);
-	for (size_t at = 0, len; at < names->len; at += len) {
-		len = strlen(name + at) + 1;
-		if (strncmp(name + at, hidden, sizeof(hidden) - 1) == 0)
-			continue;
-		if (shale_buf_append(&shown, name + at, len) < 0)
+	while (at < names->len) {
+		if (shale_buf_append(&shown, names->data + at, end - at) < 0)
 			return (void)fuse_reply_err(req, ENOMEM);
+		at = end;
+		if (at < names->len)
+			at += strlen((const char *)names->data + at) + 1;
+		end = next_hidden(names, at);
 	}
 	shale_reply_xattr(req, &shown, size);
 }

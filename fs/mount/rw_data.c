@@ -158,13 +158,25 @@ void shale_rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	fuse_reply_write(req, size);
 }
 
+static bool has_privileges(struct shale_live *live, fuse_ino_t ino)
+{
+	cleanup_buf struct shale_buf caps = {0};
+	struct shale_node node;
+
+	return (shale_live_getattr(live, ino, &node) == 0 &&
+		node.mode & (S_ISUID | S_ISGID)) ||
+	       shale_live_getxattr(live, ino, "security.capability", &caps) ==
+		       0;
+}
+
 /*
  * The kernel leaves it to us to clear setuid and setgid, but has no flag in
  * these requests: whoever is not root has no CAP_FSETID.
  */
-static bool kills(const struct shale_caller *who)
+static bool kills(fuse_req_t req, fuse_ino_t ino)
 {
-	return who->uid != 0;
+	return has_privileges(shale_rw_live(req), ino) &&
+	       !shale_req_is_root(req);
 }
 
 void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
@@ -178,7 +190,8 @@ void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 	who.err = &err;
 	who.lost_privileges = &lost;
 	int r = shale_live_fallocate(shale_rw_live(req), &who, ino, mode,
-				     (uint64_t)off, (uint64_t)len, kills(&who));
+				     (uint64_t)off, (uint64_t)len,
+				     kills(req, ino));
 	tell_lost(req, ino, lost);
 	shale_reply_error(req, r, ino, &err);
 }
@@ -204,7 +217,7 @@ void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
 		len = 1u << 30;
 	int r = shale_live_copy(shale_rw_live(req), &who, src,
 				(uint64_t)src_off, dst, (uint64_t)dst_off, len,
-				kills(&who), &done);
+				kills(req, dst), &done);
 	tell_lost(req, dst, lost);
 	if (r < 0)
 		return shale_reply_error(req, r, dst, &err);
