@@ -14,7 +14,9 @@ MOUNT_TESTS = \
 	tests/mount/cow.test \
 	tests/mount/crowd.test \
 	tests/mount/damage.test \
+	tests/mount/direct.test \
 	tests/mount/discard.test \
+	tests/mount/everyday.test \
 	tests/mount/foreign-layers.test \
 	tests/mount/freeze.test \
 	tests/mount/fstab.test \
@@ -23,6 +25,7 @@ MOUNT_TESTS = \
 	tests/mount/limits.test \
 	tests/mount/kills.test \
 	tests/mount/layers.test \
+	tests/mount/overlay.test \
 	tests/mount/owners.test \
 	tests/mount/posix.test \
 	tests/mount/postgres.test \
@@ -66,6 +69,7 @@ EXTRA_DIST += tests/lib/crowd.sh tests/lib/fsx_load.py tests/lib/hammer.py \
 	tests/reader/check.py tests/reader/compare.py tests/reader/reader.py \
 	tests/reader/stack.py
 EXTRA_DIST += tests/lib/bad_archives.py tests/lib/idmap_bind.py \
+	tests/lib/inotified.py tests/lib/lmdb_writers.py \
 	tests/lib/oci_layers.py tests/lib/overlay_ops.py tests/lib/pg_ids.py \
 	tests/lib/sqlite_writers.py \
 	tests/lib/while_reading.py
