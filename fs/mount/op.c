@@ -75,7 +75,7 @@ static void finish(struct shale_session *s, struct shale_op *op,
 void shale_op_answered(struct shale_session *s, const struct iovec *iov, int n)
 {
 	struct shale_op *op = pthread_getspecific(s->op);
-	if (op)
+	if (op && !shale_raw_unasked(iov, n))
 		finish(s, op, iov, n);
 }
 

@@ -76,6 +76,8 @@ const char *shale_raw_name(unsigned kind);
 uint64_t shale_raw_brings(const struct shale_receiver *r);
 uint64_t shale_raw_takes(unsigned kind, const struct iovec *iov, int n);
 bool shale_raw_failed(const struct iovec *iov, int n);
+/* It is no reply: it tells the kernel something unasked. */
+bool shale_raw_unasked(const struct iovec *iov, int n);
 
 /*
  * Append what a request asks ("4711 read /dir/file 4096@8192": the process, the

@@ -248,6 +248,12 @@ bool shale_raw_failed(const struct iovec *iov, int n)
 	return out && out->error;
 }
 
+bool shale_raw_unasked(const struct iovec *iov, int n)
+{
+	const struct fuse_out_header *out = answer(iov, n);
+	return out && !out->unique;
+}
+
 uint64_t shale_raw_takes(unsigned kind, const struct iovec *iov, int n)
 {
 	const struct fuse_out_header *out = answer(iov, n);

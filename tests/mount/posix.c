@@ -81,10 +81,10 @@ int posix_make(const char *name, mode_t mode)
 
 mode_t posix_mode(const char *name)
 {
-	struct stat st;
+	struct statx st;
 
-	POSIX_OK(lstat(name, &st));
-	return st.st_mode & 07777;
+	POSIX_OK(statx(AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, STATX_MODE, &st));
+	return st.stx_mode & 07777;
 }
 
 nlink_t posix_links(const char *name)

@@ -52,7 +52,10 @@ int posix_as(uid_t uid, gid_t gid, int (*fn)(void));
 
 /* A new file with that mode, open for reading and writing. */
 int posix_make(const char *name, mode_t mode);
-/* Permissions and special bits; link count. */
+/*
+ * Permissions and special bits, those that the kernel would go by: a look at
+ * times, too, could bring others.  Link count.
+ */
 mode_t posix_mode(const char *name);
 nlink_t posix_links(const char *name);
 /* Whether `file`, as descriptor, has the bytes that it was made with from

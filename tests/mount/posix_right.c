@@ -50,6 +50,12 @@ static int punch_file(void)
 	return POSIX_R(fallocate(fd, 3, 0, 4096));
 }
 
+static int copy_into_file(void)
+{
+	int from = open("holes", O_RDONLY), fd = open("file", O_WRONLY);
+	return POSIX_R(copy_file_range(from, NULL, fd, NULL, 4096, 0));
+}
+
 static bool has_caps(void)
 {
 	return getxattr("file", "security.capability", NULL, 0) > 0;
@@ -58,7 +64,8 @@ static bool has_caps(void)
 POSIX(whoever_writes_takes_setuid_setgid_and_capabilities_away)
 {
 	static int (*const ways[])(void) = {write_byte, truncate_file,
-					    open_truncating, punch_file};
+					    open_truncating, punch_file,
+					    copy_into_file};
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		POSIX_OK(chmod("file", 06777));
@@ -151,7 +158,8 @@ static int as_member(int (*fn)(void))
 POSIX(setgid_without_execute_stays_when_a_member_writes)
 {
 	static int (*const ways[])(void) = {write_byte, truncate_file,
-					    open_truncating, punch_file};
+					    open_truncating, punch_file,
+					    copy_into_file};
 
 	POSIX_OK(chown("file", 0, POSIX_GROUP));
 	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
