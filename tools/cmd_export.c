@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/base/clock.h"
 #include "tools/export_to.h"
 #include "tools/job.h"
 #include "tools/output.h"
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 struct exporting {
@@ -145,9 +145,8 @@ static int run(struct shale_ctx *ctx, const char *ref, const struct asked *a,
 	struct exporting x = {.job = {.ctx = ctx}};
 	struct shale_export_result sum = {0};
 	struct shale_image_arg arg;
-	struct timespec start, end;
+	uint64_t start = shale_clock_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
 	opts->cancelled = shale_job_cancelled;
 	opts->progress = shale_job_progress;
 	opts->problem = shale_job_problem;
@@ -164,9 +163,7 @@ static int run(struct shale_ctx *ctx, const char *ref, const struct asked *a,
 		shale_progress_free(x.job.progress);
 		shale_image_arg_close(&arg);
 	}
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	double seconds = (double)(end.tv_sec - start.tv_sec) +
-			 (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+	double seconds = (double)(shale_clock_ns() - start) / 1e9;
 	int code = r < 0 ? shale_fail(ctx, r)
 			 : (int)report(&x, a->dest, &sum, seconds);
 	json_decref(x.job.problems);

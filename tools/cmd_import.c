@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "layers/ops/import.h"
 #include "layers/store/ref.h"
 #include "tools/behind.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* What the command line says. */
 struct asked {
@@ -30,7 +30,7 @@ struct importing {
 	struct shale_ref ref; /* where it goes */
 	struct shale_import_opts opts;
 	struct shale_import_result sum;
-	struct timespec start;
+	uint64_t start; /* shale_clock_ns() */
 };
 
 /* ----------------------------------------------------------------- options */
@@ -175,12 +175,9 @@ static char *grouped(uint64_t n, char *out)
 	return out;
 }
 
-static double seconds_since(const struct timespec *start)
+static double seconds_since(uint64_t start)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - start->tv_sec) +
-	       (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+	return (double)(shale_clock_ns() - start) / 1e9;
 }
 
 static void print_json(struct importing *x, const struct shale_digest *digest)
@@ -200,7 +197,7 @@ static void print_json(struct importing *x, const struct shale_digest *digest)
 		"stored", (json_int_t)sum->stored, "shared",
 		(json_int_t)sum->shared, "added", (json_int_t)sum->added,
 		"changed", (json_int_t)sum->changed, "deleted",
-		(json_int_t)sum->deleted, "seconds", seconds_since(&x->start),
+		(json_int_t)sum->deleted, "seconds", seconds_since(x->start),
 		"problems", x->job.problems);
 	shale_json_print(doc);
 }
@@ -242,7 +239,7 @@ static void print_text(struct importing *x, const struct shale_digest *digest)
 	       grouped(sum->files, files), sum->files == 1 ? "file" : "files",
 	       shale_human_size(sum->bytes, false, bytes),
 	       shale_human_size(sum->stored, false, stored),
-	       seconds_since(&x->start));
+	       seconds_since(x->start));
 	if (sum->shared)
 		printf(" (%s shared)",
 		       shale_human_size(sum->shared, false, shared));
@@ -306,7 +303,7 @@ static int import_all(struct importing *x, char *const *source, int n)
 static int run(struct importing *x, char *const *source, int n)
 {
 	const struct asked *asked = x->asked;
-	clock_gettime(CLOCK_MONOTONIC, &x->start);
+	x->start = shale_clock_ns();
 	int r = parse_options(x);
 	if (r == 0)
 		r = describe(x);

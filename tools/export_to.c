@@ -2,9 +2,9 @@
 #include "tools/export_to.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/ops/outfile.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -15,16 +15,9 @@
 
 static bool is_empty(int fd)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	const struct dirent *e;
-	size_t n = 0;
-	if (!dir)
-		return false;
-	while (n <= 2 && (e = readdir(dir)))
-		n++;
-	closedir(dir);
-	return n <= 2;
+	cleanup_dir DIR *dir = shale_dir_open(fd, ".");
+
+	return dir && !shale_dir_next(dir);
 }
 
 /* DEST as a directory to fill. */

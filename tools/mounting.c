@@ -3,10 +3,10 @@
 
 #include "fs/control/mountinfo.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/base/io.h"
 #include "tools/mounting_fd.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -50,15 +50,9 @@ static int check_not_mounted(struct shale_ctx *ctx, const char *path)
 
 static void warn_if_full(struct shale_ctx *ctx, const char *path)
 {
-	DIR *dir = opendir(path);
-	const struct dirent *d;
-	bool found = false;
+	cleanup_dir DIR *dir = shale_dir_open(AT_FDCWD, path);
 
-	while (dir && !found && (d = readdir(dir)))
-		found = strcmp(d->d_name, ".") && strcmp(d->d_name, "..");
-	if (dir)
-		closedir(dir);
-	if (found)
+	if (dir && shale_dir_next(dir))
 		shale_warn(ctx,
 			   "'%s' is not empty; what is in it is hidden "
 			   "until umount",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "layers/base/text.h"
 #include "tools/cmd.h"
 #include "tools/output.h"
@@ -23,9 +24,7 @@ struct shale_progress {
 
 static int64_t now_ms(void)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)(shale_clock_ns() / 1000000);
 }
 
 struct shale_progress *shale_progress_new(struct shale_ctx *ctx,

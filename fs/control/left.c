@@ -5,9 +5,9 @@
 #include "fs/control/state_impl.h"
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/base/io.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,7 +99,7 @@ void shale_left_unmark(int store_dirfd, const char *id)
 static bool is_needed(const char *file)
 {
 	static const char *const needed[] = {"again.json", "info.json", "lock",
-					     "marked",     ".",         ".."};
+					     "marked"};
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
 		if (!strcmp(file, needed[i]))
@@ -116,16 +116,11 @@ void shale_left_end(int store_dirfd, const char *id)
 		shale_mount_remove(store_dirfd, id);
 		return;
 	}
-	int fd = openat(store_dirfd, shale_state_path(id, "").s,
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	while (dir && (d = readdir(dir)))
+	cleanup_dir DIR *dir =
+		shale_dir_open(store_dirfd, shale_state_path(id, "").s);
+	while (dir && (d = shale_dir_next(dir)))
 		if (!is_needed(d->d_name))
-			(void)unlinkat(fd, d->d_name, 0);
-	if (dir)
-		closedir(dir);
-	else if (fd >= 0)
-		close(fd);
+			(void)unlinkat(dirfd(dir), d->d_name, 0);
 }
 
 /* --------------------------------------------------------- what stays */

@@ -5,10 +5,10 @@
 #include "fs/control/state_impl.h"
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/base/hash.h"
 #include "layers/base/io.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -153,19 +153,14 @@ int shale_mount_read(int store_dirfd, const char *id,
 /* The lock goes last: who waits for it then finds nothing else either. */
 void shale_mount_remove(int store_dirfd, const char *id)
 {
-	cleanup_fd int fd = openat(store_dirfd, shale_state_path(id, "").s,
-				   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int copy = fd < 0 ? -1 : dup(fd);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	cleanup_dir DIR *dir =
+		shale_dir_open(store_dirfd, shale_state_path(id, "").s);
 	const struct dirent *d;
 
-	while (dir && (d = readdir(dir)))
-		if (strcmp(d->d_name, ".") && strcmp(d->d_name, "..") &&
-		    strcmp(d->d_name, "lock"))
-			unlinkat(fd, d->d_name, 0);
-	if (dir)
-		closedir(dir);
-	unlinkat(fd, "lock", 0);
+	while (dir && (d = shale_dir_next(dir)))
+		if (strcmp(d->d_name, "lock") != 0)
+			unlinkat(dirfd(dir), d->d_name, 0);
+	unlinkat(store_dirfd, shale_state_path(id, "lock").s, 0);
 	unlinkat(store_dirfd, shale_state_path(id, "").s, AT_REMOVEDIR);
 }
 
@@ -237,21 +232,12 @@ void shale_state_each(int store_dirfd,
 		      bool (*fn)(void *arg, int dirfd, const char *id),
 		      void *arg)
 {
-	int fd = openat(store_dirfd, "mounts",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = shale_dir_open(store_dirfd, "mounts");
 	const struct dirent *d;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((d = readdir(dir)))
-		if (strcmp(d->d_name, ".") && strcmp(d->d_name, "..") &&
-		    fn(arg, store_dirfd, d->d_name))
+	while (dir && (d = shale_dir_next(dir)))
+		if (fn(arg, store_dirfd, d->d_name))
 			break;
-	closedir(dir);
 }
 
 struct sweep {

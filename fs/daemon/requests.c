@@ -2,6 +2,7 @@
 #include "fs/daemon/daemon.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 
 #include <string.h>
 
@@ -63,13 +64,6 @@ static json_t *do_sync(const struct shale_daemon *d, int *r,
 	return *r < 0 ? NULL : json_object();
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* Be who commits or discards, unless somebody is. */
 static bool become_committer(struct shale_daemon *d, void *who)
 {
@@ -117,9 +111,9 @@ static json_t *do_freeze(struct shale_daemon *d, void **place, int *r,
 	}
 	c->commits = true;
 
-	uint64_t start = now_us();
+	uint64_t start = shale_clock_ns();
 	*r = shale_live_freeze(d->live, &epoch, &position, err);
-	uint64_t frozen = now_us() - start;
+	uint64_t frozen_ns = shale_clock_ns() - start;
 	if (*r == 0)
 		*r = shale_db_pause_at(d->ws->db, position, err);
 	if (*r < 0)
@@ -128,7 +122,7 @@ static json_t *do_freeze(struct shale_daemon *d, void **place, int *r,
 	json_t *doc = json_object();
 	shale_add_number(doc, "epoch", epoch);
 	shale_add_number(doc, "position", position);
-	shale_add_number(doc, "frozen_us", frozen);
+	shale_add_number(doc, "frozen_us", frozen_ns / 1000);
 	return doc;
 }
 

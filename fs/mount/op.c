@@ -4,15 +4,9 @@
 #include "fs/mount/ops.h"
 #include "fs/mount/raw.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 
 #include <time.h>
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* What is asked, before any of it is done: names may be others afterwards. */
 static char *describe(const struct shale_receiver *r)
@@ -40,7 +34,7 @@ void shale_op_begin(struct shale_op *op, const struct shale_receiver *r)
 	if (s->greeted && (s->opts.trace || shale_trace_wanted(s->trace)))
 		op->asked = describe(r);
 	pthread_setspecific(s->op, op);
-	op->start = now_ns();
+	op->start = shale_clock_ns();
 }
 
 static void tell(struct shale_session *s, const struct shale_op *op,
@@ -61,7 +55,7 @@ static void tell(struct shale_session *s, const struct shale_op *op,
 static void finish(struct shale_session *s, struct shale_op *op,
 		   const struct iovec *iov, int n)
 {
-	uint64_t ns = now_ns() - op->start;
+	uint64_t ns = shale_clock_ns() - op->start;
 
 	pthread_setspecific(s->op, NULL);
 	shale_opcount_note(s->counts, op->kind, ns,

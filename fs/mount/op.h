@@ -19,7 +19,7 @@ struct shale_receiver;
 
 struct shale_op {
 	unsigned kind;  /* its opcode */
-	uint64_t start; /* CLOCK_MONOTONIC, nanoseconds */
+	uint64_t start; /* shale_clock_ns() */
 	uint64_t bytes; /* that it brought */
 	char *asked;    /* the first half of its line, or NULL */
 };

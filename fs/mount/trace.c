@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/mount/trace.h"
 
+#include "layers/base/clock.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { KEPT = 256 << 10 }; /* bytes that wait for a listener, at most */
 
@@ -26,15 +27,11 @@ struct shale_trace {
 
 int shale_trace_new(struct shale_trace **out, struct shale_err *err)
 {
-	pthread_condattr_t attr;
 	struct shale_trace *trace = calloc(1, sizeof(*trace));
 	if (!trace)
 		return shale_err_set(err, ENOMEM, "trace");
 	pthread_mutex_init(&trace->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&trace->told, &attr);
-	pthread_condattr_destroy(&attr);
+	shale_clock_cond_init(&trace->told);
 	*out = trace;
 	return 0;
 }
@@ -95,16 +92,9 @@ int shale_trace_listen(struct shale_trace *trace, struct shale_listener **out,
 int shale_listener_take(struct shale_listener *l, unsigned ms,
 			struct shale_buf *lines, uint64_t *lost)
 {
-	struct timespec until;
+	struct timespec until = shale_clock_in(ms * UINT64_C(1000000));
 	int r = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
 	pthread_mutex_lock(&l->trace->lock);
 	while (!l->lines.len && !l->lost && r == 0)
 		r = pthread_cond_timedwait(&l->trace->told, &l->trace->lock,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/workspace/db_impl.h"
 #include "fs/workspace/journal_disk.h"
+#include "layers/base/clock.h"
 
 #include <errno.h>
-#include <time.h>
 
 enum { THROTTLE = 4 }; /* times opts.unapplied */
 
@@ -80,19 +80,6 @@ static bool behind(struct shale_db *db)
 	return to > atomic_load(&db->applied);
 }
 
-static struct timespec in_ms(unsigned ms)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
-	return t;
-}
-
 /* Much is not applied, and the last attempt did not fail. */
 static bool late(struct shale_db *db)
 {
@@ -107,7 +94,8 @@ static bool late(struct shale_db *db)
  */
 static void wait_for_work(struct shale_db *db)
 {
-	struct timespec until = in_ms(db->opts.interval_ms);
+	const uint64_t interval = db->opts.interval_ms * UINT64_C(1000000);
+	struct timespec until = shale_clock_in(interval);
 
 	while (!db->stop) {
 		/* Paused, it is no commit that wakes it. */
@@ -115,7 +103,7 @@ static void wait_for_work(struct shale_db *db)
 			     atomic_load(&db->barrier) == SHALE_NO_BARRIER);
 		if (!behind(db)) {
 			pthread_cond_wait(&db->wake, &db->lock);
-			until = in_ms(db->opts.interval_ms);
+			until = shale_clock_in(interval);
 			continue;
 		}
 		atomic_store(&db->idle, false);

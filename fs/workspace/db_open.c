@@ -2,6 +2,7 @@
 #include "fs/workspace/db_impl.h"
 #include "fs/workspace/journal_disk.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "layers/base/io.h"
 
 #include <errno.h>
@@ -150,12 +151,8 @@ static int open_parts(struct shale_db *db, struct shale_err *err)
 
 static void init_parts(struct shale_db *db)
 {
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&db->wake, &attr);
-	pthread_cond_init(&db->done, &attr);
-	pthread_condattr_destroy(&attr);
+	shale_clock_cond_init(&db->wake);
+	pthread_cond_init(&db->done, NULL);
 	pthread_mutex_init(&db->commit, NULL);
 	pthread_mutex_init(&db->lock, NULL);
 	shale_results_init(&db->results);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/workspace/trash.h"
 
-#include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
+#include "layers/base/dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -35,17 +35,9 @@ struct shale_trash {
 	unsigned waiting; /* who is in a hurry */
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 int shale_trash_new(struct shale_trash **out, int dirfd, struct shale_err *err)
 {
 	struct timespec now;
-	pthread_condattr_t attr;
 
 	struct shale_trash *trash = calloc(1, sizeof(*trash));
 	if (!trash)
@@ -54,10 +46,7 @@ int shale_trash_new(struct shale_trash **out, int dirfd, struct shale_err *err)
 	trash->dirfd = dirfd;
 	trash->boot = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	pthread_mutex_init(&trash->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&trash->more, &attr);
-	pthread_condattr_destroy(&attr);
+	shale_clock_cond_init(&trash->more);
 	pthread_cond_init(&trash->done, NULL);
 	*out = trash;
 	return 0;
@@ -74,11 +63,7 @@ static void rest(struct shale_trash *trash, uint64_t ns)
 	trash->busy += ns;
 	if (trash->busy < TURN)
 		return;
-	uint64_t end = now_ns() + trash->busy;
-	struct timespec until = {
-		.tv_sec = (time_t)(end / 1000000000),
-		.tv_nsec = (long)(end % 1000000000),
-	};
+	struct timespec until = shale_clock_in(trash->busy);
 	int r = 0;
 
 	trash->busy = 0;
@@ -96,34 +81,29 @@ static void free_file(struct shale_trash *trash, int dir, const char *name)
 	off_t size = fd >= 0 && fstat(fd, &st) == 0 ? st.st_size : 0;
 
 	while (size > PIECE) {
-		uint64_t start = now_ns();
+		uint64_t start = shale_clock_ns();
 		size = (size - 1) / PIECE * PIECE;
 		if (ftruncate(fd, size) < 0)
 			break;
-		rest(trash, now_ns() - start);
+		rest(trash, shale_clock_ns() - start);
 	}
-	uint64_t start = now_ns();
+	uint64_t start = shale_clock_ns();
 	unlinkat(dir, name, 0);
 	if (fd >= 0)
 		close(steal_fd(&fd)); /* the last piece goes here */
-	rest(trash, now_ns() - start);
+	rest(trash, shale_clock_ns() - start);
 }
 
 /* All that is there; what is put meanwhile may be seen or not. */
 static void free_all(struct shale_trash *trash)
 {
-	int fd = openat(trash->dirfd, "gone",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *dir = shale_dir_of(
+		openat(trash->dirfd, "gone",
+		       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
 	const struct dirent *entry;
 
-	if (!dir && fd >= 0)
-		close(fd);
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			free_file(trash, fd, entry->d_name);
-	if (dir)
-		closedir(dir);
+	while (dir && (entry = shale_dir_next(dir)))
+		free_file(trash, dirfd(dir), entry->d_name);
 }
 
 static void *run(void *arg)

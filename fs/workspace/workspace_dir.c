@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/workspace/info.h"
-#include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/base/io.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,16 +17,10 @@
 
 enum { DEPTH_MAX = 4 }; /* of directories in a workspace */
 
-SHALE_DEFINE_CLEANUP(dir, DIR *, closedir);
-
 static DIR *open_list(int parent, const char *name)
 {
-	cleanup_fd int fd = openat(
-		parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (dir)
-		steal_fd(&fd);
-	return dir;
+	return shale_dir_of(openat(
+		parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
 }
 
 static int remove_tree(int parent, const char *name, int depth)
@@ -39,13 +32,11 @@ static int remove_tree(int parent, const char *name, int depth)
 	if (depth > DEPTH_MAX)
 		return -ELOOP;
 
-	SHALE_CLEANUP(shale_cleanup_dir) DIR *dir = open_list(parent, name);
+	cleanup_dir DIR *dir = open_list(parent, name);
 	if (!dir)
 		return -errno;
-	struct dirent *entry;
-	while ((errno = 0, entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
+	const struct dirent *entry;
+	while ((entry = shale_dir_next(dir))) {
 		int r = remove_tree(dirfd(dir), entry->d_name, depth + 1);
 		if (r < 0)
 			return r;
@@ -58,10 +49,10 @@ static int remove_tree(int parent, const char *name, int depth)
 /* Take away what processes that are gone left half made or half removed. */
 static void sweep(int all)
 {
-	SHALE_CLEANUP(shale_cleanup_dir) DIR *dir = open_list(all, ".");
-	struct dirent *entry;
+	cleanup_dir DIR *dir = open_list(all, ".");
+	const struct dirent *entry;
 
-	while (dir && (entry = readdir(dir))) {
+	while (dir && (entry = shale_dir_next(dir))) {
 		long pid;
 		if (sscanf(entry->d_name, ".tmp.%ld.", &pid) != 1 || pid <= 0)
 			continue;
@@ -163,14 +154,12 @@ int shale_workspace_remove(int store_dirfd, const char *name,
 
 static uint64_t tree_bytes(int parent, const char *name, int depth)
 {
-	SHALE_CLEANUP(shale_cleanup_dir) DIR *dir = open_list(parent, name);
+	cleanup_dir DIR *dir = open_list(parent, name);
 	const struct dirent *entry;
 	uint64_t sum = 0;
 	struct stat st;
 
-	while (dir && depth <= DEPTH_MAX && (entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
+	while (dir && depth <= DEPTH_MAX && (entry = shale_dir_next(dir))) {
 		if (fstatat(dirfd(dir), entry->d_name, &st,
 			    AT_SYMLINK_NOFOLLOW) < 0)
 			continue; /* it has gone since */
@@ -209,8 +198,8 @@ static int by_name(const void *a, const void *b)
 
 static int list_names(DIR *dir, struct shale_buf *names)
 {
-	struct dirent *entry;
-	while ((errno = 0, entry = readdir(dir))) {
+	const struct dirent *entry;
+	while ((entry = shale_dir_next(dir))) {
 		if (shale_workspace_name_check(entry->d_name, NULL) < 0)
 			continue;
 		char *name = strdup(entry->d_name);
@@ -225,8 +214,7 @@ static int list_names(DIR *dir, struct shale_buf *names)
 int shale_workspace_list(int store_dirfd, char ***names, size_t *n,
 			 struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_dir)
-	DIR *dir = open_list(store_dirfd, "workspaces");
+	cleanup_dir DIR *dir = open_list(store_dirfd, "workspaces");
 	struct shale_buf list = {0};
 
 	int r = dir ? list_names(dir, &list) : errno == ENOENT ? 0 : -errno;

@@ -4,6 +4,8 @@ layers_base_libbase_a_SOURCES = \
 	layers/base/buf.c layers/base/buf.h \
 	layers/base/bytes.h \
 	layers/base/cleanup.h \
+	layers/base/clock.c layers/base/clock.h \
+	layers/base/dir.c layers/base/dir.h \
 	layers/base/err.c layers/base/err.h \
 	layers/base/hash.c layers/base/hash.h \
 	layers/base/io.c layers/base/io.h \

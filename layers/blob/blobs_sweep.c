@@ -2,27 +2,20 @@
 #include "layers/blob/blobs_sweep.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
+#include "layers/base/dir.h"
 #include "layers/base/io.h"
 #include "layers/blob/blobs_impl.h"
 
-#include <dirent.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
-SHALE_DEFINE_CLEANUP(dir, DIR *, closedir);
-
-bool shale_time_before(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec
-				      : a->tv_nsec < b->tv_nsec;
-}
-
 struct timespec shale_blob_time(const struct stat *st)
 {
-	return shale_time_before(&st->st_mtim, &st->st_ctim) ? st->st_ctim
-							     : st->st_mtim;
+	return shale_time_order(&st->st_mtim, &st->st_ctim) < 0 ? st->st_ctim
+								: st->st_mtim;
 }
 
 /* -ENOENT: nothing of ours has that name. */
@@ -46,19 +39,13 @@ static int look(int dir, const char *name, struct shale_blob_seen *out)
 int shale_blobs_list(struct shale_blobs *blobs, struct shale_buf *out,
 		     struct shale_err *err)
 {
-	int fd = openat(blobs->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	SHALE_CLEANUP(shale_cleanup_dir)
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		int r = shale_err_set(err, errno, "read 'blobs/sha256'");
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
+	cleanup_dir DIR *dir = shale_dir_open(blobs->dir, ".");
+	if (!dir)
+		return shale_err_set(err, errno, "read 'blobs/sha256'");
 	const struct dirent *d;
-	while ((errno = 0, d = readdir(dir))) {
+	while ((d = shale_dir_next(dir))) {
 		struct shale_blob_seen seen = {0};
-		int r = look(fd, d->d_name, &seen);
+		int r = look(dirfd(dir), d->d_name, &seen);
 		if (r == 0 && shale_buf_append(out, &seen, sizeof(seen)) < 0)
 			r = -ENOMEM;
 		if (r < 0 && r != -ENOENT)
@@ -71,8 +58,7 @@ static bool same_file(const struct shale_blob_seen *a,
 		      const struct shale_blob_seen *b)
 {
 	return a->ino == b->ino && a->size == b->size &&
-	       a->time.tv_sec == b->time.tv_sec &&
-	       a->time.tv_nsec == b->time.tv_nsec;
+	       shale_time_order(&a->time, &b->time) == 0;
 }
 
 int shale_blobs_remove(struct shale_blobs *blobs,

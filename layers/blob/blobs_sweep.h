@@ -41,7 +41,4 @@ int shale_blobs_remove(struct shale_blobs *blobs,
 struct stat;
 struct timespec shale_blob_time(const struct stat *st);
 
-/* Is a before b? */
-bool shale_time_before(const struct timespec *a, const struct timespec *b);
-
 #endif

@@ -3,30 +3,24 @@
 
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
+#include "layers/base/dir.h"
 #include "layers/blob/blobs_sweep.h"
 #include "layers/index/patch.h"
 #include "layers/store/compact_file.h"
 #include "layers/store/index_cache.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-SHALE_DEFINE_CLEANUP(dir, DIR *, closedir);
-
 static int open_list(struct shale_gc *gc, const char *name, DIR **out,
 		     struct shale_err *err)
 {
-	cleanup_fd int fd = openat(shale_store_dirfd(gc->store), name,
-				   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	*out = fd < 0 ? NULL : fdopendir(fd);
-	if (!*out)
-		return shale_err_set(err, errno, "read '%s'", name);
-	steal_fd(&fd);
-	return 0;
+	*out = shale_dir_open(shale_store_dirfd(gc->store), name);
+	return *out ? 0 : shale_err_set(err, errno, "read '%s'", name);
 }
 
 /* ---------------------------------------------------------------- merges */
@@ -107,13 +101,13 @@ static bool index_is_of_use(struct shale_gc *gc, const char *name)
 
 int shale_gc_indexes(struct shale_gc *gc, struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_dir) DIR *dir = NULL;
+	cleanup_dir DIR *dir = NULL;
 	struct stat st;
 	int r = open_list(gc, "indexes", &dir, err);
 	if (r < 0)
 		return r;
 	const struct dirent *d;
-	while ((d = readdir(dir))) {
+	while ((d = shale_dir_next(dir))) {
 		if (d->d_name[0] == '.' ||
 		    fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) <
 			    0 ||
@@ -135,8 +129,7 @@ int shale_gc_indexes(struct shale_gc *gc, struct shale_err *err)
 static bool is_like(const char *name, const char *prefix, const char *suffix)
 {
 	size_t len = strlen(name), tail = strlen(suffix);
-	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-	       !strncmp(name, prefix, strlen(prefix)) && len >= tail &&
+	return !strncmp(name, prefix, strlen(prefix)) && len >= tail &&
 	       !strcmp(name + len - tail, suffix);
 }
 
@@ -148,7 +141,7 @@ static void sweep_directory(struct shale_gc *gc, DIR *dir, const char *name,
 			    const char *prefix, const char *suffix)
 {
 	const struct dirent *d;
-	while ((d = readdir(dir))) {
+	while ((d = shale_dir_next(dir))) {
 		char path[300];
 		struct stat st;
 		if (!is_like(d->d_name, prefix, suffix) ||
@@ -158,7 +151,7 @@ static void sweep_directory(struct shale_gc *gc, DIR *dir, const char *name,
 			continue;
 		struct timespec time = shale_blob_time(&st);
 		if (shale_gc_is_young(&gc->marks, &time) ||
-		    !shale_time_before(&time, &gc->started))
+		    shale_time_order(&time, &gc->started) >= 0)
 			continue;
 		if (!gc->opts->dry_run)
 			unlinkat(dirfd(dir), d->d_name, 0);
@@ -179,7 +172,7 @@ int shale_gc_tmp(struct shale_gc *gc, struct shale_err *err)
 		{".", "", ".index.json.", ".tmp"},
 	};
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		SHALE_CLEANUP(shale_cleanup_dir) DIR *dir = NULL;
+		cleanup_dir DIR *dir = NULL;
 		int r = open_list(gc, places[i].dir, &dir, err);
 		if (r < 0)
 			return r;

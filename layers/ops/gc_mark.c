@@ -3,6 +3,7 @@
 
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "layers/blob/blobs_sweep.h"
 #include "layers/store/json.h"
 #include "layers/store/oci.h"
@@ -34,7 +35,7 @@ bool shale_gc_is_young(const struct shale_gc_marks *marks,
 		       const struct timespec *time)
 {
 	return marks->leases.any &&
-	       !shale_time_before(time, &marks->leases.oldest);
+	       shale_time_order(time, &marks->leases.oldest) >= 0;
 }
 
 /* -------------------------------------------------------------- documents */

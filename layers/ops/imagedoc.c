@@ -2,6 +2,7 @@
 #include "layers/ops/imagedoc.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "layers/base/pool.h"
 #include "layers/ops/filesums.h"
 #include "layers/ops/metadoc.h"
@@ -11,7 +12,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /*
  * The walk fills batches; worker threads add the digests of a batch while the
@@ -20,10 +20,10 @@
  */
 enum {
 	BATCHES = 16,
-	BATCH_FILES = 256,     /* of one batch, and so of one job */
-	BATCH_BYTES = 4 << 20, /* of contents */
-	RELAX_EVERY = 1 << 15, /* files */
-	LOOK_EVERY_MS = 100,   /* at progress, while waiting */
+	BATCH_FILES = 256,         /* of one batch, and so of one job */
+	BATCH_BYTES = 4 << 20,     /* of contents */
+	RELAX_EVERY = 1 << 15,     /* files */
+	LOOK_EVERY_NS = 100000000, /* at progress, while waiting */
 };
 
 struct entry {
@@ -116,14 +116,9 @@ static void look(struct doc *doc)
 /* Wait for the job of a batch, looking at the progress meanwhile. */
 static void wait_for(struct doc *doc, const struct batch *b)
 {
-	struct timespec until;
-
 	pthread_mutex_lock(&doc->lock);
 	while (b->running) {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += LOOK_EVERY_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
+		struct timespec until = shale_clock_in(LOOK_EVERY_NS);
 		pthread_cond_timedwait(&doc->ended, &doc->lock, &until);
 		look(doc);
 	}
@@ -324,7 +319,7 @@ int64_t shale_imagedoc_write(const struct shale_image *image,
 	struct doc doc = {.image = image, .opts = opts};
 
 	pthread_mutex_init(&doc.lock, NULL);
-	pthread_cond_init(&doc.ended, NULL);
+	shale_clock_cond_init(&doc.ended);
 	int r = start(&doc, manifest, fd, err);
 	if (r == 0)
 		r = walk(&doc, err);

@@ -2,6 +2,7 @@
 #include "layers/ops/onto.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -197,10 +198,8 @@ int shale_onto_trusts(const struct shale_onto *onto,
 		      const struct shale_plan_inode *in, bool *trusted,
 		      struct shale_err *err)
 {
-	const struct timespec *m = &in->attr.mtime, *t = &onto->trusted;
 	*trusted = false;
-	if (m->tv_sec > t->tv_sec ||
-	    (m->tv_sec == t->tv_sec && m->tv_nsec >= t->tv_nsec))
+	if (shale_time_order(&in->attr.mtime, &onto->trusted) >= 0)
 		return 0;
 	return shale_onto_compare(onto, plan, in, trusted, err);
 }

@@ -2,12 +2,12 @@
 #include "layers/ops/replay.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/base/io.h"
 #include "layers/ops/export.h"
 #include "layers/ops/export_impl.h"
 #include "layers/ops/replay_impl.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -230,20 +230,13 @@ static int check_images(const struct shale_replaying *rp)
 /* Anything but the stage? */
 static int is_empty(const struct shale_replaying *rp)
 {
-	int copy = openat(rp->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = copy < 0 ? NULL : fdopendir(copy);
+	cleanup_dir DIR *list = shale_dir_open(rp->root, ".");
 	int r = 1;
 
-	if (!list) {
-		r = shale_err_set(rp->err, errno, "read the directory");
-		if (copy >= 0)
-			close(copy);
-		return r;
-	}
-	for (const struct dirent *e; r == 1 && (e = readdir(list));)
-		r = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-		    !strcmp(e->d_name, SHALE_REPLAY_STAGE);
-	closedir(list);
+	if (!list)
+		return shale_err_set(rp->err, errno, "read the directory");
+	for (const struct dirent *e; r == 1 && (e = shale_dir_next(list));)
+		r = !strcmp(e->d_name, SHALE_REPLAY_STAGE);
 	return r;
 }
 

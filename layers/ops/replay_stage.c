@@ -2,9 +2,9 @@
 #include "layers/ops/replay_impl.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/base/io.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,24 +22,17 @@ typedef int name_fn(int dir, const char *name, int stage,
 static int each(int dir, name_fn *fn, int stage, bool *any,
 		struct shale_err *err)
 {
-	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = copy < 0 ? NULL : fdopendir(copy);
+	cleanup_dir DIR *list = shale_dir_open(dir, ".");
 	int r = 0;
 
-	if (!list) {
-		r = shale_err_set(err, errno, "read a directory");
-		if (copy >= 0)
-			close(copy);
-		return r;
-	}
-	for (struct dirent *e; r == 0 && (e = readdir(list));) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-		    (dir == stage && !strcmp(e->d_name, state)))
+	if (!list)
+		return shale_err_set(err, errno, "read a directory");
+	for (const struct dirent *e; r == 0 && (e = shale_dir_next(list));) {
+		if (dir == stage && !strcmp(e->d_name, state))
 			continue;
 		*any = true;
 		r = fn(dir, e->d_name, stage, err);
 	}
-	closedir(list);
 	return r;
 }
 

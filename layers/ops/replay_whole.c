@@ -2,9 +2,9 @@
 #include "layers/ops/replay_impl.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/ops/beneath.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -29,21 +29,14 @@ static void seen_release(struct seen *s)
 /* How many names are in a directory; at the top the stage is not one. */
 static int count_entries(struct seen *s, const char *path)
 {
-	int fd = shale_beneath_open(s->rp->root, path + 1,
-				    O_RDONLY | O_DIRECTORY, 0);
-	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_dir DIR *list = shale_dir_of(shale_beneath_open(
+		s->rp->root, path + 1, O_RDONLY | O_DIRECTORY, 0));
 
-	if (!list) {
-		if (fd >= 0)
-			close(fd);
+	if (!list)
 		return OTHER;
-	}
-	for (const struct dirent *e; (e = readdir(list));)
+	for (const struct dirent *e; (e = shale_dir_next(list));)
 		s->entries +=
-			strcmp(e->d_name, ".") != 0 &&
-			strcmp(e->d_name, "..") != 0 &&
-			(path[1] || strcmp(e->d_name, SHALE_REPLAY_STAGE) != 0);
-	closedir(list);
+			path[1] || strcmp(e->d_name, SHALE_REPLAY_STAGE) != 0;
 	return 0;
 }
 

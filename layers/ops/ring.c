@@ -2,9 +2,9 @@
 #include "layers/ops/ring.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 
 #include <pthread.h>
-#include <time.h>
 
 enum { MOMENT = 200000000 }; /* ns */
 
@@ -47,7 +47,7 @@ int shale_ring_new(struct shale_ring **out, size_t batches,
 	if (!ring)
 		return shale_err_set(err, ENOMEM, "buffers for reading");
 	pthread_mutex_init(&ring->lock, NULL);
-	pthread_cond_init(&ring->changed, NULL);
+	shale_clock_cond_init(&ring->changed);
 	ring->empty.last = &ring->empty.first;
 	ring->full.last = &ring->full.first;
 	ring->n = batches;
@@ -138,12 +138,8 @@ bool shale_ring_stopped(struct shale_ring *ring)
 struct shale_batch *shale_ring_take(struct shale_ring *ring, bool *ended)
 {
 	struct shale_batch *b;
-	struct timespec until;
+	struct timespec until = shale_clock_in(MOMENT);
 	int r = 0;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += MOMENT;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 
 	pthread_mutex_lock(&ring->lock);
 	while (!(b = pop(&ring->full)) && !ring->ended && r != ETIMEDOUT)

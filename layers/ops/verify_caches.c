@@ -2,16 +2,14 @@
 #include "layers/ops/verify_impl.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/blob/tree_check.h"
 #include "layers/store/compact_file.h"
 #include "layers/store/index_cache.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
-SHALE_DEFINE_CLEANUP(dir, DIR *, closedir);
 SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
 
 static void dropped(struct shale_verify *v, const char *what, const char *name,
@@ -56,18 +54,12 @@ static int check_index(struct shale_verify *v, const char *name,
 
 static int check_indexes(struct shale_verify *v, struct shale_err *err)
 {
-	int fd = openat(shale_store_dirfd(v->store), "indexes",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	SHALE_CLEANUP(shale_cleanup_dir)
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		int r = shale_err_set(err, errno, "read 'indexes'");
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
+	cleanup_dir DIR *dir =
+		shale_dir_open(shale_store_dirfd(v->store), "indexes");
+	if (!dir)
+		return shale_err_set(err, errno, "read 'indexes'");
 	int r = 0;
-	for (const struct dirent *d; r == 0 && (d = readdir(dir));) {
+	for (const struct dirent *d; r == 0 && (d = shale_dir_next(dir));) {
 		if (d->d_name[0] != '.')
 			r = check_index(v, d->d_name, err);
 		if (r == 0 && !shale_verify_go_on(v, 0))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/store/compact_file.h"
 
+#include "layers/base/dir.h"
 #include "layers/base/io.h"
 #include "layers/store/json.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -199,15 +199,13 @@ int shale_compact_each(struct shale_store *store,
 		       void *arg, struct shale_err *err)
 {
 	int fd = open_compact(store, err);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		int r = fd < 0 ? fd : shale_err_set(err, errno, "'compact'");
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
+	if (fd < 0)
+		return fd;
+	cleanup_dir DIR *dir = shale_dir_of(fd);
+	if (!dir)
+		return shale_err_set(err, errno, "'compact'");
 	int r = 0;
-	for (struct dirent *d; r == 0 && (d = readdir(dir));) {
+	for (const struct dirent *d; r == 0 && (d = shale_dir_next(dir));) {
 		struct shale_compact_file f;
 		if (d->d_name[0] == '.')
 			continue;
@@ -221,6 +219,5 @@ int shale_compact_each(struct shale_store *store,
 			shale_compact_file_release(&f);
 		}
 	}
-	closedir(dir);
 	return r;
 }

@@ -4,9 +4,10 @@
 #include "layers/base/buf.h"
 #include "layers/base/bytes.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
+#include "layers/base/dir.h"
 #include "layers/index/patch.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -215,9 +216,8 @@ static int newest_first(const void *pa, const void *pb)
 {
 	const struct timespec *a = &((const struct file *)pa)->used,
 			      *b = &((const struct file *)pb)->used;
-	if (a->tv_sec != b->tv_sec)
-		return a->tv_sec < b->tv_sec ? 1 : -1;
-	return (a->tv_nsec < b->tv_nsec) - (a->tv_nsec > b->tv_nsec);
+
+	return shale_time_order(b, a);
 }
 
 /* Nobody holds it any more: its builder died. */
@@ -230,10 +230,8 @@ static void remove_abandoned(int dirfd, const char *name)
 
 static int list_files(DIR *dir, struct shale_buf *files)
 {
-	for (struct dirent *d; (d = readdir(dir));) {
+	for (const struct dirent *d; (d = shale_dir_next(dir));) {
 		struct stat st;
-		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
-			continue;
 		if (d->d_name[0] == '.') {
 			remove_abandoned(dirfd(dir), d->d_name);
 			continue;
@@ -255,15 +253,10 @@ int shale_index_cache_trim(struct shale_store *store, size_t max,
 			   uint64_t max_bytes, struct shale_err *err)
 {
 	cleanup_buf struct shale_buf files = {0};
-	int fd = openat(shale_store_dirfd(store), "indexes",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		int r = shale_err_set(err, errno, "read 'indexes'");
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
+	cleanup_dir DIR *dir =
+		shale_dir_open(shale_store_dirfd(store), "indexes");
+	if (!dir)
+		return shale_err_set(err, errno, "read 'indexes'");
 	int r = list_files(dir, &files);
 	if (r == 0 && files.len) {
 		struct file *f = (struct file *)files.data;
@@ -274,9 +267,8 @@ int shale_index_cache_trim(struct shale_store *store, size_t max,
 			bytes += f[i].bytes;
 			/* the one just used stays, however large it is */
 			if (i > 0 && (i >= max || bytes > max_bytes))
-				unlinkat(fd, f[i].name, 0);
+				unlinkat(dirfd(dir), f[i].name, 0);
 		}
 	}
-	closedir(dir);
 	return r < 0 ? shale_err_set(err, -r, "read 'indexes'") : 0;
 }

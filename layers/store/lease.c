@@ -2,9 +2,10 @@
 #include "layers/store/lease.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
+#include "layers/base/dir.h"
 #include "layers/base/io.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -123,9 +124,7 @@ static int read_lease(int dirfd, const char *name, int own, bool keep_dead,
 	    (sx.stx_mask & STATX_BTIME))
 		taken = (struct timespec){sx.stx_btime.tv_sec,
 					  sx.stx_btime.tv_nsec};
-	if (!out->any || taken.tv_sec < out->oldest.tv_sec ||
-	    (taken.tv_sec == out->oldest.tv_sec &&
-	     taken.tv_nsec < out->oldest.tv_nsec))
+	if (!out->any || shale_time_order(&taken, &out->oldest) < 0)
 		out->oldest = taken;
 	out->any = true;
 
@@ -141,22 +140,16 @@ int shale_leases_look(struct shale_store *store, int own, bool keep_dead,
 {
 	cleanup_buf struct shale_buf images = {0};
 	struct shale_leases leases = {0};
-	int fd = openat(shale_store_dirfd(store), "leases",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		int r = shale_err_set(err, errno, "read leases");
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
+	cleanup_dir DIR *dir =
+		shale_dir_open(shale_store_dirfd(store), "leases");
+	if (!dir)
+		return shale_err_set(err, errno, "read leases");
 	int r = 0;
 	size_t found = 0;
-	for (struct dirent *d; r == 0 && (d = readdir(dir));)
+	for (const struct dirent *d; r == 0 && (d = shale_dir_next(dir));)
 		if (d->d_name[0] != '.')
-			r = read_lease(fd, d->d_name, own, keep_dead, &images,
+			r = read_lease(dirfd(dir), d->d_name, own, keep_dead, &images,
 				       &leases, &found, err);
-	closedir(dir);
 	if (r < 0)
 		return r;
 	leases.images = (struct shale_digest *)images.data;

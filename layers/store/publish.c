@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/buf.h"
+#include "layers/base/clock.h"
 #include "layers/store/agree.h"
 #include "layers/store/hold.h"
 #include "layers/store/lock.h"
@@ -17,8 +18,7 @@
 /* a, or just above b if a is not. */
 static void raise_above(struct timespec *a, const struct timespec *b)
 {
-	if (a->tv_sec > b->tv_sec ||
-	    (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec))
+	if (shale_time_order(a, b) > 0)
 		return;
 	*a = *b;
 	if (++a->tv_nsec == 1000000000) {

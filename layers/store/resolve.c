@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/buf.h"
+#include "layers/base/clock.h"
 #include "layers/store/ref.h"
 #include "layers/store/store_impl.h"
 #include "layers/store/version.h"
@@ -175,8 +176,7 @@ static int by_tag(const struct resolver *r, const char *repo, const char *tag,
 
 static bool later(const struct timespec *a, const struct timespec *b)
 {
-	return a->tv_sec > b->tv_sec ||
-	       (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+	return shale_time_order(a, b) > 0;
 }
 
 /* The newest of a repository that was there at that time. */

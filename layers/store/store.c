@@ -2,6 +2,7 @@
 #include "layers/store/store.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/dir.h"
 #include "layers/base/io.h"
 #include "layers/store/json.h"
 #include "layers/store/lock.h"
@@ -9,7 +10,6 @@
 #include "layers/store/oci_scan.h"
 #include "layers/store/store_impl.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,8 +106,7 @@ static bool is_ours(const char *name)
 		if (!strcmp(name, directories[i]))
 			return true;
 	/* also what shale_file_replace() leaves when it is interrupted */
-	return !strcmp(name, ".") || !strcmp(name, "..") ||
-	       !strcmp(name, "lock") || !strcmp(name, "index.json") ||
+	return !strcmp(name, "lock") || !strcmp(name, "index.json") ||
 	       !strcmp(name, "lost+found") ||
 	       !strncmp(name, ".index.json.", 12) ||
 	       !strncmp(name, ".oci-layout.", 12);
@@ -116,22 +115,16 @@ static bool is_ours(const char *name)
 /* Nothing of anybody's in it: empty, or a store that was not finished. */
 static int check_vacant(int dirfd, const char *path, struct shale_err *err)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		int r = shale_err_set(err, errno, "read '%s'", path);
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
+	cleanup_dir DIR *dir = shale_dir_open(dirfd, ".");
+	if (!dir)
+		return shale_err_set(err, errno, "read '%s'", path);
 	int r = 0;
-	for (struct dirent *d; r == 0 && (d = readdir(dir));)
+	for (const struct dirent *d; r == 0 && (d = shale_dir_next(dir));)
 		if (!is_ours(d->d_name))
 			r = shale_err_say(err, ENODATA,
 					  "'%s' is not a store, and not empty "
 					  "either: it has '%s'",
 					  path, d->d_name);
-	closedir(dir);
 	return r;
 }
 

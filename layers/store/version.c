@@ -2,6 +2,7 @@
 #include "layers/store/version.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "layers/store/store_impl.h"
 
 #include <string.h>
@@ -36,20 +37,13 @@ void shale_version_list_release(struct shale_version_list *list)
 	*list = (struct shale_version_list){0};
 }
 
-static int compare_times(const struct timespec *a, const struct timespec *b)
-{
-	if (a->tv_sec != b->tv_sec)
-		return a->tv_sec < b->tv_sec ? -1 : 1;
-	return (a->tv_nsec > b->tv_nsec) - (a->tv_nsec < b->tv_nsec);
-}
-
 /* Repository, then newest first; tags of one version by name. */
 static int by_repo_and_age(const void *pa, const void *pb)
 {
 	const struct shale_version_entry *a = pa, *b = pb;
 	int c = strcmp(a->repo, b->repo);
 	if (c == 0)
-		c = compare_times(&b->created, &a->created);
+		c = shale_time_order(&b->created, &a->created);
 	if (c == 0)
 		c = memcmp(&a->digest, &b->digest, sizeof(a->digest));
 	if (c == 0)
