@@ -10,14 +10,6 @@
 #include "tools/cmd.h"
 #include "tools/output.h"
 
-SHALE_DEFINE_CLEANUP(store, struct shale_store *, shale_store_close);
-#define cleanup_store SHALE_CLEANUP(shale_cleanup_store)
-SHALE_DEFINE_CLEANUP(version, struct shale_version *, shale_version_free);
-#define cleanup_version SHALE_CLEANUP(shale_cleanup_version)
-SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
-#define cleanup_image    SHALE_CLEANUP(shale_cleanup_image)
-#define cleanup_versions __attribute__((cleanup(shale_version_list_release)))
-
 /* Set "digest", "created", "author", … of what index.json and description say;
  * what was not given is left out. */
 void shale_json_entry(json_t *object, const struct shale_version_entry *e);

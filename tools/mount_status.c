@@ -9,8 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
-
 /* --------------------------------------------------------------- numbers */
 
 /* The versions that are mounted, the last on top. */
@@ -135,7 +133,7 @@ static void print_lines(const struct shale_ctx *ctx, const json_t *reply)
 /* Until the daemon goes, or who reads has seen enough. */
 static int follow(struct shale_ctx *ctx, const struct shale_target *t)
 {
-	SHALE_CLEANUP(shale_cleanup_control) struct shale_control *c = NULL;
+	cleanup_control struct shale_control *c = NULL;
 
 	int r = shale_control_connect(&c, shale_store_dirfd(t->store),
 				      t->info.id, &ctx->err);

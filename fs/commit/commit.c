@@ -11,14 +11,8 @@
 
 enum { CHUNK_CACHE = 8 << 20 };
 
-SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
-SHALE_DEFINE_CLEANUP(build, struct shale_tree_build *, shale_tree_build_free);
 SHALE_DEFINE_CLEANUP(pack, struct shale_pack *, shale_pack_free);
-SHALE_DEFINE_CLEANUP(version, struct shale_version *, shale_version_free);
-#define cleanup_image   SHALE_CLEANUP(shale_cleanup_image)
-#define cleanup_build   SHALE_CLEANUP(shale_cleanup_build)
 #define cleanup_pack    SHALE_CLEANUP(shale_cleanup_pack)
-#define cleanup_version SHALE_CLEANUP(shale_cleanup_version)
 
 /* A commit under way. */
 struct job {

@@ -17,10 +17,8 @@ enum { BUSY_MS = 10000, RETRY_MS = 20 };
 /* Packing is work behind what the mount's users do. */
 enum { NICE = 5 };
 
-SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
 SHALE_DEFINE_CLEANUP(files, struct shale_files *, shale_files_close);
 SHALE_DEFINE_CLEANUP(snapshot, struct shale_snapshot *, shale_snapshot_close);
-#define cleanup_control  SHALE_CLEANUP(shale_cleanup_control)
 #define cleanup_files    SHALE_CLEANUP(shale_cleanup_files)
 #define cleanup_snapshot SHALE_CLEANUP(shale_cleanup_snapshot)
 

@@ -8,8 +8,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
-
 /* What stores through mappings left dirty would come after the discard. */
 static void start_writeback(const char *mountpoint)
 {
@@ -22,8 +20,7 @@ static int undo_mounted(struct shale_store *store, const char *id,
 			const char *const *paths, size_t n, uint64_t *inodes,
 			struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_control)
-	struct shale_control *control = NULL;
+	cleanup_control struct shale_control *control = NULL;
 	json_t *list = json_array(), *reply;
 
 	for (size_t i = 0; i < n; i++)

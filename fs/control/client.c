@@ -24,7 +24,6 @@ void shale_control_close(struct shale_control *c)
 	shale_buf_release(&c->line.in);
 	free(c);
 }
-SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
 
 int shale_control_connect(struct shale_control **out, int store_dirfd,
 			  const char *id, struct shale_err *err)
@@ -32,8 +31,7 @@ int shale_control_connect(struct shale_control **out, int store_dirfd,
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	char name[64];
 
-	SHALE_CLEANUP(shale_cleanup_control)
-	struct shale_control *c = calloc(1, sizeof(*c));
+	cleanup_control struct shale_control *c = calloc(1, sizeof(*c));
 	if (!c)
 		return shale_err_set(err, ENOMEM, "talk to mount %s", id);
 	c->line.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

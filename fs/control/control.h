@@ -29,6 +29,7 @@
  * A reply is {"ok":true, …} or {"ok":false,"errno":N,"message":"…"}.
  */
 
+#include "layers/base/cleanup.h"
 #include "layers/base/err.h"
 
 #include <jansson.h>
@@ -138,6 +139,8 @@ struct shale_control;
 int shale_control_connect(struct shale_control **out, int store_dirfd,
 			  const char *id, struct shale_err *err);
 void shale_control_close(struct shale_control *c);
+SHALE_DEFINE_CLEANUP(control, struct shale_control *, shale_control_close);
+#define cleanup_control SHALE_CLEANUP(shale_cleanup_control)
 /* Do not wait longer for a reply: shale_control_call() is then -ETIMEDOUT. */
 void shale_control_limit(struct shale_control *c, unsigned seconds);
 /* Send `request` (taken over), wait for the reply.  An error of the daemon's

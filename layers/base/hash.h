@@ -7,6 +7,7 @@
  * not cryptographic) and SHA-256 (names of blobs, OCI digests).
  */
 
+#include "layers/base/cleanup.h"
 #include "layers/base/err.h"
 
 #include <stdbool.h>
@@ -35,6 +36,8 @@ void shale_sha256(const void *data, size_t len, struct shale_digest *out);
 struct shale_sha256;
 struct shale_sha256 *shale_sha256_new(void); /* NULL: no memory */
 void shale_sha256_free(struct shale_sha256 *ctx);
+SHALE_DEFINE_CLEANUP(sha256, struct shale_sha256 *, shale_sha256_free);
+#define cleanup_sha256 SHALE_CLEANUP(shale_cleanup_sha256)
 void shale_sha256_update(struct shale_sha256 *ctx, const void *d, size_t len);
 void shale_sha256_final(struct shale_sha256 *ctx, struct shale_digest *out);
 

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-SHALE_DEFINE_CLEANUP(table, struct shale_table *, shale_table_close);
-
 static int damaged(const struct shale_table *t, const char *what,
 		   struct shale_err *err)
 {
@@ -172,8 +170,7 @@ int shale_table_open(struct shale_table **out, int fd,
 		     const struct shale_table_kind *kind, const char *name,
 		     struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_table)
-	struct shale_table *t = calloc(1, sizeof(*t));
+	cleanup_table struct shale_table *t = calloc(1, sizeof(*t));
 	if (!t || !(t->name = strdup(name)))
 		return shale_err_set(err, ENOMEM, "open %s %s", kind->noun,
 				     name);

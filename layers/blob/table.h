@@ -12,6 +12,7 @@
  * only.  Any number of threads may read one table.
  */
 
+#include "layers/base/cleanup.h"
 #include "layers/base/err.h"
 #include "layers/base/hash.h"
 
@@ -46,6 +47,8 @@ int shale_table_open(struct shale_table **out, int fd,
 		     const struct shale_table_kind *kind, const char *name,
 		     struct shale_err *err);
 void shale_table_close(struct shale_table *t);
+SHALE_DEFINE_CLEANUP(table, struct shale_table *, shale_table_close);
+#define cleanup_table SHALE_CLEANUP(shale_cleanup_table)
 
 const char *shale_table_name(const struct shale_table *t);
 uint64_t shale_table_size(const struct shale_table *t); /* file bytes */
@@ -77,11 +80,11 @@ int shale_table_intact(const struct shale_table *t, struct shale_err *err);
 void shale_table_relax(const struct shale_table *t);
 
 /*
- * Where another copy of the same file can be had.  For caches, which can be made
- * again byte for byte: when a block's checksum does not hold, `open` is asked
- * once for a descriptor of such a copy (it may take long; other readers of
- * damaged blocks wait), and damaged blocks are read from there.  `release` is
- * called when the table is closed.  To be set before others use the table.
+ * Where another copy of the same file can be had.  For caches, which can be
+ * made again byte for byte: when a block's checksum does not hold, `open` is
+ * asked once for a descriptor of such a copy (it may take long; other readers
+ * of damaged blocks wait), and damaged blocks are read from there.  `release`
+ * is called when the table is closed.  To be set before others use the table.
  */
 struct shale_table_spare {
 	int (*open)(void *arg, int *fd, struct shale_err *err);
@@ -107,6 +110,9 @@ int shale_table_writer_new(struct shale_table_writer **out, int fd,
 			   const struct shale_table_kind *kind,
 			   struct shale_err *err);
 void shale_table_writer_free(struct shale_table_writer *w);
+SHALE_DEFINE_CLEANUP(table_writer, struct shale_table_writer *,
+		     shale_table_writer_free);
+#define cleanup_table_writer SHALE_CLEANUP(shale_cleanup_table_writer)
 
 /* Begin `section`, ending the one before. */
 int shale_table_writer_begin(struct shale_table_writer *w, unsigned section,

@@ -12,12 +12,15 @@
  * thread makes while others add inodes: the builder locks inside.
  */
 
+#include "layers/base/cleanup.h"
 #include "layers/blob/tree.h"
 
 struct shale_tree_build;
 
 int shale_tree_build_new(struct shale_tree_build **out, struct shale_err *err);
 void shale_tree_build_free(struct shale_tree_build *b);
+SHALE_DEFINE_CLEANUP(build, struct shale_tree_build *, shale_tree_build_free);
+#define cleanup_build SHALE_CLEANUP(shale_cleanup_build)
 
 /*
  * Add an inode.  `in->attr.mode` 0: a tombstone.  `target` and `xattrs` are

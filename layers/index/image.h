@@ -19,6 +19,8 @@ struct shale_image {
 
 /* Close the index and trees and free `image`.  NULL is fine. */
 void shale_image_close(struct shale_image *image);
+SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
+#define cleanup_image SHALE_CLEANUP(shale_cleanup_image)
 
 /*
  * Let go of the pages of index and trees that are in memory.  Called now and

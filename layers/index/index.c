@@ -18,8 +18,6 @@ const struct shale_table_kind shale_index_kind = {
 	.noun = "index",
 };
 
-SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
-
 int shale_index_damaged(const struct shale_index *ix, uint64_t ino,
 			const char *what, struct shale_err *err)
 {
@@ -30,8 +28,7 @@ int shale_index_damaged(const struct shale_index *ix, uint64_t ino,
 int shale_index_open(struct shale_index **out, int fd, const char *name,
 		     struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_index)
-	struct shale_index *ix = calloc(1, sizeof(*ix));
+	cleanup_index struct shale_index *ix = calloc(1, sizeof(*ix));
 	if (!ix)
 		return shale_err_set(err, ENOMEM, "open index %s", name);
 	int r = shale_table_open(&ix->table, fd, &shale_index_kind, name, err);

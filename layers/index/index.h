@@ -9,6 +9,7 @@
  * index. Damage is -EUCLEAN: whoever owns the cache then rebuilds it.
  */
 
+#include "layers/base/cleanup.h"
 #include "layers/blob/tree.h"
 
 extern const struct shale_table_kind shale_index_kind;
@@ -46,6 +47,8 @@ struct shale_index_content {
 int shale_index_open(struct shale_index **out, int fd, const char *name,
 		     struct shale_err *err);
 void shale_index_close(struct shale_index *ix);
+SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
+#define cleanup_index SHALE_CLEANUP(shale_cleanup_index)
 
 /* The whole index that a patch changes (layers/index/patch.h); it is closed
  * with the patch.  NULL: this one is whole itself. */

@@ -13,9 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-SHALE_DEFINE_CLEANUP(walk, struct shale_walk *, shale_walk_free);
-#define cleanup_walk SHALE_CLEANUP(shale_cleanup_walk)
-
 struct merging {
 	struct shale_tree *const *trees;
 	size_t n;

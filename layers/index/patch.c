@@ -30,9 +30,6 @@ const struct shale_table_kind shale_patch_kind = {
 	.noun = "index patch",
 };
 
-SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
-SHALE_DEFINE_CLEANUP(table, struct shale_table *, shale_table_close);
-
 bool shale_patch_pays(const struct shale_index *base,
 		      struct shale_tree *const *trees, size_t n)
 {
@@ -103,8 +100,7 @@ int shale_patch_open(struct shale_index **out, int fd,
 		     struct shale_index **base, const char *name,
 		     struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_index)
-	struct shale_index *ix = calloc(1, sizeof(*ix));
+	cleanup_index struct shale_index *ix = calloc(1, sizeof(*ix));
 	if (!ix)
 		return shale_err_set(err, ENOMEM, "open index %s", name);
 	int r = shale_table_open(&ix->table, fd, &shale_patch_kind, name, err);
@@ -129,7 +125,7 @@ bool shale_index_is_patch(int fd)
 int shale_index_list_trees(int fd, const char *name, struct shale_buf *trees,
 			   uint32_t *base_trees, struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_table) struct shale_table *t = NULL;
+	cleanup_table struct shale_table *t = NULL;
 	const struct shale_disk_index_tree *tree;
 	const void *list;
 	bool patch = shale_index_is_patch(fd);

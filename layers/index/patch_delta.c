@@ -10,9 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-SHALE_DEFINE_CLEANUP(walk, struct shale_walk *, shale_walk_free);
-#define cleanup_walk SHALE_CLEANUP(shale_cleanup_walk)
-
 void shale_patch_delta_release(struct shale_patch_delta *d)
 {
 	shale_buf_release(&d->inodes);

@@ -7,9 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-SHALE_DEFINE_CLEANUP(table_writer, struct shale_table_writer *,
-		     shale_table_writer_free);
-
 /* -------------------------------------------------------------- entries */
 
 /* The next entries are those from `first` on; a run goes on where it can. */
@@ -126,8 +123,7 @@ static int write_table(const struct shale_patching *p, int fd,
 		       struct shale_err *err)
 {
 	const struct shale_index *base = p->base;
-	SHALE_CLEANUP(shale_cleanup_table_writer)
-	struct shale_table_writer *w = NULL;
+	cleanup_table_writer struct shale_table_writer *w = NULL;
 	int r = shale_table_writer_new(&w, fd, &shale_patch_kind, err);
 
 	for (unsigned s = 0; r == 0 && s < SHALE_PATCH_NSECTIONS; s++) {

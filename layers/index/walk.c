@@ -17,8 +17,6 @@ struct shale_walk {
 	struct shale_walk_layer layers[];
 };
 
-SHALE_DEFINE_CLEANUP(walk, struct shale_walk *, shale_walk_free);
-
 static int compare_names(const struct shale_dirent *a,
 			 const struct shale_dirent *b)
 {
@@ -182,8 +180,7 @@ int shale_walk_new(struct shale_walk **out, enum shale_walk_kind kind,
 		   struct shale_tree *const *trees, size_t first, size_t n,
 		   const struct shale_index *prefix, struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_walk)
-	struct shale_walk *walk =
+	cleanup_walk struct shale_walk *walk =
 		calloc(1, sizeof(*walk) + n * sizeof(walk->layers[0]));
 	if (!walk || !(walk->heap = calloc(n + 1, sizeof(*walk->heap))))
 		return shale_err_set(err, ENOMEM, "walk layers");

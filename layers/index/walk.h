@@ -36,6 +36,8 @@ int shale_walk_new(struct shale_walk **out, enum shale_walk_kind kind,
 		   struct shale_tree *const *trees, size_t first, size_t n,
 		   const struct shale_index *prefix, struct shale_err *err);
 void shale_walk_free(struct shale_walk *walk);
+SHALE_DEFINE_CLEANUP(walk, struct shale_walk *, shale_walk_free);
+#define cleanup_walk SHALE_CLEANUP(shale_cleanup_walk)
 
 /* The layer whose record is next; NULL after the last. */
 struct shale_walk_layer *shale_walk_top(struct shale_walk *walk);

@@ -10,9 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-SHALE_DEFINE_CLEANUP(table_writer, struct shale_table_writer *,
-		     shale_table_writer_free);
-
 /* Lists written lately, so that equal ones are most often stored once. */
 enum { RECENT = 4096 };
 
@@ -283,8 +280,7 @@ int shale_index_write(int fd, const struct shale_index_source *source,
 	if (!recent)
 		return shale_err_set(err, ENOMEM, "write index");
 
-	SHALE_CLEANUP(shale_cleanup_table_writer)
-	struct shale_table_writer *table = NULL;
+	cleanup_table_writer struct shale_table_writer *table = NULL;
 	int r = shale_table_writer_new(&table, fd, &shale_index_kind, err);
 	if (r < 0)
 		return r;

@@ -30,9 +30,6 @@ struct shale_filesums {
 	atomic_uint_least64_t bytes, read;
 };
 
-SHALE_DEFINE_CLEANUP(sha256, struct shale_sha256 *, shale_sha256_free);
-#define cleanup_sha256 SHALE_CLEANUP(shale_cleanup_sha256)
-
 int shale_filesums_new(struct shale_filesums **out,
 		       const struct shale_image *image,
 		       bool (*cancelled)(void *arg), void *arg,

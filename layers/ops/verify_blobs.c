@@ -13,9 +13,6 @@
 
 enum { STRIDE = 1 << 20 }; /* bytes read at once */
 
-SHALE_DEFINE_CLEANUP(sha, struct shale_sha256 *, shale_sha256_free);
-#define cleanup_sha SHALE_CLEANUP(shale_cleanup_sha)
-
 struct job {
 	struct shale_verify *v;
 	uint32_t number;
@@ -62,7 +59,7 @@ static int check_digest(struct shale_verify *v, int fd,
 			struct shale_err *err)
 {
 	struct shale_digest got;
-	cleanup_sha struct shale_sha256 *sha = shale_sha256_new();
+	cleanup_sha256 struct shale_sha256 *sha = shale_sha256_new();
 	cleanup_free uint8_t *data = malloc(STRIDE);
 	if (!sha || !data)
 		return shale_err_set(err, ENOMEM, "verify");

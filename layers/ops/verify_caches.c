@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
-
 static void dropped(struct shale_verify *v, const char *what, const char *name,
 		    const char *why)
 {
@@ -28,7 +26,7 @@ static void dropped(struct shale_verify *v, const char *what, const char *name,
 static int check_index(struct shale_verify *v, const char *name,
 		       struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_index) struct shale_index *ix = NULL;
+	cleanup_index struct shale_index *ix = NULL;
 	cleanup_fd int fd = -1;
 	struct shale_err why = {""};
 	int r = shale_index_cache_fd(v->store, name, &fd, &why);

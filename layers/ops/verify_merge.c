@@ -10,9 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
-#define cleanup_image SHALE_CLEANUP(shale_cleanup_image)
-
 /* ---------------------------------------------------------------- opening */
 
 /* The file that `fd` is becomes the image's index, if there is room for it. */

@@ -11,9 +11,6 @@
 /* Versions of which paths are looked up; the newest come first. */
 enum { VERSIONS_TOLD = 16 };
 
-SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
-#define cleanup_image SHALE_CLEANUP(shale_cleanup_image)
-
 /* ------------------------------------------------ bad chunks of the trees */
 
 /* Which chunks of a tree blob are bad; made at first need. */

@@ -9,9 +9,6 @@
 #include <search.h>
 #include <string.h>
 
-SHALE_DEFINE_CLEANUP(version, struct shale_version *, shale_version_free);
-#define cleanup_version SHALE_CLEANUP(shale_cleanup_version)
-
 /* A blob's number, found by its digest. */
 struct named {
 	struct shale_digest digest;

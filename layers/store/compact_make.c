@@ -8,11 +8,6 @@
 
 #include <string.h>
 
-SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
-#define cleanup_image SHALE_CLEANUP(shale_cleanup_image)
-SHALE_DEFINE_CLEANUP(build, struct shale_tree_build *, shale_tree_build_free);
-#define cleanup_build SHALE_CLEANUP(shale_cleanup_build)
-
 /* A merge under construction. */
 struct merge {
 	struct shale_store *store;

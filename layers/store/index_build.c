@@ -9,9 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
-#define cleanup_index SHALE_CLEANUP(shale_cleanup_index)
-
 /* Does a cached index merge exactly these trees, as one image? */
 static bool is_prefix(const struct shale_index *ix,
 		      const struct shale_layer_desc *trees, size_t n)

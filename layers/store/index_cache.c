@@ -19,8 +19,6 @@ enum { TRIES = 100, PATH_SIZE = 128 };
 
 /* ------------------------------------------------------------------ names */
 
-SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
-
 static int append_image(struct shale_buf *text,
 			const struct shale_layer_desc *trees, size_t n)
 {
@@ -100,7 +98,7 @@ int shale_index_cache_open_file(struct shale_store *store, int fd,
 				const char *name, struct shale_index **out,
 				struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_index) struct shale_index *base = NULL;
+	cleanup_index struct shale_index *base = NULL;
 	cleanup_buf struct shale_buf trees = {0};
 	char base_name[SHALE_INDEX_NAME];
 	cleanup_fd int base_fd = -1;

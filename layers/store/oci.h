@@ -61,6 +61,8 @@ struct shale_oci_index;
 /* An index without entries.  NULL: no memory. */
 struct shale_oci_index *shale_oci_index_new(void);
 void shale_oci_index_free(struct shale_oci_index *ix);
+SHALE_DEFINE_CLEANUP(oci_index, struct shale_oci_index *, shale_oci_index_free);
+#define cleanup_oci_index SHALE_CLEANUP(shale_cleanup_oci_index)
 
 /* -EUCLEAN also when an entry's own checksum does not hold, or a tag stands
  * twice. */
@@ -81,7 +83,8 @@ uint64_t shale_oci_index_manifest_size(const struct shale_oci_index *ix,
 int shale_oci_index_foreign(const struct shale_oci_index *ix, size_t i,
 			    struct shale_digest *out);
 
-/* The name (org.opencontainers.image.ref.name) of such a descriptor, or NULL. */
+/* The name (org.opencontainers.image.ref.name) of such a descriptor, or NULL.
+ */
 const char *shale_oci_index_foreign_name(const struct shale_oci_index *ix,
 					 size_t i);
 /* Remove such a descriptor; those behind it move up. */

@@ -14,8 +14,6 @@ struct shale_oci_index {
 	size_t n, cap;
 };
 
-SHALE_DEFINE_CLEANUP(index, struct shale_oci_index *, shale_oci_index_free);
-
 struct shale_oci_index *shale_oci_index_new(void)
 {
 	struct shale_oci_index *ix = calloc(1, sizeof(*ix));
@@ -131,8 +129,7 @@ int shale_oci_index_decode(struct shale_oci_index **out, const void *data,
 	if (r < 0)
 		return r;
 
-	SHALE_CLEANUP(shale_cleanup_index)
-	struct shale_oci_index *ix = shale_oci_index_new();
+	cleanup_oci_index struct shale_oci_index *ix = shale_oci_index_new();
 	if (!ix)
 		return shale_err_set(err, ENOMEM, "index.json");
 	r = decode_document(ix, doc, err);

@@ -12,11 +12,6 @@
 /* Decompressed chunks that a command keeps. */
 enum { CHUNK_CACHE = 32 << 20 };
 
-SHALE_DEFINE_CLEANUP(image, struct shale_image *, shale_image_close);
-#define cleanup_image SHALE_CLEANUP(shale_cleanup_image)
-SHALE_DEFINE_CLEANUP(index, struct shale_index *, shale_index_close);
-#define cleanup_index SHALE_CLEANUP(shale_cleanup_index)
-
 /* ------------------------------------------------------------------ trees */
 
 int shale_store_open_tree(struct shale_store *store,

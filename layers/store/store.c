@@ -22,8 +22,6 @@ static const char *const directories[] = {
 	"workspaces", "mounts",       "leases",  "tmp",
 };
 
-SHALE_DEFINE_CLEANUP(store, struct shale_store *, shale_store_close);
-
 /* ---------------------------------------------------------------- making */
 
 /*
@@ -232,8 +230,7 @@ static int open_parts(struct shale_store *store, const char *path, bool create,
 int shale_store_open(struct shale_store **out, const char *path, bool create,
 		     struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_store)
-	struct shale_store *store = calloc(1, sizeof(*store));
+	cleanup_store struct shale_store *store = calloc(1, sizeof(*store));
 	if (!store)
 		return shale_err_set(err, ENOMEM, "open the store '%s'", path);
 	pthread_mutex_init(&store->mutex, NULL);

@@ -28,6 +28,8 @@ struct shale_store;
 int shale_store_open(struct shale_store **out, const char *path, bool create,
 		     struct shale_err *err);
 void shale_store_close(struct shale_store *store);
+SHALE_DEFINE_CLEANUP(store, struct shale_store *, shale_store_close);
+#define cleanup_store SHALE_CLEANUP(shale_cleanup_store)
 
 const char *shale_store_path(const struct shale_store *store); /* absolute */
 int shale_store_dirfd(const struct shale_store *store);

@@ -43,10 +43,4 @@ int shale_store_version_in(struct shale_store *store,
 			   const struct shale_digest *digest,
 			   struct shale_version **out, struct shale_err *err);
 
-#define cleanup_oci_index __attribute__((cleanup(shale_oci_index_freep)))
-static inline void shale_oci_index_freep(struct shale_oci_index **ix)
-{
-	shale_oci_index_free(*ix);
-}
-
 #endif

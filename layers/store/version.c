@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-SHALE_DEFINE_CLEANUP(version, struct shale_version *, shale_version_free);
-
 void shale_version_free(struct shale_version *v)
 {
 	if (!v)
@@ -183,8 +181,7 @@ int shale_store_version_in(struct shale_store *store,
 			   const struct shale_digest *digest,
 			   struct shale_version **out, struct shale_err *err)
 {
-	SHALE_CLEANUP(shale_cleanup_version)
-	struct shale_version *v = calloc(1, sizeof(*v));
+	cleanup_version struct shale_version *v = calloc(1, sizeof(*v));
 	if (!v)
 		return shale_err_set(err, ENOMEM, "read a version");
 

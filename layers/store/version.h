@@ -61,6 +61,8 @@ struct shale_version {
 	size_t n_tags;
 };
 void shale_version_free(struct shale_version *v);
+SHALE_DEFINE_CLEANUP(version, struct shale_version *, shale_version_free);
+#define cleanup_version SHALE_CLEANUP(shale_cleanup_version)
 
 /* A line of index.json: what can be known without opening the manifest. */
 struct shale_version_entry {
@@ -79,6 +81,7 @@ struct shale_version_list {
 	size_t n;
 };
 void shale_version_list_release(struct shale_version_list *list);
+#define cleanup_versions SHALE_CLEANUP(shale_version_list_release)
 
 /* All versions, or those of one repository (`repo` not NULL).  -EUCLEAN when
  * index.json is damaged. */
