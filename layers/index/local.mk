@@ -7,6 +7,7 @@ layers_index_libindex_a_SOURCES = \
 	layers/index/index.c layers/index/index.h \
 	layers/index/inode.c layers/index/inode.h \
 	layers/index/index_disk.h \
+	layers/index/index_inode.c \
 	layers/index/index_names.c \
 	layers/index/index_path.c \
 	layers/index/index_verify.c \

@@ -32,6 +32,11 @@ int shale_index_damaged(const struct shale_index *ix, uint64_t ino,
 /* shale_table_intact() of what the index is made of. */
 int shale_index_intact(const struct shale_index *ix, struct shale_err *err);
 
+/* The record of the i-th tree, which is not below its image's lowest. */
+int shale_index_get_tree(const struct shale_index *ix, uint32_t i,
+			 const struct shale_disk_index_tree **out,
+			 struct shale_err *err);
+
 /* The record of the i-th inode. */
 int shale_index_get_inode(const struct shale_index *ix, uint64_t i,
 			  struct shale_index_record *out,
