@@ -137,6 +137,26 @@ int shale_index_tree(const struct shale_index *ix, uint32_t i,
 	return 0;
 }
 
+int shale_index_begins(const struct shale_index *ix,
+		       const struct shale_digest *trees, size_t n,
+		       struct shale_err *err)
+{
+	struct shale_digest digest;
+	uint32_t image;
+
+	for (uint32_t i = 0; i < ix->trees; i++) {
+		int r = shale_index_tree(ix, i, &digest, &image, err);
+		if (r < 0)
+			return r;
+		if (i >= n || image != 0 ||
+		    !shale_digest_equal(&digest, &trees[i]))
+			return shale_err_say(err, EINVAL,
+					     "the index is not of the first "
+					     "trees");
+	}
+	return 0;
+}
+
 int shale_index_intact(const struct shale_index *ix, struct shale_err *err)
 {
 	int r = shale_table_intact(ix->table, err);

@@ -76,6 +76,11 @@ uint32_t shale_index_trees(const struct shale_index *ix);
 int shale_index_tree(const struct shale_index *ix, uint32_t i,
 		     struct shale_digest *digest, uint32_t *image,
 		     struct shale_err *err);
+/* 0 if it merges, as one image, the first trees of these `n`; -EINVAL, with a
+ * message, if not. */
+int shale_index_begins(const struct shale_index *ix,
+		       const struct shale_digest *trees, size_t n,
+		       struct shale_err *err);
 
 /* Attributes by number; -ENOENT. */
 int shale_index_attr(const struct shale_index *ix, uint64_t ino,

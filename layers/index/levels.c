@@ -148,3 +148,14 @@ int shale_levels_take(struct shale_walk *walk, const struct shale_index *below,
 	in->content = chain.content;
 	return 0;
 }
+
+uint64_t shale_levels_next_ino(struct shale_tree *const *trees, size_t n,
+			       const struct shale_index *below)
+{
+	uint64_t next = below ? shale_index_next_ino(below) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (shale_tree_next_ino(trees[i]) > next)
+			next = shale_tree_next_ino(trees[i]);
+	return next;
+}

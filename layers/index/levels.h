@@ -20,4 +20,9 @@ int shale_levels_take(struct shale_walk *walk, const struct shale_index *below,
 		      bool contents, struct shale_index_inode *in,
 		      struct shale_err *err);
 
+/* The first inode number that neither the trees nor `below` (which may be NULL)
+ * have used. */
+uint64_t shale_levels_next_ino(struct shale_tree *const *trees, size_t n,
+			       const struct shale_index *below);
+
 #endif

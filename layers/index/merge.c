@@ -42,70 +42,21 @@ static int merge_inodes(void *ctx, bool contents, shale_index_each_inode *each,
 	return r;
 }
 
-static bool same_name(const struct shale_dirent *a,
-		      const struct shale_dirent *b)
-{
-	return a->dir == b->dir && a->name_len == b->name_len &&
-	       memcmp(a->name, b->name, a->name_len) == 0;
-}
-
 static int merge_names(void *ctx, shale_index_each_name *each, void *arg,
 		       struct shale_err *err)
 {
 	struct merging *m = ctx;
-	struct shale_walk_layer *l;
+	struct shale_dirent name;
 
 	cleanup_walk struct shale_walk *walk = NULL;
 	int r = shale_walk_new(&walk, SHALE_WALK_NAMES, m->trees, first(m),
 			       m->n, m->prefix, err);
-	while (r == 0 && (l = shale_walk_top(walk))) {
-		struct shale_dirent name = l->name;
-		if (name.ino != 0)
+	while (r == 0 && shale_walk_top(walk)) {
+		r = shale_walk_take_name(walk, &name, err);
+		if (r == 0 && name.ino != 0)
 			r = each(arg, &name, err);
-		do {
-			if (r == 0)
-				r = shale_walk_next(walk, err);
-		} while (r == 0 && (l = shale_walk_top(walk)) &&
-			 same_name(&l->name, &name));
 	}
 	return r;
-}
-
-/* TREES, and a prefix that is what it claims to be. */
-static int list_trees(const struct merging *m,
-		      const struct shale_digest *digests,
-		      struct shale_disk_index_tree *list, struct shale_err *err)
-{
-	for (size_t i = 0; i < m->n; i++)
-		memcpy(list[i].digest, digests[i].b, sizeof(list[i].digest));
-	if (!m->prefix)
-		return 0;
-
-	uint32_t n = shale_index_trees(m->prefix), image;
-	struct shale_digest digest;
-	if (n == 0 || n > m->n)
-		return shale_err_say(err, EINVAL,
-				     "the index is not of the first trees");
-	for (uint32_t i = 0; i < n; i++) {
-		int r = shale_index_tree(m->prefix, i, &digest, &image, err);
-		if (r < 0)
-			return r;
-		if (image != 0 || !shale_digest_equal(&digest, &digests[i]))
-			return shale_err_say(
-				err, EINVAL,
-				"the index is not of the first trees");
-	}
-	return 0;
-}
-
-static uint64_t next_ino(const struct merging *m)
-{
-	uint64_t next = m->prefix ? shale_index_next_ino(m->prefix) : 0;
-
-	for (size_t i = 0; i < m->n; i++)
-		if (shale_tree_next_ino(m->trees[i]) > next)
-			next = shale_tree_next_ino(m->trees[i]);
-	return next;
 }
 
 int shale_index_merge(int fd, struct shale_tree *const *trees,
@@ -120,7 +71,9 @@ int shale_index_merge(int fd, struct shale_tree *const *trees,
 		calloc(n, sizeof(*list));
 	if (!list)
 		return shale_err_set(err, ENOMEM, "merge trees");
-	int r = list_trees(&m, digests, list, err);
+	for (size_t i = 0; i < n; i++)
+		memcpy(list[i].digest, digests[i].b, sizeof(list[i].digest));
+	int r = prefix ? shale_index_begins(prefix, digests, n, err) : 0;
 	if (r < 0)
 		return r;
 
@@ -130,7 +83,7 @@ int shale_index_merge(int fd, struct shale_tree *const *trees,
 		.names = merge_names,
 		.trees = list,
 		.n_trees = n,
-		.next_ino = next_ino(&m),
+		.next_ino = shale_levels_next_ino(trees, n, prefix),
 	};
 	return shale_index_write(fd, &source, err);
 }

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 void shale_patch_delta_release(struct shale_patch_delta *d)
@@ -259,37 +258,26 @@ static int take_name(struct shale_patch_delta *d,
 	return shale_patch_append(&d->names, &c, sizeof(c), err);
 }
 
-static bool same_key(const struct shale_dirent *a, const struct shale_dirent *b)
-{
-	return a->dir == b->dir && a->name_len == b->name_len &&
-	       memcmp(a->name, b->name, a->name_len) == 0;
-}
-
 static int take_names(struct shale_patch_delta *d,
 		      struct shale_tree *const *trees, size_t n,
 		      struct shale_err *err)
 {
-	struct shale_walk_layer *l;
+	struct shale_dirent name;
 	uint64_t dir = 0, from = 0;
 	bool stands = false;
 
 	cleanup_walk struct shale_walk *walk = NULL;
 	int r = shale_walk_new(&walk, SHALE_WALK_NAMES, trees,
 			       shale_index_trees(d->base), n, NULL, err);
-	while (r == 0 && (l = shale_walk_top(walk))) {
-		struct shale_dirent name = l->name;
-		if (name.dir != dir) {
+	while (r == 0 && shale_walk_top(walk)) {
+		r = shale_walk_take_name(walk, &name, err);
+		if (r == 0 && name.dir != dir) {
 			r = begin_dir(d, name.dir, &from, err);
 			dir = name.dir;
 			stands = r > 0;
 		}
 		if (r >= 0)
 			r = stands ? take_name(d, &name, &from, err) : 0;
-		do {
-			if (r == 0)
-				r = shale_walk_next(walk, err);
-		} while (r == 0 && (l = shale_walk_top(walk)) &&
-			 same_key(&l->name, &name));
 	}
 	return r;
 }
@@ -350,11 +338,10 @@ int shale_patch_delta_gather(struct shale_patch_delta *d,
 			     struct shale_tree *const *trees, size_t n,
 			     struct shale_err *err)
 {
-	*d = (struct shale_patch_delta){.base = base,
-					.next_ino = shale_index_next_ino(base)};
-	for (size_t i = 0; i < n; i++)
-		if (shale_tree_next_ino(trees[i]) > d->next_ino)
-			d->next_ino = shale_tree_next_ino(trees[i]);
+	*d = (struct shale_patch_delta){
+		.base = base,
+		.next_ino = shale_levels_next_ino(trees, n, base),
+	};
 	int r = take_inodes(d, trees, n, err);
 	if (r == 0)
 		r = take_names(d, trees, n, err);

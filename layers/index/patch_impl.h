@@ -11,7 +11,6 @@
 
 struct shale_patching {
 	struct shale_patch_delta delta;
-	const struct shale_index *base;
 	struct shale_buf section[SHALE_PATCH_NSECTIONS];
 	struct shale_buf links;  /* struct shale_patch_link, of one inode */
 	uint64_t positions;      /* numbers given to entries */

@@ -51,7 +51,7 @@ static int put_dir_fields(const struct shale_patching *p, uint64_t ino,
 		run.count = d->count;
 		nlink += d->subdirs;
 	} else if (had) {
-		r = shale_index_dir(p->base, ino, &run, err);
+		r = shale_index_dir(p->delta.base, ino, &run, err);
 	}
 	disk->first = le64_make(run.first);
 	disk->count = le64_make(run.count);
@@ -114,7 +114,7 @@ static int put_place(struct shale_patching *p, const struct shale_attr *now,
 {
 	const struct shale_disk_index_inode *disk;
 	uint64_t at;
-	int r = shale_index_search(p->base, now->ino, &at, &disk, err);
+	int r = shale_index_search(p->delta.base, now->ino, &at, &disk, err);
 	if (r < 0)
 		return r;
 
@@ -140,7 +140,7 @@ static int put_inode(struct shale_patching *p, uint64_t ino,
 	struct shale_index_inode in = {0};
 	struct shale_attr was, *had = NULL;
 
-	int r = shale_index_attr(p->base, ino, &was, err);
+	int r = shale_index_attr(p->delta.base, ino, &was, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == 0)
@@ -151,7 +151,7 @@ static int put_inode(struct shale_patching *p, uint64_t ino,
 	if (said)
 		in = *said;
 	else
-		r = shale_index_read_inode(p->base, ino, &in, err);
+		r = shale_index_read_inode(p->delta.base, ino, &in, err);
 
 	const struct shale_attr *a = &in.attr;
 	in.attr.ino = ino;
@@ -193,7 +193,7 @@ static int parent_of(const struct shale_patching *p, uint64_t ino,
 		else
 			hi = mid;
 	}
-	int r = shale_index_dir(p->base, ino, &dir, err);
+	int r = shale_index_dir(p->delta.base, ino, &dir, err);
 	*parent = dir.parent;
 	return r;
 }
@@ -229,7 +229,7 @@ int shale_patch_inodes(struct shale_patching *p, struct shale_err *err)
 	size_t n = p->delta.touched.len / sizeof(*touched);
 	int r = 0;
 
-	p->bytes = shale_index_bytes(p->base);
+	p->bytes = shale_index_bytes(p->delta.base);
 	if (p->bytes == UINT64_MAX)
 		return shale_patch_delta_refuse(SHALE_ROOT_INO, "too large",
 						err);

@@ -25,7 +25,7 @@ static int put_run(struct shale_patching *p, uint64_t first, uint64_t n,
 		uint64_t start = le64_get(last->start);
 		uint64_t end = le64_get(last->first) + (p->positions - start);
 		if (start >= dir_start && end == first &&
-		    first != p->base->entries) {
+		    first != p->delta.base->entries) {
 			p->positions += n;
 			return 0;
 		}
@@ -47,12 +47,13 @@ static int put_entry(struct shale_patching *p, struct shale_patch_delta_name *c,
 	};
 	uint64_t number = entries->len / sizeof(disk);
 
-	c->pos = p->base->entries + p->positions;
+	c->pos = p->delta.base->entries + p->positions;
 	int r = shale_patch_append(strings, c->to.name, c->to.name_len, err);
 	if (r == 0)
 		r = shale_patch_append(entries, &disk, sizeof(disk), err);
 	if (r == 0)
-		r = put_run(p, p->base->entries + number, 1, dir_start, err);
+		r = put_run(p, p->delta.base->entries + number, 1, dir_start,
+			    err);
 	return r;
 }
 
@@ -75,7 +76,7 @@ static int put_dir(struct shale_patching *p, struct shale_patch_delta_dir *dir,
 	if (r == 0)
 		r = put_run(p, at, dir->base_first + dir->base_count - at,
 			    start, err);
-	dir->first = p->base->entries + start;
+	dir->first = p->delta.base->entries + start;
 	dir->count = p->positions - start;
 	return r;
 }
@@ -98,18 +99,8 @@ static int put_trees(struct shale_patching *p,
 		     const struct shale_digest *digests, size_t n,
 		     struct shale_err *err)
 {
-	struct shale_digest digest;
-	uint32_t image;
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < p->base->trees; i++) {
-		r = shale_index_tree(p->base, i, &digest, &image, err);
-		if (r == 0 && (image != 0 || i >= n ||
-			       !shale_digest_equal(&digest, &digests[i])))
-			return shale_err_say(err, EINVAL,
-					     "the index is not of the first "
-					     "trees");
-	}
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		struct shale_disk_index_tree tree = {.image = le32_make(0)};
 		memcpy(tree.digest, digests[i].b, sizeof(tree.digest));
@@ -122,7 +113,7 @@ static int put_trees(struct shale_patching *p,
 static int write_table(const struct shale_patching *p, int fd,
 		       struct shale_err *err)
 {
-	const struct shale_index *base = p->base;
+	const struct shale_index *base = p->delta.base;
 	cleanup_table_writer struct shale_table_writer *w = NULL;
 	int r = shale_table_writer_new(&w, fd, &shale_patch_kind, err);
 
@@ -155,12 +146,14 @@ int shale_patch_write(int fd, const struct shale_index *base,
 		      const struct shale_digest *digests, size_t n,
 		      struct shale_err *err)
 {
-	struct shale_patching p = {.base = base};
+	struct shale_patching p = {0};
 
-	if (base->base || n < base->trees || n >= SHALE_NO_TREE)
+	if (base->base || n >= SHALE_NO_TREE)
 		return shale_err_say(err, EINVAL,
 				     "the index is not of the first trees");
-	int r = put_trees(&p, digests, n, err);
+	int r = shale_index_begins(base, digests, n, err);
+	if (r == 0)
+		r = put_trees(&p, digests, n, err);
 	if (r == 0)
 		r = shale_patch_delta_gather(&p.delta, base, trees, n, err);
 	if (r == 0)

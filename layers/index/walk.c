@@ -158,6 +158,21 @@ int shale_walk_next(struct shale_walk *walk, struct shale_err *err)
 	return 0;
 }
 
+int shale_walk_take_name(struct shale_walk *walk, struct shale_dirent *out,
+			 struct shale_err *err)
+{
+	const struct shale_walk_layer *l;
+
+	*out = shale_walk_top(walk)->name;
+	do {
+		int r = shale_walk_next(walk, err);
+		if (r < 0)
+			return r;
+		l = shale_walk_top(walk);
+	} while (l && compare_names(&l->name, out) == 0);
+	return 0;
+}
+
 static int add_layer(struct shale_walk *walk, struct shale_walk_layer *l,
 		     struct shale_err *err)
 {

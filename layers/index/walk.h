@@ -45,4 +45,12 @@ struct shale_walk_layer *shale_walk_top(struct shale_walk *walk);
 /* Go on.  -EUCLEAN: a damaged record, or a layer that is not sorted. */
 int shale_walk_next(struct shale_walk *walk, struct shale_err *err);
 
+/*
+ * Take all records of the name that the walk of names stands at; `out` gets the
+ * topmost layer's (ino 0: it goes), whose text stays in that layer's map.
+ * Errors as shale_walk_next().
+ */
+int shale_walk_take_name(struct shale_walk *walk, struct shale_dirent *out,
+			 struct shale_err *err);
+
 #endif
