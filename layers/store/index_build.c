@@ -9,27 +9,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Does a cached index merge exactly these trees, as one image? */
-static bool is_prefix(const struct shale_index *ix,
-		      const struct shale_layer_desc *trees, size_t n)
-{
-	if (shale_index_trees(ix) != n)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		struct shale_digest digest;
-		uint32_t image;
-		if (shale_index_tree(ix, (uint32_t)i, &digest, &image, NULL) <
-			    0 ||
-		    image != 0 ||
-		    !shale_digest_equal(&digest, &trees[i].digest))
-			return false;
-	}
-	return true;
-}
-
 /* The longest run of trees, from the bottom, that has an index; NULL: none. */
 static struct shale_index *find_prefix(struct shale_store *store,
-				       const struct shale_version *v)
+				       const struct shale_version *v,
+				       const struct shale_digest *digests)
 {
 	for (size_t n = v->n_trees - 1; n > 0; n--) {
 		char name[SHALE_INDEX_NAME];
@@ -38,7 +21,8 @@ static struct shale_index *find_prefix(struct shale_store *store,
 			return NULL;
 		if (shale_index_cache_open(store, name, &ix, NULL) < 0)
 			continue;
-		if (is_prefix(ix, v->trees, n))
+		if (shale_index_trees(ix) == n &&
+		    shale_index_begins(ix, digests, n, NULL) == 0)
 			return ix;
 		shale_index_close(ix);
 	}
@@ -102,7 +86,8 @@ static int merge_one(struct shale_store *store, const struct shale_version *v,
 	if (r < 0)
 		return r;
 
-	cleanup_index struct shale_index *prefix = find_prefix(store, v);
+	cleanup_index struct shale_index *prefix =
+		find_prefix(store, v, digests);
 	if (prefix) {
 		r = merge_onto(prefix, form, trees, digests, v->n_trees, fd,
 			       err);
@@ -180,6 +165,22 @@ int shale_index_build_to(struct shale_store *store,
 	return union_stack(store, stack, n, trees, fd, err);
 }
 
+struct building {
+	struct shale_store *store;
+	struct shale_version *const *stack;
+	size_t n;
+	struct shale_tree *const *trees;
+	enum shale_index_form form;
+};
+
+static int build(void *arg, int fd, struct shale_err *err)
+{
+	const struct building *b = arg;
+
+	return shale_index_build_to(b->store, b->stack, b->n, b->trees, b->form,
+				    fd, err);
+}
+
 /* The cache cannot be written: the index lives in memory, for this once. */
 static int build_in_memory(struct shale_store *store,
 			   struct shale_version *const *stack, size_t n,
@@ -202,17 +203,9 @@ int shale_index_build(struct shale_store *store,
 		      enum shale_index_form form, struct shale_index **out,
 		      const char *name, struct shale_err *err)
 {
-	char tmp[64];
+	struct building b = {store, stack, n, trees, form};
 	cleanup_fd int fd = -1;
-	int r = shale_index_cache_create(store, &fd, tmp, err);
-	if (r < 0)
-		return r;
-	r = shale_index_build_to(store, stack, n, trees, form, fd, err);
-	if (r < 0) {
-		shale_index_cache_abandon(store, tmp);
-		return r;
-	}
-	r = shale_index_cache_publish(store, fd, tmp, name, err);
+	int r = shale_index_cache_make(store, name, build, &b, &fd, err);
 	if (r < 0 || !out)
 		return r;
 	r = shale_index_cache_open_file(store, fd, name, out, err);
@@ -235,8 +228,7 @@ int shale_index_get(struct shale_store *store,
 		return 0;
 	r = shale_index_build(store, stack, n, trees, SHALE_INDEX_AS_PAYS, out,
 			      name, err);
-	if (r == -EROFS || r == -EACCES || r == -EPERM || r == -ENOSPC ||
-	    r == -EDQUOT)
+	if (shale_store_unwritable(r))
 		r = build_in_memory(store, stack, n, trees, out, name, err);
 	return r;
 }

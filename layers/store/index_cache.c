@@ -148,11 +148,6 @@ void shale_store_drop_index(struct shale_store *store, const char *name)
 	unlinkat(shale_store_dirfd(store), path, 0);
 }
 
-void shale_index_cache_abandon(struct shale_store *store, const char *tmp)
-{
-	shale_store_drop_index(store, tmp);
-}
-
 int shale_index_cache_create(struct shale_store *store, int *out, char *tmp,
 			     struct shale_err *err)
 {
@@ -180,9 +175,9 @@ int shale_index_cache_create(struct shale_store *store, int *out, char *tmp,
 			     shale_store_path(store));
 }
 
-int shale_index_cache_publish(struct shale_store *store, int fd,
-			      const char *tmp, const char *name,
-			      struct shale_err *err)
+/* Put it in place, and make room.  The file goes if that fails. */
+static int publish(struct shale_store *store, int fd, const char *tmp,
+		   const char *name, struct shale_err *err)
 {
 	int dirfd = shale_store_dirfd(store);
 	char from[PATH_SIZE], to[PATH_SIZE];
@@ -200,6 +195,26 @@ int shale_index_cache_publish(struct shale_store *store, int fd,
 	}
 	return shale_index_cache_trim(store, SHALE_INDEXES_MAX,
 				      SHALE_INDEXES_MAX_BYTES, err);
+}
+
+int shale_index_cache_make(struct shale_store *store, const char *name,
+			   int (*write)(void *arg, int fd,
+					struct shale_err *err),
+			   void *arg, int *out, struct shale_err *err)
+{
+	char tmp[64];
+	cleanup_fd int fd = -1;
+	int r = shale_index_cache_create(store, &fd, tmp, err);
+	if (r < 0)
+		return r;
+	r = write(arg, fd, err);
+	if (r == 0)
+		r = publish(store, fd, tmp, name, err);
+	else
+		shale_store_drop_index(store, tmp);
+	if (r == 0 && out)
+		*out = steal_fd(&fd);
+	return r;
 }
 
 /* --------------------------------------------------------------- trimming */

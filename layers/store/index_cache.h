@@ -49,11 +49,16 @@ int shale_index_cache_fd(struct shale_store *store, const char *name, int *fd,
  * until it is published: its lock says that somebody is at work. */
 int shale_index_cache_create(struct shale_store *store, int *fd, char *tmp,
 			     struct shale_err *err);
-/* Put it in place, and make room.  The file goes if that fails. */
-int shale_index_cache_publish(struct shale_store *store, int fd,
-			      const char *tmp, const char *name,
-			      struct shale_err *err);
-void shale_index_cache_abandon(struct shale_store *store, const char *tmp);
+
+/*
+ * Have `write` fill such a file, put it in place as `name`, and make room.
+ * `*fd`, if `fd` is not NULL, is the file, and the caller's.  After an error
+ * there is none.
+ */
+int shale_index_cache_make(struct shale_store *store, const char *name,
+			   int (*write)(void *arg, int fd,
+					struct shale_err *err),
+			   void *arg, int *fd, struct shale_err *err);
 
 /* Remove the least recently used beyond these bounds, and what builders that
  * died have left. */

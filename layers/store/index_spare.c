@@ -32,8 +32,10 @@ static void spare_release(void *arg)
 	free(spare);
 }
 
-static int build(const struct spare *spare, int fd, struct shale_err *err)
+static int build(void *arg, int fd, struct shale_err *err)
 {
+	const struct spare *spare = arg;
+
 	return spare->below
 		       ? shale_index_patch_over(spare->store, spare->stack[0],
 						spare->trees, spare->below, fd,
@@ -41,23 +43,6 @@ static int build(const struct spare *spare, int fd, struct shale_err *err)
 		       : shale_index_build_to(spare->store, spare->stack,
 					      spare->n, spare->trees,
 					      SHALE_INDEX_WHOLE, fd, err);
-}
-
-/* Into the cache, so that others have it too. */
-static int build_cached(const struct spare *spare, const char *name,
-			struct shale_err *err)
-{
-	char tmp[64];
-	cleanup_fd int fd = -1;
-	int r = shale_index_cache_create(spare->store, &fd, tmp, err);
-	if (r < 0)
-		return r;
-	r = build(spare, fd, err);
-	if (r == 0)
-		return shale_index_cache_publish(spare->store, fd, tmp, name,
-						 err);
-	shale_index_cache_abandon(spare->store, tmp);
-	return r;
 }
 
 static int spare_open(void *arg, int *fd, struct shale_err *err)
@@ -69,7 +54,8 @@ static int spare_open(void *arg, int *fd, struct shale_err *err)
 		return shale_err_set(err, -r, "build an index");
 
 	shale_store_drop_index(spare->store, name);
-	r = build_cached(spare, name, err);
+	/* Into the cache, so that others have it too. */
+	r = shale_index_cache_make(spare->store, name, build, spare, NULL, err);
 	if (r == 0)
 		return shale_index_cache_fd(spare->store, name, fd, err);
 	*fd = memfd_create("shale-index", MFD_CLOEXEC);

@@ -77,8 +77,7 @@ int shale_lease_add(int fd, const struct shale_digest *manifest,
 
 bool shale_lease_may_lack(int r, struct shale_err *err)
 {
-	bool may = r == -EROFS || r == -EACCES || r == -EPERM || r == -ENOSPC ||
-		   r == -EDQUOT;
+	bool may = shale_store_unwritable(r);
 	if (may && err)
 		err->msg[0] = '\0';
 	return may;
@@ -148,8 +147,8 @@ int shale_leases_look(struct shale_store *store, int own, bool keep_dead,
 	size_t found = 0;
 	for (const struct dirent *d; r == 0 && (d = shale_dir_next(dir));)
 		if (d->d_name[0] != '.')
-			r = read_lease(dirfd(dir), d->d_name, own, keep_dead, &images,
-				       &leases, &found, err);
+			r = read_lease(dirfd(dir), d->d_name, own, keep_dead,
+				       &images, &leases, &found, err);
 	if (r < 0)
 		return r;
 	leases.images = (struct shale_digest *)images.data;

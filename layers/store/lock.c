@@ -3,6 +3,7 @@
 
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
+#include "layers/store/store.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -108,7 +109,7 @@ int shale_lock_share(int dirfd, unsigned wait_ms, int *out,
 {
 	cleanup_fd int fd =
 		openat(dirfd, "lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 && (errno == EROFS || errno == EACCES || errno == EPERM)) {
+	if (fd < 0 && shale_store_read_only(-errno)) {
 		*out = -1;
 		return 0;
 	}

@@ -44,8 +44,8 @@ static int sync_above(const char *path, struct shale_err *err)
 	char *slash = strrchr(above, '/');
 	if (slash)
 		slash[slash == above] = '\0';
-	cleanup_fd int fd = open(slash ? above : ".",
-				 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int fd =
+		open(slash ? above : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && errno == EACCES) /* one that may be entered, not read */
 		return 0;
 	if (fd < 0)
@@ -74,6 +74,16 @@ static int make_path(const char *path, struct shale_err *err)
 	return r < 0 ? shale_err_set(err, -r, "make '%s'", path) : 0;
 }
 
+bool shale_store_read_only(int r)
+{
+	return r == -EROFS || r == -EACCES || r == -EPERM;
+}
+
+bool shale_store_unwritable(int r)
+{
+	return shale_store_read_only(r) || r == -ENOSPC || r == -EDQUOT;
+}
+
 /*
  * Directories may be missing where another tool made the layout.  A store that
  * cannot be written is good for reading as it is.
@@ -83,7 +93,7 @@ static int make_directories(int dirfd, bool sync, struct shale_err *err)
 	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories);
 	     i++) {
 		int r = make_directory(dirfd, directories[i], 0700);
-		if (r < 0 && r != -EROFS && r != -EACCES && r != -EPERM)
+		if (r < 0 && !shale_store_read_only(r))
 			return shale_err_set(err, -r, "make directory '%s'",
 					     directories[i]);
 		sync = sync || r > 0;

@@ -42,6 +42,11 @@ struct shale_blobs *shale_store_blobs(struct shale_store *store);
 int shale_store_chunks(struct shale_store *store, size_t cache,
 		       struct shale_chunks **out, struct shale_err *err);
 
+/* Does `r` say that the store may only be read (-EROFS, -EACCES, -EPERM)? */
+bool shale_store_read_only(int r);
+/* Or that it cannot be written, that or since it is full (-ENOSPC, -EDQUOT)? */
+bool shale_store_unwritable(int r);
+
 /* Default path: $SHALE_STORE, /var/lib/shale for root, else
  * $XDG_DATA_HOME/shale.  Freshly allocated, NULL: no memory or no home. */
 char *shale_store_default_path(void);
