@@ -92,12 +92,11 @@ static void add_requests(const struct shale_daemon *d, json_t *doc)
 	struct shale_session_counts counts;
 	json_t *kinds = json_object();
 
-	shale_session_count(d->session, &counts);
+	shale_session_count(d->session, &counts, add_kind, kinds);
 	shale_add_number(doc, "requests", counts.requests);
 	shale_add_number(doc, "errors", counts.errors);
 	shale_add_number(doc, "bytes_read", counts.bytes_read);
 	shale_add_number(doc, "bytes_written", counts.bytes_written);
-	shale_session_kinds(d->session, add_kind, kinds);
 	json_object_set_new(doc, "operations", kinds);
 }
 

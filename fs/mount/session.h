@@ -78,11 +78,10 @@ struct shale_session_counts {
 	uint64_t errors; /* times that damage was met, and not got round */
 	uint64_t bytes_read, bytes_written;
 };
+/* Add that up, and call `fn` for each kind of requests of which there were
+ * some. */
 void shale_session_count(struct shale_session *s,
-			 struct shale_session_counts *out);
-
-/* Call `fn` for each kind of requests of which there were some. */
-void shale_session_kinds(struct shale_session *s,
+			 struct shale_session_counts *out,
 			 void (*fn)(void *arg, const char *name,
 				    const struct shale_opcount_sum *sum),
 			 void *arg);

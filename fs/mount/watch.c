@@ -33,7 +33,10 @@ void shale_session_log(const struct shale_session *s, const char *fmt, ...)
 }
 
 void shale_session_count(struct shale_session *s,
-			 struct shale_session_counts *out)
+			 struct shale_session_counts *out,
+			 void (*fn)(void *arg, const char *name,
+				    const struct shale_opcount_sum *sum),
+			 void *arg)
 {
 	*out = (struct shale_session_counts){
 		.errors = atomic_load(&s->errors),
@@ -41,23 +44,12 @@ void shale_session_count(struct shale_session *s,
 	for (unsigned kind = 0; kind < SHALE_OPCOUNT_KINDS; kind++) {
 		struct shale_opcount_sum sum;
 		shale_opcount_sum(s->counts, kind, &sum);
+		const char *name = shale_raw_name(kind);
 		out->requests += sum.count;
 		if (kind == FUSE_READ)
 			out->bytes_read = sum.bytes;
 		else if (kind == FUSE_WRITE)
 			out->bytes_written = sum.bytes;
-	}
-}
-
-void shale_session_kinds(struct shale_session *s,
-			 void (*fn)(void *arg, const char *name,
-				    const struct shale_opcount_sum *sum),
-			 void *arg)
-{
-	for (unsigned kind = 0; kind < SHALE_OPCOUNT_KINDS; kind++) {
-		struct shale_opcount_sum sum;
-		shale_opcount_sum(s->counts, kind, &sum);
-		const char *name = shale_raw_name(kind);
 		if (sum.count)
 			fn(arg, name ? name : "unknown", &sum);
 	}
