@@ -44,31 +44,15 @@ static int mount_directly(const char *dir, const char *source,
 static int fusermount_options(struct shale_buf *out, const char *source,
 			      const struct shale_mounting *how)
 {
-	static const struct {
-		unsigned long flag;
-		const char *set, *clear;
-	} words[] = {
-		{MS_RDONLY, "ro,", ""},
-		{MS_NOSUID, "nosuid,", "suid,"},
-		{MS_NODEV, "nodev,", "dev,"},
-		{MS_NOEXEC, "noexec,", ""},
-		{MS_SYNCHRONOUS, "sync,", ""},
-		{MS_NOATIME, "noatime,", ""},
-		{MS_DIRSYNC, "dirsync,", ""},
-		{MS_NODIRATIME, "nodiratime,", ""},
-		{MS_RELATIME, "relatime,", ""},
-		{MS_STRICTATIME, "strictatime,", ""},
-	};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < sizeof(words) / sizeof(*words); i++)
-		r = shale_buf_printf(out, "%s",
-				     how->flags & words[i].flag
-					     ? words[i].set
-					     : words[i].clear);
+	int r = shale_mounting_spell_flags(how->flags, out);
+	/* What it would add by itself is told off. */
 	if (r == 0)
 		r = shale_buf_printf(
-			out, "%sdefault_permissions,subtype=shale,fsname=",
+			out,
+			"%s%s%s%sdefault_permissions,subtype=shale,fsname=",
+			out->len ? "," : "",
+			how->flags & MS_NOSUID ? "" : "suid,",
+			how->flags & MS_NODEV ? "" : "dev,",
 			how->allow_other ? "allow_other," : "");
 	for (const char *p = source; r == 0 && *p; p++)
 		r = shale_buf_printf(out, "%s%c",

@@ -106,14 +106,21 @@ static int add_word(struct shale_buf *out, const char *word)
 	return shale_buf_printf(out, "%s%s", out->len ? "," : "", word);
 }
 
-int shale_mounting_spell(const struct shale_mounting *how,
-			 struct shale_buf *out)
+int shale_mounting_spell_flags(unsigned long flags, struct shale_buf *out)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(words) / sizeof(*words); i++)
-		if (how->flags & words[i].set)
+		if (flags & words[i].set)
 			r = add_word(out, words[i].name);
+	return r;
+}
+
+int shale_mounting_spell(const struct shale_mounting *how,
+			 struct shale_buf *out)
+{
+	int r = shale_mounting_spell_flags(how->flags, out);
+
 	for (size_t i = 0; r == 0 && i < sizeof(own) / sizeof(*own); i++)
 		if (own[i].value &&
 		    *(const bool *)((const char *)how + own[i].to))

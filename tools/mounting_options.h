@@ -31,6 +31,9 @@ int shale_mounting_options(struct shale_mounting *how,
 			   const struct shale_strings *options,
 			   struct shale_err *err);
 
+/* The kernel's words for MS_* flags, "ro,nosuid,…", appended to `out`. */
+int shale_mounting_spell_flags(unsigned long flags, struct shale_buf *out);
+
 /* The words that make `how` of nothing, "ro,nosuid,…", appended to `out`. */
 int shale_mounting_spell(const struct shale_mounting *how,
 			 struct shale_buf *out);
