@@ -82,16 +82,27 @@ static int open_stage(struct shale_replaying *rp)
 	return r;
 }
 
-/* Everything is on disk before nothing tells any more that it is not. */
-static int close_stage(struct shale_replaying *rp)
+/*
+ * That is how it went (`r`).  Everything is on disk before nothing tells any
+ * more that it is not; the root, in which the stage was, gets its attributes.
+ */
+static int close_stage(struct shale_replaying *rp, int r,
+		       int (*finish_root)(struct shale_replaying *))
 {
-	int r = syncfs(rp->root) < 0
-			? shale_err_set(rp->err, errno, "write to disk")
-			: shale_replay_stage_remove(
-				  rp->root, rp->restore.staging, rp->err);
+	bool done = r == 0 && !rp->sum->unfinished;
+
+	if (done && syncfs(rp->root) < 0)
+		r = shale_err_set(rp->err, errno, "write to disk");
+	else if (done)
+		r = shale_replay_stage_remove(rp->root, rp->restore.staging,
+					      rp->err);
 	close(rp->restore.staging);
 	rp->restore.staged = false;
-	return r;
+	if (done && r == 0)
+		r = finish_root(rp);
+	return done && r == 0
+		       ? shale_dir_sync(rp->root, "the directory", rp->err)
+		       : r;
 }
 
 static int step_by_step(struct shale_replaying *rp)
@@ -105,15 +116,7 @@ static int step_by_step(struct shale_replaying *rp)
 	int finished = shale_replay_touch(rp, "/", true);
 	if (finished == 0)
 		finished = shale_replay_finish(rp);
-	r = r < 0 ? r : finished;
-	if (r < 0 || rp->sum->unfinished) {
-		close(rp->restore.staging);
-		return r;
-	}
-	r = close_stage(rp);
-	if (r == 0) /* the stage was in it */
-		r = shale_replay_finish_root(rp);
-	return r < 0 ? r : shale_dir_sync(rp->root, "the directory", rp->err);
+	return close_stage(rp, r < 0 ? r : finished, shale_replay_finish_root);
 }
 
 static int changes(struct shale_replaying *rp)
@@ -199,14 +202,7 @@ static int from_nothing(struct shale_replaying *rp)
 	r = fill(rp);
 	if (r == 0)
 		r = root_attributes(rp);
-	if (r < 0 || rp->sum->unfinished) {
-		close(rp->restore.staging);
-		return r;
-	}
-	r = close_stage(rp);
-	if (r == 0) /* the stage was in it */
-		r = root_attributes(rp);
-	return r < 0 ? r : shale_dir_sync(rp->root, "the directory", rp->err);
+	return close_stage(rp, r, root_attributes);
 }
 
 /* --------------------------------------------------------------- may we? */
