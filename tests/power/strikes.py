@@ -115,7 +115,7 @@ def work_on(fault, files, rule):
         return True
 
 
-def strike_journal(fault, _command, _prepare, times):
+def strike_journal(fault, times):
     files = Files(fault)
     fault.mount()
     writes = writes_of(fault, files.make, 20) // 3
@@ -142,17 +142,23 @@ def strike_journal(fault, _command, _prepare, times):
     return told
 
 
-STRIKES = {"import": (strike_command, try_import, lambda fault: None),
-           "commit": (strike_command, try_commit, change),
-           "journal": (strike_journal, None, None)}
+def strike_import(fault, times):
+    return strike_command(fault, try_import, lambda fault: None, times)
+
+
+def strike_commit(fault, times):
+    return strike_command(fault, try_commit, change, times)
+
+
+STRIKES = {"import": strike_import, "commit": strike_commit,
+           "journal": strike_journal}
 
 
 def main():
     dir, scenario, seed, times = sys.argv[1:]
     fault = Fault(dir, int(seed))
-    strike, command, prepare = STRIKES[scenario]
     try:
-        told = strike(fault, command, prepare, int(times))
+        told = STRIKES[scenario](fault, int(times))
     finally:
         fault.close()
     print(f"{int(times) + 2} strikes, {told} told, "
