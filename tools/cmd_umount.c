@@ -34,18 +34,9 @@ struct leaving {
 static int ask(struct shale_ctx *ctx, const struct leaving *l, const char *what,
 	       unsigned seconds)
 {
-	struct shale_control *c;
-
-	int r = shale_control_connect(&c, shale_store_dirfd(l->t.store),
-				      l->t.info.id, &ctx->err);
-	if (r < 0)
-		return r;
-	if (l->how->force)
-		shale_control_limit(c, seconds);
-	r = shale_control_call(c, json_pack("{s:s}", "do", what), NULL,
-			       &ctx->err);
-	shale_control_close(c);
-	return r;
+	return shale_control_ask(shale_store_dirfd(l->t.store), l->t.info.id,
+				 what, l->how->force ? seconds : 0, NULL,
+				 &ctx->err);
 }
 
 static int refuse(struct shale_ctx *ctx, const struct leaving *l, int r)
@@ -88,8 +79,7 @@ static int flush(struct shale_ctx *ctx, struct leaving *l)
 		l->hung = ask(ctx, l, "alive", ALIVE_SECONDS) == -ETIMEDOUT;
 	r = l->hung ? -ETIMEDOUT : ask(ctx, l, "sync", FLUSH_SECONDS);
 	/* It may be dying just now. */
-	if (r == 0 || r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE ||
-	    r == -ECONNRESET)
+	if (r == 0 || shale_control_gone(r))
 		return 0;
 	if (!l->how->force)
 		return refuse(ctx, l, r);
@@ -254,11 +244,9 @@ struct points {
 static int add_point(void *arg, const struct shale_mount_info *info,
 		     struct shale_err *err)
 {
-	cleanup_free char *store = NULL, *id = NULL;
 	struct points *p = arg;
 
-	if (shale_mount_find(info->mountpoint, &store, &id, NULL) < 0 ||
-	    strcmp(id, info->id) != 0)
+	if (!shale_mount_stands(info))
 		return 0;
 	char **grown = realloc(p->v, (p->n + 1) * sizeof(*grown));
 	char *copy = strdup(info->mountpoint);

@@ -169,8 +169,7 @@ int shale_mount_trace(struct shale_ctx *ctx, const struct shale_target *target)
 		shale_mount_info_release(&now);
 		if (!there)
 			return 0;
-		if (r != -EPIPE && r != -ECONNRESET && r != -ECONNREFUSED &&
-		    r != -ENOENT)
+		if (!shale_control_gone(r))
 			return r;
 		tries = r == -EPIPE || r == -ECONNRESET ? 0 : tries + 1;
 		if (tries == TRIES)

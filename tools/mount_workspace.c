@@ -2,7 +2,6 @@
 #include "tools/mount_workspace.h"
 
 #include "fs/control/control.h"
-#include "fs/control/mountinfo.h"
 #include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
 
@@ -41,14 +40,6 @@ int shale_mount_workspace_name(struct shale_ctx *ctx, const char *given,
 
 /* ----------------------------------------------------------------- holders */
 
-static bool still_mounted(const struct shale_mount_info *info)
-{
-	cleanup_free char *store = NULL, *id = NULL;
-
-	return shale_mount_find(info->mountpoint, &store, &id, NULL) == 0 &&
-	       !strcmp(id, info->id);
-}
-
 int shale_mount_workspace_free(struct shale_ctx *ctx, struct shale_store *store,
 			       const char *name)
 {
@@ -61,7 +52,7 @@ int shale_mount_workspace_free(struct shale_ctx *ctx, struct shale_store *store,
 		if (shale_mount_of_workspace(dirfd, name, id, NULL) < 0 ||
 		    shale_mount_read(dirfd, id, &info, NULL) < 0)
 			return 0;
-		if (still_mounted(&info))
+		if (shale_mount_stands(&info))
 			r = shale_err_say(&ctx->err, EBUSY,
 					  "workspace '%s' is mounted on '%s' "
 					  "(process %d); shale umount %s, or "

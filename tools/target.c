@@ -104,8 +104,7 @@ bool shale_target_again(struct shale_ctx *ctx, struct shale_target *target,
 			int r, unsigned *tries)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
-	bool gone = r == -ESTALE || r == -ECONNREFUSED || r == -ECONNRESET ||
-		    r == -EPIPE || r == -ENOENT;
+	bool gone = r == -ESTALE || shale_control_gone(r);
 
 	if (!gone || !target->mounted || *tries == TRIES || shale_interrupted())
 		return false;
@@ -135,14 +134,6 @@ int shale_target_dead(struct shale_ctx *ctx, const struct shale_target *target)
 int shale_target_ask(struct shale_ctx *ctx, const struct shale_target *target,
 		     const char *what, json_t **reply)
 {
-	struct shale_control *c;
-
-	int r = shale_control_connect(&c, shale_store_dirfd(target->store),
-				      target->info.id, &ctx->err);
-	if (r < 0)
-		return r;
-	r = shale_control_call(c, json_pack("{s:s}", "do", what), reply,
-			       &ctx->err);
-	shale_control_close(c);
-	return r;
+	return shale_control_ask(shale_store_dirfd(target->store),
+				 target->info.id, what, 0, reply, &ctx->err);
 }

@@ -53,12 +53,10 @@ static int call(struct shale_control *control, json_t *request,
 	return r;
 }
 
-/* Nobody answers, or not any more. */
+/* -ESTALE: nobody answers, or not any more. */
 static int gone(int r)
 {
-	bool gone = r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET ||
-		    r == -EPIPE;
-	return gone ? -ESTALE : r;
+	return shale_control_gone(r) ? -ESTALE : r;
 }
 
 /*

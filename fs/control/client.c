@@ -114,3 +114,22 @@ int shale_control_call(struct shale_control *c, json_t *request, json_t **reply,
 		json_decref(got);
 	return 0;
 }
+
+int shale_control_ask(int store_dirfd, const char *id, const char *what,
+		      unsigned seconds, json_t **reply, struct shale_err *err)
+{
+	cleanup_control struct shale_control *c = NULL;
+	int r = shale_control_connect(&c, store_dirfd, id, err);
+	if (r < 0)
+		return r;
+	if (seconds)
+		shale_control_limit(c, seconds);
+	return shale_control_call(c, json_pack("{s:s}", "do", what), reply,
+				  err);
+}
+
+bool shale_control_gone(int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET ||
+	       r == -EPIPE;
+}

@@ -118,6 +118,10 @@ void shale_mount_sweep(int store_dirfd,
 int shale_mount_find(const char *dir, char **store, char **id,
 		     struct shale_err *err);
 
+/* Is this mount, and no other on top of it, at its mountpoint?  Asks nobody who
+ * may not answer. */
+bool shale_mount_stands(const struct shale_mount_info *info);
+
 /*
  * Call `fn` for each mount whose daemon lives (or is being started), or which
  * is to be mounted again (then its `pid` is 0), until it returns other than 0,
@@ -147,6 +151,11 @@ void shale_control_limit(struct shale_control *c, unsigned seconds);
  * comes as its errno and message. */
 int shale_control_call(struct shale_control *c, json_t *request, json_t **reply,
 		       struct shale_err *err);
+/* Connect, ask {"do":`what`}, wait `seconds` at most (0: for ever), close. */
+int shale_control_ask(int store_dirfd, const char *id, const char *what,
+		      unsigned seconds, json_t **reply, struct shale_err *err);
+/* Does `r`, of any of these, mean that nobody is there, or not any more? */
+bool shale_control_gone(int r);
 
 /* ---------------------------------------------------------------- server */
 

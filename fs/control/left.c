@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/control/left.h"
 
-#include "fs/control/mountinfo.h"
 #include "fs/control/state_impl.h"
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
@@ -159,18 +158,6 @@ static bool has_rival(int store_dirfd, const struct shale_mount_info *left)
 	return v.found;
 }
 
-static bool is_mounted(const struct shale_mount_info *info)
-{
-	cleanup_free char *store = NULL, *id = NULL;
-	struct shale_mountinfo m;
-
-	if (shale_mountinfo_here(info->mountpoint, &m, NULL) < 0)
-		return false;
-	int r = shale_mountinfo_source(m.source, &store, &id);
-	shale_mountinfo_release(&m);
-	return r == 0 && !strcmp(id, info->id);
-}
-
 /* Fills in all but the lock, which the caller has; false: it does not stay. */
 static bool look(int store_dirfd, const char *id, struct shale_left *out)
 {
@@ -181,7 +168,7 @@ static bool look(int store_dirfd, const char *id, struct shale_left *out)
 		return false;
 	(void)shale_left_boot(boot, NULL);
 	bool here = !strcmp(boot, out->info.boot);
-	out->mounted = here && is_mounted(&out->info);
+	out->mounted = here && shale_mount_stands(&out->info);
 	bool stays =
 		(!here || out->mounted || has(store_dirfd, id, "marked")) &&
 		!has_rival(store_dirfd, &out->info);

@@ -233,6 +233,18 @@ int shale_mountinfo_source(const char *source, char **store, char **id)
 	return 0;
 }
 
+bool shale_mount_stands(const struct shale_mount_info *info)
+{
+	cleanup_free char *store = NULL, *id = NULL;
+	struct shale_mountinfo m;
+
+	if (shale_mountinfo_here(info->mountpoint, &m, NULL) < 0)
+		return false;
+	int r = shale_mountinfo_source(m.source, &store, &id);
+	shale_mountinfo_release(&m);
+	return r == 0 && !strcmp(id, info->id);
+}
+
 int shale_mount_find(const char *dir, char **store, char **id,
 		     struct shale_err *err)
 {
