@@ -24,8 +24,7 @@ SHALE_DEFINE_CLEANUP(snapshot, struct shale_snapshot *, shale_snapshot_close);
 
 /* --------------------------------------------------------------- mounted */
 
-/* Have the kernel write back what stores through mappings left dirty. */
-static void start_writeback(const char *mountpoint)
+void shale_commit_write_back(const char *mountpoint)
 {
 	cleanup_fd int fd = open(mountpoint, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)
@@ -206,7 +205,7 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 	if (r < 0)
 		return r;
 
-	start_writeback(mountpoint);
+	shale_commit_write_back(mountpoint);
 	cleanup_files struct shale_files *files = NULL;
 	cleanup_snapshot struct shale_snapshot *snapshot = NULL;
 	json_int_t epoch = 0;

@@ -21,6 +21,10 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 			 struct shale_commit_result *out,
 			 struct shale_err *err);
 
+/* Have the kernel write back what stores through mappings of a mount's files
+ * left dirty; without an answer. */
+void shale_commit_write_back(const char *mountpoint);
+
 /* Commit a workspace that is not mounted.  -EBUSY: somebody has it open. */
 int shale_commit_resting(struct shale_commit *commit, const char *name,
 			 struct shale_commit_result *out,

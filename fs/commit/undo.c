@@ -2,19 +2,9 @@
 #include "fs/commit/undo.h"
 
 #include "fs/commit/resting.h"
+#include "fs/commit/session.h"
 #include "fs/control/control.h"
 #include "layers/base/cleanup.h"
-
-#include <fcntl.h>
-#include <unistd.h>
-
-/* What stores through mappings left dirty would come after the discard. */
-static void start_writeback(const char *mountpoint)
-{
-	cleanup_fd int fd = open(mountpoint, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		syncfs(fd);
-}
 
 static int undo_mounted(struct shale_store *store, const char *id,
 			const char *const *paths, size_t n, uint64_t *inodes,
@@ -68,6 +58,7 @@ int shale_undo(struct shale_store *store, const char *workspace,
 {
 	if (!mount)
 		return undo_resting(store, workspace, paths, n, inodes, err);
-	start_writeback(mountpoint);
+	/* What comes back later would come after the discard. */
+	shale_commit_write_back(mountpoint);
 	return undo_mounted(store, mount, paths, n, inodes, err);
 }
