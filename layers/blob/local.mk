@@ -39,6 +39,7 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/tree_build.c layers/blob/tree_build.h \
 	layers/blob/tree_check.c layers/blob/tree_check.h \
 	layers/blob/tree_compose.c \
+	layers/blob/tree_content.c \
 	layers/blob/tree_disk.h \
 	layers/blob/tree_find.c \
 	layers/blob/tree_impl.h \
