@@ -2,6 +2,7 @@
 noinst_LIBRARIES += fs/commit/libcommit.a
 fs_commit_libcommit_a_SOURCES = \
 	fs/commit/changes.c fs/commit/changes.h \
+	fs/commit/changes_find.c fs/commit/changes_impl.h \
 	fs/commit/commit.c fs/commit/commit.h \
 	fs/commit/delta.c fs/commit/delta.h \
 	fs/commit/delta_content.c \
