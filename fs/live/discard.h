@@ -12,6 +12,7 @@
  *   discard_name.c   one name
  *   discard_inode.c  one inode
  *   discard_paths.c  some paths, as one batch
+ *   discard_scope.c  what is at and below these
  *
  * All of it runs with `freeze` and `names` held exclusively: nobody else
  * changes anything.

@@ -15,6 +15,7 @@ fs_live_liblive_a_SOURCES = \
 	fs/live/discard_inode.c \
 	fs/live/discard_name.c \
 	fs/live/discard_paths.c \
+	fs/live/discard_scope.c fs/live/discard_scope.h \
 	fs/live/impl.h \
 	fs/live/key.c \
 	fs/live/link.c \
