@@ -6,6 +6,7 @@ fs_shalefs_SOURCES = \
 	fs/daemon/history.c fs/daemon/history.h \
 	fs/daemon/log.c fs/daemon/log.h \
 	fs/daemon/main.c \
+	fs/daemon/mounted.c fs/daemon/mounted.h \
 	fs/daemon/requests.c \
 	fs/daemon/status.c \
 	fs/daemon/trees.c fs/daemon/trees.h \
