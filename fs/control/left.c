@@ -124,42 +124,9 @@ void shale_left_end(int store_dirfd, const char *id)
 
 /* --------------------------------------------------------- what stays */
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b && !strcmp(a, b);
-}
-
-struct rival {
-	const struct shale_mount_info *left;
-	bool found;
-};
-
-/* Is this mount served in that one's place?  One that is only being started may
- * fail; what cannot be read, has nobody's place. */
-static bool is_rival(void *arg, int store_dirfd, const char *id)
-{
-	struct rival *v = arg;
-	struct shale_mount_info served = {0};
-
-	if (!shale_state_id_is_good(id) || !strcmp(id, v->left->id) ||
-	    shale_state_pid(store_dirfd, id) <= 1)
-		return false;
-	if (shale_mount_read(store_dirfd, id, &served, NULL) == 0)
-		v->found = same_text(served.mountpoint, v->left->mountpoint) ||
-			   same_text(served.workspace, v->left->workspace);
-	shale_mount_info_release(&served);
-	return v->found;
-}
-
-static bool has_rival(int store_dirfd, const struct shale_mount_info *left)
-{
-	struct rival v = {.left = left};
-	shale_state_each(store_dirfd, is_rival, &v);
-	return v.found;
-}
-
 /* Fills in all but the lock, which the caller has; false: it does not stay. */
-static bool look(int store_dirfd, const char *id, struct shale_left *out)
+static bool look(const struct shale_served *served, int store_dirfd,
+		 const char *id, struct shale_left *out)
 {
 	char boot[40] = "";
 
@@ -171,17 +138,18 @@ static bool look(int store_dirfd, const char *id, struct shale_left *out)
 	out->mounted = here && shale_mount_stands(&out->info);
 	bool stays =
 		(!here || out->mounted || has(store_dirfd, id, "marked")) &&
-		!has_rival(store_dirfd, &out->info);
+		!shale_served_instead(served, &out->info);
 	if (!stays)
 		shale_mount_info_release(&out->info);
 	return stays;
 }
 
-bool shale_left_stays(int store_dirfd, const char *id)
+bool shale_left_stays(const struct shale_served *served, int store_dirfd,
+		      const char *id)
 {
 	struct shale_left left = {0};
 
-	bool stays = look(store_dirfd, id, &left);
+	bool stays = look(served, store_dirfd, id, &left);
 	if (stays)
 		shale_mount_info_release(&left.info);
 	return stays;
@@ -205,6 +173,7 @@ static int lock_left(int store_dirfd, const char *id, int *lock)
 }
 
 struct listing {
+	struct shale_served served;
 	struct shale_left *v;
 	size_t n;
 	bool mark;
@@ -219,7 +188,7 @@ static int look_alone(const struct listing *l, int store_dirfd, const char *id,
 	cleanup_fd int lock = -1;
 
 	if (lock_left(store_dirfd, id, &lock) < 0 ||
-	    !look(store_dirfd, id, out))
+	    !look(&l->served, store_dirfd, id, out))
 		return 0;
 	int r = l->mark && out->mounted
 			? shale_left_mark(store_dirfd, id, l->err)
@@ -263,7 +232,10 @@ int shale_left_list(int store_dirfd, bool mark, struct shale_left **out,
 {
 	struct listing l = {.mark = mark, .err = err};
 
-	shale_state_each(store_dirfd, list_one, &l);
+	l.r = shale_served_look(&l.served, store_dirfd, err);
+	if (l.r == 0)
+		shale_state_each(store_dirfd, list_one, &l);
+	shale_served_release(&l.served);
 	if (l.r < 0) {
 		shale_left_free(l.v, l.n);
 		return l.r;
@@ -280,6 +252,11 @@ void shale_left_free(struct shale_left *left, size_t n)
 	for (size_t i = 0; i < n; i++)
 		shale_mount_info_release(&left[i].info);
 	free(left);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
 }
 
 struct forgetting {

@@ -20,7 +20,7 @@
  *       or marked: unmounted, but to be mounted again
  */
 
-#include "fs/control/control.h"
+#include "fs/control/served.h"
 
 /* The id of this boot.  `out` has 40 bytes. */
 int shale_left_boot(char *out, struct shale_err *err);
@@ -39,7 +39,8 @@ void shale_left_unmark(int store_dirfd, const char *id);
 void shale_left_end(int store_dirfd, const char *id);
 
 /* Is this state, whose lock the caller has, to be mounted again? */
-bool shale_left_stays(int store_dirfd, const char *id);
+bool shale_left_stays(const struct shale_served *served, int store_dirfd,
+		      const char *id);
 
 /* A state that is to be mounted again. */
 struct shale_left {

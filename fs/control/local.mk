@@ -6,6 +6,7 @@ fs_control_libcontrol_a_SOURCES = \
 	fs/control/left.c fs/control/left.h \
 	fs/control/line.c fs/control/line.h \
 	fs/control/mountinfo.c fs/control/mountinfo.h \
+	fs/control/served.c fs/control/served.h \
 	fs/control/server.c \
 	fs/control/state.c fs/control/state_impl.h
 

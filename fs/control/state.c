@@ -199,33 +199,40 @@ static bool is_old(int store_dirfd, const char *id)
 	       st.st_mtime + MAKING_SECONDS < time(NULL);
 }
 
-static void sweep_one(int store_dirfd, const char *id,
-		      void (*gone)(void *, const struct shale_mount_info *),
-		      void *arg)
+struct sweep {
+	struct shale_served served;
+	void (*gone)(void *arg, const struct shale_mount_info *info);
+	void *arg;
+};
+
+static bool sweep_one(void *arg, int store_dirfd, const char *id)
 {
+	const struct sweep *s = arg;
 	struct shale_mount_info info = {0};
 	int lock;
 
 	if (id[0] == '.') {
 		if (strlen(id) == 16 && is_old(store_dirfd, id))
 			shale_mount_remove(store_dirfd, id);
-		return;
+		return false;
 	}
 	if (!shale_state_id_is_good(id))
-		return;
+		return false;
 	int r = shale_state_lock(store_dirfd, id, LOCK_EX | LOCK_NB, &lock);
 	if (r == -ENOENT) /* who removed it did not come to the end */
 		(void)unlinkat(store_dirfd, shale_state_path(id, "").s,
 			       AT_REMOVEDIR);
 	if (r < 0)
-		return;
-	if (!shale_left_stays(store_dirfd, id)) {
-		if (gone && shale_mount_read(store_dirfd, id, &info, NULL) == 0)
-			gone(arg, &info);
+		return false;
+	if (!shale_left_stays(&s->served, store_dirfd, id)) {
+		if (s->gone &&
+		    shale_mount_read(store_dirfd, id, &info, NULL) == 0)
+			s->gone(s->arg, &info);
 		shale_mount_info_release(&info);
 		shale_mount_remove(store_dirfd, id);
 	}
 	close(lock);
+	return false;
 }
 
 void shale_state_each(int store_dirfd,
@@ -240,25 +247,16 @@ void shale_state_each(int store_dirfd,
 			break;
 }
 
-struct sweep {
-	void (*gone)(void *arg, const struct shale_mount_info *info);
-	void *arg;
-};
-
-static bool sweep_entry(void *arg, int store_dirfd, const char *id)
-{
-	const struct sweep *s = arg;
-	sweep_one(store_dirfd, id, s->gone, s->arg);
-	return false;
-}
-
 void shale_mount_sweep(int store_dirfd,
 		       void (*gone)(void *arg,
 				    const struct shale_mount_info *info),
 		       void *arg)
 {
-	struct sweep s = {gone, arg};
-	shale_state_each(store_dirfd, sweep_entry, &s);
+	struct sweep s = {.gone = gone, .arg = arg};
+
+	if (shale_served_look(&s.served, store_dirfd, NULL) == 0)
+		shale_state_each(store_dirfd, sweep_one, &s);
+	shale_served_release(&s.served);
 }
 
 struct visit {
@@ -308,7 +306,9 @@ static bool match_entry(void *arg, int store_dirfd, const char *id)
 	struct search *s = arg;
 	struct shale_mount_info info = {0};
 
-	if (shale_mount_read(store_dirfd, id, &info, NULL) == 0)
+	/* Who is served is told first: that is cheap. */
+	if (shale_state_id_is_good(id) && shale_state_pid(store_dirfd, id) &&
+	    shale_mount_read(store_dirfd, id, &info, NULL) == 0)
 		s->found = info.pid && info.workspace &&
 			   !strcmp(info.workspace, s->workspace);
 	shale_mount_info_release(&info);
