@@ -7,8 +7,13 @@
 #   ok NAME COMMAND…     one test: the command succeeds
 #   is NAME GOT WANT     one test: two texts are equal
 #   not_ok NAME COMMAND… one test: the command fails (but is not killed)
+#   code COMMAND…        its exit code; what it says is in $dir/said and $dir/err
+#   has PROGRAM          is it installed?
 #   skip_all WHY         no test can run here
+#   pid_of DIR [KEY]     the process that serves a mount now, or its holder_pid
+#   kill_daemon DIR      that one dies: another takes over
 #   kill_mount DIR       what serves a mount dies, and nobody takes over
+#   same_as_mount REF    a version, mounted afresh at $dir/v, equals $dir/m
 #   need_mount           skip_all unless FUSE mounts work
 #   for_everyone         the programs where any user can run them
 #   done_testing         the plan; call it last
@@ -95,6 +100,24 @@ at_most() {
 	tap_result $? "$1"
 }
 
+code() {
+	"$@" >"$dir/said" 2>"$dir/err"
+	echo $?
+}
+
+has() {
+	command -v "$1" >/dev/null
+}
+
+pid_of() {
+	shale status --mount "$1" --json | jq ".${2:-pid}"
+}
+
+kill_daemon() {
+	pid=$(pid_of "$1" 2>/dev/null)
+	[ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
+}
+
 # kill_mount DIR: its daemon, and first who would start another
 kill_mount() {
 	# shellcheck disable=SC2046 # two words
@@ -102,6 +125,13 @@ kill_mount() {
 		jq '.holder_pid, .pid')
 	while stat -f "$1" >/dev/null 2>&1; do sleep 0.02; done
 	return 0
+}
+
+same_as_mount() {
+	shale -q mount "$1" "$dir/v" && treecmp "$dir/m" "$dir/v"
+	same_status=$?
+	shale -q umount "$dir/v"
+	return $same_status
 }
 
 done_testing() {
