@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "layers/base/clock.h"
+#include "layers/base/dir.h"
 #include "layers/base/err.h"
 #include "layers/base/hash.h"
 #include "layers/base/map.h"
@@ -10,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 TEST(an_error_keeps_its_code_and_gains_context)
@@ -84,4 +87,85 @@ TEST(a_pool_runs_every_job_before_wait_returns)
 	shale_pool_wait(pool);
 	CHECK_INT(atomic_load(&done), 200);
 	shale_pool_free(pool);
+}
+
+TEST(a_thread_waits_until_its_moment_and_no_shorter)
+{
+	const uint64_t wait = 30000000;
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t cond;
+	int r = 0;
+
+	shale_clock_cond_init(&cond);
+	uint64_t start = shale_clock_ns();
+	struct timespec until = shale_clock_in(wait);
+	pthread_mutex_lock(&lock);
+	while (r == 0)
+		r = pthread_cond_timedwait(&cond, &lock, &until);
+	pthread_mutex_unlock(&lock);
+	CHECK_INT(r, ETIMEDOUT);
+	CHECK(shale_clock_ns() - start >= wait);
+	pthread_cond_destroy(&cond);
+}
+
+TEST(a_moment_carries_into_its_seconds)
+{
+	const uint64_t wait = UINT64_C(5999999999);
+	uint64_t before = shale_clock_ns();
+	struct timespec until = shale_clock_in(wait);
+	uint64_t then =
+		(uint64_t)until.tv_sec * 1000000000 + (uint64_t)until.tv_nsec;
+
+	CHECK(until.tv_nsec < 1000000000);
+	CHECK(then >= before + wait && then <= shale_clock_ns() + wait);
+}
+
+TEST(times_go_by_seconds_then_by_nanoseconds)
+{
+	const struct timespec old = {-1, 999999999}, a = {5, 1}, b = {5, 2};
+
+	CHECK_INT(shale_time_order(&a, &a), 0);
+	CHECK_INT(shale_time_order(&a, &b), -1);
+	CHECK_INT(shale_time_order(&b, &a), 1);
+	CHECK_INT(shale_time_order(&old, &a), -1);
+	CHECK_INT(shale_time_order(&b, &old), 1);
+}
+
+TEST(a_directory_is_listed_again_and_again_without_itself)
+{
+	char path[300];
+	const struct dirent *entry;
+
+	snprintf(path, sizeof(path), "%s/listed", shale_test_dir());
+	CHECK(mkdir(path, 0700) == 0);
+	int fd = open(path, O_RDONLY | O_DIRECTORY);
+	CHECK(mkdirat(fd, "a", 0700) == 0);
+	CHECK(mkdirat(fd, ".b", 0700) == 0);
+	for (int i = 0; i < 2; i++) {
+		cleanup_dir DIR *dir = shale_dir_open(fd, ".");
+		int n = 0, dots = 0;
+		CHECK(dir);
+		while ((entry = shale_dir_next(dir))) {
+			n++;
+			dots += !strcmp(entry->d_name, ".b");
+		}
+		CHECK_INT(errno, 0);
+		CHECK_INT(n, 2);
+		CHECK_INT(dots, 1);
+	}
+	CHECK(!shale_dir_open(fd, "none"));
+	CHECK_INT(errno, ENOENT);
+	close(fd);
+}
+
+TEST(what_is_no_directory_is_closed)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/file", shale_test_dir());
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	CHECK(fd >= 0);
+	CHECK(!shale_dir_of(fd));
+	CHECK_INT(errno, ENOTDIR);
+	CHECK_INT(fcntl(fd, F_GETFD), -1);
 }

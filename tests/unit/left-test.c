@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/control/left.h"
 
+#include "fs/control/state_impl.h"
 #include "layers/base/io.h"
 #include "tests/lib/check.h"
 
@@ -8,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -129,6 +131,30 @@ TEST(who_is_served_in_its_place_ends_what_was_left)
 	CHECK(is_there(store, starting));
 	close(lock);
 	close(young);
+	close(store);
+}
+
+TEST(who_was_served_at_the_look_is_not_in_his_own_way)
+{
+	int store = open_store();
+	char id[17], rival[17];
+	struct shale_served served;
+
+	leave(store, "/m", "w", "another", id);
+	int lock;
+	CHECK_OK(shale_state_lock(store, id, LOCK_EX, &lock));
+	CHECK(dprintf(lock, "4711\n") > 0);
+	CHECK_OK(shale_served_look(&served, store, &err));
+	/* Then it dies. */
+	CHECK(shale_left_stays(&served, store, id));
+	shale_served_release(&served);
+
+	close(lock);
+	lock = serve(store, "/m", "v", 4711, rival);
+	CHECK_OK(shale_served_look(&served, store, &err));
+	CHECK(!shale_left_stays(&served, store, id));
+	shale_served_release(&served);
+	close(lock);
 	close(store);
 }
 
