@@ -12,7 +12,7 @@
 enum { CHUNK_CACHE = 8 << 20 };
 
 SHALE_DEFINE_CLEANUP(pack, struct shale_pack *, shale_pack_free);
-#define cleanup_pack    SHALE_CLEANUP(shale_cleanup_pack)
+#define cleanup_pack SHALE_CLEANUP(shale_cleanup_pack)
 
 /* A commit under way. */
 struct job {
@@ -147,6 +147,22 @@ static int new_layer(struct job *job, struct shale_tree_build **build,
 	return r;
 }
 
+/* The version is the stack, so far: what it holds, and of which images. */
+static int describe_stack(struct job *job, const struct shale_index *stack,
+			  struct shale_err *err)
+{
+	struct shale_description *d = &job->version->description;
+
+	d->inodes = shale_index_inodes(stack);
+	d->bytes = shale_index_bytes(stack);
+	d->also = calloc(job->which.n - 1, sizeof(*d->also));
+	if (!d->also)
+		return shale_err_set(err, ENOMEM, "commit");
+	d->n_also = job->which.n - 1;
+	memcpy(d->also, &job->which.manifest[1], d->n_also * sizeof(*d->also));
+	return 0;
+}
+
 /* Put the merge layer of a stack over its bottom image. */
 static int merge_stack(struct job *job, struct shale_version *const *versions,
 		       struct shale_err *err)
@@ -175,17 +191,10 @@ static int merge_stack(struct job *job, struct shale_version *const *versions,
 	if (r == 0)
 		r = publish_blobs(job, &blobs, err);
 	abandon(job, &blobs);
+	if (r == 0)
+		r = describe_stack(job, stack->index, err);
 	if (r < 0)
 		return r;
-
-	struct shale_description *d = &job->version->description;
-	d->inodes = shale_index_inodes(stack->index);
-	d->bytes = shale_index_bytes(stack->index);
-	d->also = calloc(job->which.n - 1, sizeof(*d->also));
-	if (!d->also)
-		return shale_err_set(err, ENOMEM, "commit");
-	d->n_also = job->which.n - 1;
-	memcpy(d->also, &job->which.manifest[1], d->n_also * sizeof(*d->also));
 
 	/* The workspace's layer stands on the merged trees. */
 	shale_image_close(job->lower);

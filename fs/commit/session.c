@@ -186,13 +186,44 @@ static int tell(const struct shale_commit *commit,
 		     : 0;
 }
 
+/* Freeze, and pack what there is at that moment, the end of `*epoch`. */
+static int freeze_and_pack(struct shale_commit *commit,
+			   struct shale_control *control, const char *name,
+			   struct shale_commit_result *out, json_int_t *epoch,
+			   struct shale_err *err)
+{
+	cleanup_fd int dirfd = -1;
+	cleanup_files struct shale_files *files = NULL;
+	cleanup_snapshot struct shale_snapshot *snapshot = NULL;
+	uint64_t frozen_us = 0;
+
+	int r = open_dir(commit->store, name, &dirfd, err);
+	if (r == 0)
+		r = take_snapshot(commit, control, dirfd, &snapshot, epoch,
+				  &frozen_us, err);
+	if (r == 0)
+		r = shale_files_open(&files, dirfd, err);
+	if (r < 0)
+		return r;
+	commit->snapshot = snapshot;
+	commit->files = files;
+	commit->workspace = name;
+	give_way();
+	r = shale_commit_run(commit, out, err);
+	commit->snapshot = NULL;
+	commit->files = NULL;
+	if (r == 0)
+		out->frozen_us = frozen_us;
+	return r;
+}
+
 int shale_commit_mounted(struct shale_commit *commit, const char *id,
 			 const char *mountpoint, const char *name,
 			 struct shale_commit_result *out, struct shale_err *err)
 {
 	cleanup_control struct shale_control *control = NULL;
-	cleanup_fd int dirfd = -1;
 	cleanup_lease int lease = -1;
+	json_int_t epoch = 0;
 	int r = shale_control_connect(
 		&control, shale_store_dirfd(commit->store), id, err);
 	if (r < 0)
@@ -201,37 +232,12 @@ int shale_commit_mounted(struct shale_commit *commit, const char *id,
 	r = shale_store_lease(commit->store, &lease, err);
 	if (r < 0)
 		return r;
-	r = open_dir(commit->store, name, &dirfd, err);
-	if (r < 0)
-		return r;
-
 	shale_commit_write_back(mountpoint);
-	cleanup_files struct shale_files *files = NULL;
-	cleanup_snapshot struct shale_snapshot *snapshot = NULL;
-	json_int_t epoch = 0;
-	uint64_t frozen_us = 0;
-	r = take_snapshot(commit, control, dirfd, &snapshot, &epoch, &frozen_us,
-			  err);
-	if (r == 0)
-		r = shale_files_open(&files, dirfd, err);
-	if (r < 0)
+	/* The workspace's database is open once in a process, at most: the
+	 * snapshot is closed again before anybody is told. */
+	r = freeze_and_pack(commit, control, name, out, &epoch, err);
+	if (r < 0 || !out->version)
 		return r;
-
-	commit->snapshot = snapshot;
-	commit->files = files;
-	commit->workspace = name;
-	give_way();
-	r = shale_commit_run(commit, out, err);
-	if (r < 0)
-		return r;
-	out->frozen_us = frozen_us;
-	/* The workspace's database is open once in a process, at most. */
-	commit->snapshot = NULL;
-	commit->files = NULL;
-	shale_snapshot_close(steal_ptr(&snapshot));
-	shale_files_close(steal_ptr(&files));
-	if (!out->version)
-		return 0;
 	const struct outcome outcome = {
 		.mount = id,
 		.workspace = name,

@@ -175,16 +175,10 @@ static bool is_tombstone(const struct shale_disk_inode *disk)
 		      sizeof(none) - sizeof(none.ino)) == 0;
 }
 
-int shale_tree_inode(const struct shale_tree *tree, uint64_t i,
-		     struct shale_inode *out, struct shale_err *err)
+/* What does not depend on its type. */
+static struct shale_inode decode_plain(const struct shale_disk_inode *disk)
 {
-	const void *raw;
-	int r = shale_tree_raw(tree, SHALE_TREE_INODES, i, &raw, err);
-	if (r < 0)
-		return r;
-
-	const struct shale_disk_inode *disk = raw;
-	struct shale_inode in = {
+	return (struct shale_inode){
 		.attr =
 			{
 				.ino = le64_get(disk->ino),
@@ -200,6 +194,18 @@ int shale_tree_inode(const struct shale_tree *tree, uint64_t i,
 		.content = le32_get(disk->content),
 		.limit = le64_get(disk->limit),
 	};
+}
+
+int shale_tree_inode(const struct shale_tree *tree, uint64_t i,
+		     struct shale_inode *out, struct shale_err *err)
+{
+	const void *raw;
+	int r = shale_tree_raw(tree, SHALE_TREE_INODES, i, &raw, err);
+	if (r < 0)
+		return r;
+
+	const struct shale_disk_inode *disk = raw;
+	struct shale_inode in = decode_plain(disk);
 	const char *fault = NULL;
 	if (in.attr.mode == 0) {
 		if (!is_tombstone(disk))

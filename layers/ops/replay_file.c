@@ -149,6 +149,38 @@ static int told(const struct shale_replay_place *p)
 	return p->step->covered ? 0 : shale_replay_told(p->rp, p->step);
 }
 
+/* A name that stays one of the file that it is one of. */
+static int go_on(struct shale_replay_place *p)
+{
+	if (p->local == SHALE_LOCAL_NEW || !p->d->letter)
+		return 0;
+	if (p->step->round < SHALE_REPLAY_ATTRS) {
+		p->step->round = SHALE_REPLAY_ATTRS;
+		return 0;
+	}
+	p->rp->sum->changed += p->rp->opts->dry_run;
+	int r = p->rp->opts->dry_run ? 0 : shale_replay_set(p);
+	return r < 0 ? r : told(p);
+}
+
+/* The first of its names.  A file that is as it must be will do, if no name
+ * that the old version gave it can share it. */
+static int begin_group(struct shale_replay_place *p,
+		       struct shale_replay_group *group)
+{
+	bool own = p->local == SHALE_LOCAL_NEW &&
+		   (p->step->covered || !p->d->old_ino || p->st.st_nlink == 1 ||
+		    p->d->what & (SHALE_DIFF_TYPE | SHALE_DIFF_CONTENT));
+	int r = own ? 0 : make(p);
+	if (r < 0 || p->step->failed)
+		return r;
+	group->path = strdup(p->d->path);
+	if (!group->path)
+		return shale_err_set(p->rp->err, ENOMEM, "replay");
+	group->maker = own ? NULL : p->step;
+	return 0;
+}
+
 int shale_replay_link(struct shale_replay_place *p)
 {
 	struct shale_replay_group *group;
@@ -166,17 +198,8 @@ int shale_replay_link(struct shale_replay_place *p)
 			shale_replay_in_way(p->rp, p->step, p->what);
 		return 0;
 	}
-	if (goes_on) {
-		if (p->local == SHALE_LOCAL_NEW || !p->d->letter)
-			return 0;
-		if (p->step->round < SHALE_REPLAY_ATTRS) {
-			p->step->round = SHALE_REPLAY_ATTRS;
-			return 0;
-		}
-		p->rp->sum->changed += p->rp->opts->dry_run;
-		r = p->rp->opts->dry_run ? 0 : shale_replay_set(p);
-		return r < 0 ? r : told(p);
-	}
+	if (goes_on)
+		return go_on(p);
 	r = await_maker(p, group);
 	if (r)
 		return r < 0 ? r : 0;
@@ -186,23 +209,10 @@ int shale_replay_link(struct shale_replay_place *p)
 	if (r > 0 && p->local != SHALE_LOCAL_NONE &&
 	    st.st_dev == p->st.st_dev && st.st_ino == p->st.st_ino)
 		return 0;
-	if (r > 0) {
-		r = link_to(p, fd, name);
-		return r < 0 ? r : told(p);
-	}
-	/* The first of its names.  A file that is as it must be will do, if no
-	 * name that the old version gave it can share it. */
-	bool own = p->local == SHALE_LOCAL_NEW &&
-		   (p->step->covered || !p->d->old_ino || p->st.st_nlink == 1 ||
-		    p->d->what & (SHALE_DIFF_TYPE | SHALE_DIFF_CONTENT));
-	r = own ? 0 : make(p);
-	if (r < 0 || p->step->failed)
-		return r;
-	group->path = strdup(p->d->path);
-	if (!group->path)
-		return shale_err_set(p->rp->err, ENOMEM, "replay");
-	group->maker = own ? NULL : p->step;
-	return 0;
+	if (r == 0)
+		return begin_group(p, group);
+	r = link_to(p, fd, name);
+	return r < 0 ? r : told(p);
 }
 
 int shale_replay_file(struct shale_replay_place *p)
