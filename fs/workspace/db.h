@@ -116,7 +116,8 @@ struct shale_batch {
 	uint32_t n;
 	/* Lets space go (a deletion): may use the reserve of a full disk. */
 	bool frees;
-	/* Never waits for the applier: whoever commits it holds up others. */
+	/* Does not wait for the applier, however far that is behind: everybody
+	 * else waits for who commits it. */
 	bool urgent;
 	/*
 	 * Nothing behind this batch is applied until shale_db_pause_at() its
