@@ -2,6 +2,7 @@
 #include "fs/control/left.h"
 #include "fs/control/mountinfo.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "tools/go_on.h"
 #include "tools/mounting.h"
 #include "tools/sweep.h"
@@ -10,7 +11,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { ALIVE_SECONDS = 5, FLUSH_SECONDS = 60, LAZY_MS = 1000 };
 /* How long a mount may be in use before it is told: 300 ms. */
@@ -92,14 +92,12 @@ static int flush(struct shale_ctx *ctx, struct leaving *l)
 /* A commit has a mount open for a moment, to have mappings written to it. */
 static int undo(struct shale_ctx *ctx, const char *dir, bool lazy)
 {
-	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
-
 	for (int tries = TRIES;; tries--) {
 		int r = shale_mounting_undo(dir, lazy, &ctx->err);
 		if (r != -EBUSY || !tries || shale_interrupted())
 			return r;
 		ctx->err.msg[0] = '\0';
-		nanosleep(&pause, NULL);
+		shale_clock_pause(PAUSE_MS);
 	}
 }
 

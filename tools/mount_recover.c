@@ -4,6 +4,7 @@
 #include "fs/control/left.h"
 #include "fs/control/mountinfo.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "layers/base/text.h"
 #include "layers/store/hold.h"
 #include "tools/mount_workspace.h"
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 enum { WAIT_MS = 30000, LOOK_MS = 20 };
 
@@ -121,7 +121,6 @@ static enum behind who_is_behind(const struct recovery *rec, const char *source)
  */
 static int clear_place(struct recovery *rec, const char *path)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
 	struct shale_err *err = &rec->ctx->err;
 	struct shale_mountinfo m;
 	int r = 0, tries = 0;
@@ -130,7 +129,7 @@ static int clear_place(struct recovery *rec, const char *path)
 		enum behind who = who_is_behind(rec, m.source);
 		if (who == STARTING && tries++ < WAIT_MS / LOOK_MS &&
 		    !shale_interrupted())
-			nanosleep(&pause, NULL);
+			shale_clock_pause(LOOK_MS);
 		else if (who == DEAD)
 			r = shale_mounting_undo(path, true, err);
 		else if (who == SERVED)

@@ -2,12 +2,12 @@
 #include "tools/mount_status.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "tools/output.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* --------------------------------------------------------------- numbers */
 
@@ -150,7 +150,6 @@ static int follow(struct shale_ctx *ctx, const struct shale_target *t)
 
 int shale_mount_trace(struct shale_ctx *ctx, const struct shale_target *target)
 {
-	const struct timespec pause = {.tv_nsec = 50000000};
 	enum { TRIES = 100 };
 	unsigned tries = 0;
 
@@ -174,6 +173,6 @@ int shale_mount_trace(struct shale_ctx *ctx, const struct shale_target *target)
 		tries = r == -EPIPE || r == -ECONNRESET ? 0 : tries + 1;
 		if (tries == TRIES)
 			return r;
-		nanosleep(&pause, NULL);
+		shale_clock_pause(50);
 	}
 }

@@ -2,12 +2,12 @@
 #include "tools/mount_upgrade.h"
 
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "tools/target.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { WAIT_MS = 30000, LOOK_MS = 20 };
 
@@ -73,14 +73,12 @@ static int check(struct shale_ctx *ctx, const struct shale_target *t,
 static int wait_for_next(struct shale_ctx *ctx, const struct shale_target *t,
 			 pid_t before, struct served *out)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
-
 	for (int ms = 0; ms < WAIT_MS; ms += LOOK_MS) {
 		if (ask(ctx, t, out) == 0 && out->daemon != before)
 			return 0;
 		if (shale_interrupted())
 			return shale_err_say(&ctx->err, EINTR, "interrupted");
-		nanosleep(&pause, NULL);
+		shale_clock_pause(LOOK_MS);
 	}
 	return shale_err_say(&ctx->err, ETIMEDOUT,
 			     "no daemon took over the mount at '%s'; the "

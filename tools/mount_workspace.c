@@ -4,6 +4,7 @@
 #include "fs/control/control.h"
 #include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +44,6 @@ int shale_mount_workspace_name(struct shale_ctx *ctx, const char *given,
 int shale_mount_workspace_free(struct shale_ctx *ctx, struct shale_store *store,
 			       const char *name)
 {
-	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
 	int dirfd = shale_store_dirfd(store), r = 0;
 	char id[17];
 
@@ -60,7 +60,7 @@ int shale_mount_workspace_free(struct shale_ctx *ctx, struct shale_store *store,
 					  name, info.mountpoint, info.pid,
 					  info.mountpoint);
 		else
-			nanosleep(&pause, NULL);
+			shale_clock_pause(RETRY_MS);
 		shale_mount_info_release(&info);
 	}
 	return r; /* whoever has it all the same is named by its lock */

@@ -4,10 +4,10 @@
 #include "fs/control/mountinfo.h"
 #include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { TRIES = 100, PAUSE_MS = 20 }; /* two seconds */
 
@@ -103,7 +103,6 @@ int shale_target_find(struct shale_ctx *ctx, const char *arg,
 bool shale_target_again(struct shale_ctx *ctx, struct shale_target *target,
 			int r, unsigned *tries)
 {
-	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	bool gone = r == -ESTALE || shale_control_gone(r);
 
 	if (!gone || !target->mounted || *tries == TRIES || shale_interrupted())
@@ -111,7 +110,7 @@ bool shale_target_again(struct shale_ctx *ctx, struct shale_target *target,
 	++*tries;
 	ctx->err.msg[0] = '\0';
 	shale_target_release(target);
-	nanosleep(&pause, NULL);
+	shale_clock_pause(PAUSE_MS);
 	return true;
 }
 

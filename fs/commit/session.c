@@ -4,12 +4,12 @@
 #include "fs/commit/resting.h"
 #include "fs/control/control.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 
 /* How long to wait for another commit to end. */
 enum { BUSY_MS = 10000, RETRY_MS = 20 };
@@ -66,7 +66,6 @@ static int freeze(const struct shale_commit *commit,
 		  struct shale_control *control, json_t **reply,
 		  struct shale_err *err)
 {
-	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
 	const struct shale_pack_stats none = {0};
 
 	for (int tries = 0;; tries++) {
@@ -77,7 +76,7 @@ static int freeze(const struct shale_commit *commit,
 			return gone(r);
 		if (commit->going && commit->going(commit->arg, &none))
 			return shale_err_say(err, EINTR, "interrupted");
-		nanosleep(&pause, NULL);
+		shale_clock_pause(RETRY_MS);
 	}
 }
 
@@ -159,7 +158,6 @@ static int tell_resting(const struct shale_commit *commit,
 static int tell_whoever(const struct shale_commit *commit,
 			const struct outcome *outcome, struct shale_err *err)
 {
-	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
 	int r;
 	for (int tries = 0;; tries++) {
 		r = gone(tell_next_daemon(commit, outcome, err));
@@ -167,7 +165,7 @@ static int tell_whoever(const struct shale_commit *commit,
 			r = tell_resting(commit, outcome, err);
 		if (r != -EBUSY || tries == BUSY_MS / RETRY_MS)
 			break;
-		nanosleep(&pause, NULL);
+		shale_clock_pause(RETRY_MS);
 	}
 	return r == -ENOKEY ? 0 : r; /* it went with its mount */
 }

@@ -4,6 +4,7 @@
 #include "fs/control/state_impl.h"
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "layers/base/dir.h"
 #include "layers/base/io.h"
 
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* So often, and with such pauses, is tried what somebody else looks at. */
 enum { LOOKS = 20, LOOK_MS = 10 };
@@ -160,15 +160,13 @@ bool shale_left_stays(const struct shale_served *served, int store_dirfd,
 /* Somebody else may be looking at it; but who serves it keeps it. */
 static int lock_left(int store_dirfd, const char *id, int *lock)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
-
 	for (int tries = LOOKS;; tries--) {
 		int r = shale_state_lock(store_dirfd, id, LOCK_EX | LOCK_NB,
 					 lock);
 		if (r != -EWOULDBLOCK || !tries ||
 		    shale_state_pid(store_dirfd, id) > 1)
 			return r;
-		nanosleep(&pause, NULL);
+		shale_clock_pause(LOOK_MS);
 	}
 }
 

@@ -5,6 +5,7 @@
 #include "fs/control/state_impl.h"
 #include "layers/base/buf.h"
 #include "layers/base/cleanup.h"
+#include "layers/base/clock.h"
 #include "layers/base/dir.h"
 #include "layers/base/hash.h"
 #include "layers/base/io.h"
@@ -167,14 +168,13 @@ void shale_mount_remove(int store_dirfd, const char *id)
 int shale_mount_wait(int store_dirfd, const char *id, unsigned limit_ms,
 		     struct shale_err *err)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
 	int lock, r;
 
 	for (unsigned ms = 0;; ms += LOOK_MS) {
 		r = shale_state_lock(store_dirfd, id, LOCK_SH | LOCK_NB, &lock);
 		if (r != -EWOULDBLOCK || ms >= limit_ms)
 			break;
-		nanosleep(&pause, NULL);
+		shale_clock_pause(LOOK_MS);
 	}
 	if (r == -ENOENT) {
 		/* It has cleaned up, all but this at most. */

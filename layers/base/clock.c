@@ -21,6 +21,16 @@ struct timespec shale_clock_in(uint64_t ns)
 	};
 }
 
+void shale_clock_pause(unsigned ms)
+{
+	const struct timespec pause = {
+		.tv_sec = ms / 1000,
+		.tv_nsec = (long)(ms % 1000) * 1000000,
+	};
+
+	nanosleep(&pause, NULL);
+}
+
 void shale_clock_cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;

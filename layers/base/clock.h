@@ -20,6 +20,9 @@ uint64_t shale_clock_ns(void);
  * of shale_clock_cond_init(). */
 struct timespec shale_clock_in(uint64_t ns);
 
+/* Sleep for `ms` milliseconds, or until a signal comes. */
+void shale_clock_pause(unsigned ms);
+
 /* A condition variable whose moments are of this clock. */
 void shale_clock_cond_init(pthread_cond_t *cond);
 
