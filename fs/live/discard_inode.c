@@ -33,6 +33,13 @@ static void del(struct item *it, struct shale_key key)
 	shale_change_del(&it->d->ch, &key);
 }
 
+/* It changes, and the kernel has to forget what it knew. */
+static int note(struct item *it)
+{
+	return shale_buf_append(&it->d->inodes, &it->node.ino,
+				sizeof(it->node.ino));
+}
+
 static void put_attr(struct item *it, const struct shale_rec_attr *attr)
 {
 	shale_change_put_attr(&it->d->ch, it->node.ino, it->node.attr.epoch,
@@ -65,13 +72,13 @@ static void free_inode(struct item *it)
 }
 
 /* Names that it has elsewhere keep it as it is. */
-static void relink(struct item *it)
+static int relink(struct item *it)
 {
 	struct shale_rec_attr attr = it->node.attr;
 	struct shale_change *ch = &it->d->ch;
 
 	if (attr.mode && !attr.nlink)
-		return; /* an orphan already: it goes with its last user */
+		return 0; /* an orphan already: it goes with its last user */
 	attr.nlink = it->links;
 	attr.ctime = ch->now;
 	attr.epoch = it->d->live->state.epoch;
@@ -81,9 +88,10 @@ static void relink(struct item *it)
 		ch->orphans++;
 	} else if (!attr.mode || !attr.nlink) {
 		free_inode(it);
-		return;
+		return note(it);
 	}
 	put_attr(it, &attr);
+	return note(it);
 }
 
 /* --------------------------------------------- inodes that the image has */
@@ -196,8 +204,10 @@ static int reset_attr(struct item *it)
 static int reset(struct item *it)
 {
 	struct shale_change *ch = &it->d->ch;
-	int r = S_ISREG(it->last.mode) ? reset_content(it) : 0;
+	int r = note(it);
 
+	if (r == 0 && S_ISREG(it->last.mode))
+		r = reset_content(it);
 	if (!it->node.attr.mode) {
 		ch->inodes++;
 	} else if (!it->node.attr.nlink) {
@@ -224,7 +234,7 @@ static int begin(struct item *it, struct shale_discard *d, uint64_t ino,
 		r = look_up(d->live->index, ino, &it->base);
 	it->node.base = it->base.ino != 0;
 	it->node.base_size = it->base.size;
-	return r < 0 ? r : shale_buf_append(&d->inodes, &ino, sizeof(ino));
+	return r;
 }
 
 int shale_discard_inode(struct shale_discard *d, uint64_t ino,
@@ -233,11 +243,9 @@ int shale_discard_inode(struct shale_discard *d, uint64_t ino,
 	struct item it;
 
 	int r = begin(&it, d, ino, rec, links);
-	if (r == 0 && it.last.ino && links)
-		r = reset(&it);
-	else if (r == 0)
-		relink(&it);
-	return r;
+	if (r < 0)
+		return r;
+	return it.last.ino && links ? reset(&it) : relink(&it);
 }
 
 int shale_discard_links(struct shale_discard *d, uint64_t ino,
@@ -246,9 +254,7 @@ int shale_discard_links(struct shale_discard *d, uint64_t ino,
 	struct item it;
 
 	int r = begin(&it, d, ino, rec, links);
-	if (r == 0)
-		relink(&it);
-	return r;
+	return r < 0 ? r : relink(&it);
 }
 
 int shale_discard_image_links(struct shale_discard *d, uint64_t ino,

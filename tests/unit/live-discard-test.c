@@ -283,6 +283,7 @@ TEST(a_path_below_another_directory_than_the_image_has_is_refused)
 static void open_file(struct rig *rig)
 {
 	struct shale_caller who = {.request.unique = 7};
+	struct shale_live_discarded done;
 	struct shale_err err;
 	uint64_t handle, ino = rig_file(rig, "new", "mine");
 	char data[8] = "";
@@ -296,6 +297,9 @@ static void open_file(struct rig *rig)
 	CHECK_INT(
 		shale_live_write(rig->live, &rig_caller, ino, 4, "!", 1, false),
 		0);
+	/* It has gone: there is nothing of it to discard any more. */
+	CHECK_OK(shale_live_discard(rig->live, NULL, 0, NULL, &done, &err));
+	CHECK_INT(done.inodes, 0);
 	shale_live_released(rig->live, handle);
 	CHECK_INT(shale_live_read(rig->live, ino, 0, data, 8, &got, NULL), -ESTALE);
 	CHECK_INT(used(rig), 0);
