@@ -54,6 +54,7 @@ tests_mount_crowd_SOURCES = tests/mount/crowd.c tests/mount/crowd.h \
 	tests/mount/truth_compare.c tests/mount/truth_op.c
 tests_mount_crowd_LDADD = $(LIBS_BASE)
 tests_mount_posix_SOURCES = tests/mount/posix.c tests/mount/posix.h \
+	tests/mount/posix_beside.c \
 	tests/mount/posix_content.c tests/mount/posix_dir.c \
 	tests/mount/posix_name.c tests/mount/posix_open.c \
 	tests/mount/posix_right.c

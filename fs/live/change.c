@@ -78,6 +78,14 @@ void shale_change_touch(struct shale_change *ch, struct shale_live_node *node)
 	node->attr.ctime = ch->now;
 }
 
+void shale_change_unsaid(struct shale_change *ch,
+			 const struct shale_live_node *node)
+{
+	for (unsigned i = 0; i < ch->n; i++)
+		if (node == &ch->nodes[i].node)
+			ch->nodes[i].unsaid = true;
+}
+
 void shale_change_modify(struct shale_change *ch, struct shale_live_node *node,
 			 const struct shale_caller *who)
 {
@@ -341,6 +349,21 @@ static int take_quota(struct shale_change *ch, bool ours)
 	return 0;
 }
 
+/* Whose answers of before may be on their way? */
+static void note_stale(const struct shale_change *ch,
+		       const struct shale_caller *who)
+{
+	struct shale_stale *stale = who->stale;
+
+	for (unsigned i = 0; i < ch->n && stale->n < SHALE_STALE_MAX; i++) {
+		uint64_t ino = ch->nodes[i].node.ino;
+
+		if (ch->nodes[i].unsaid &&
+		    shale_told_take(&ch->live->told, ino, who->thread))
+			stale->ino[stale->n++] = ino;
+	}
+}
+
 int shale_change_commit(struct shale_change *ch, const struct shale_caller *who)
 {
 	struct shale_live *live = ch->live;
@@ -377,5 +400,7 @@ int shale_change_commit(struct shale_change *ch, const struct shale_caller *who)
 					     LIVE_SYNC_SLOTS],
 				 pos);
 	drop_files(ch, pos);
+	if (who && who->stale)
+		note_stale(ch, who);
 	return 0;
 }

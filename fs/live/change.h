@@ -23,6 +23,7 @@ struct shale_change {
 	struct {
 		struct shale_live_node node;
 		bool dirty;
+		bool unsaid; /* by the answer */
 	} nodes[CHANGE_NODES];
 	unsigned n;
 	struct timespec now;
@@ -65,6 +66,11 @@ void shale_change_touch(struct shale_change *ch, struct shale_live_node *node);
  * keeps the times. */
 void shale_change_modify(struct shale_change *ch, struct shale_live_node *node,
 			 const struct shale_caller *who);
+
+/* The answer says nothing of this node, though it has changed: if it was told
+ * before, `who` hears that it is stale. */
+void shale_change_unsaid(struct shale_change *ch,
+			 const struct shale_live_node *node);
 
 void shale_change_put(struct shale_change *ch, const struct shale_key *key,
 		      const void *value, size_t len);

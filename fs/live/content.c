@@ -62,6 +62,7 @@ static int edit_locked(struct shale_live *live, const struct shale_caller *who,
 		return r;
 	ch.lazy = !shale_body_store(&body, &ch) && r == 0;
 	shale_change_modify(&ch, node, who);
+	shale_change_unsaid(&ch, node);
 	return shale_change_commit(&ch, who);
 }
 

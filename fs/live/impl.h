@@ -8,6 +8,7 @@
 
 #include "fs/live/live.h"
 #include "fs/live/source.h"
+#include "fs/live/told.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -51,6 +52,8 @@ struct shale_live {
 	struct shale_rec_state state;
 	uint64_t next_ino;
 	bool rebase; /* being opened: the base is the last image now */
+
+	struct shale_told told;
 
 	_Atomic int64_t inodes, bytes; /* of the whole tree */
 	_Atomic int64_t dirty;         /* I records */

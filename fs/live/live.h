@@ -86,15 +86,28 @@ struct shale_node {
 	struct timespec atime, mtime, ctime;
 };
 
+/*
+ * Nodes that an operation changed and whose attributes had been told since they
+ * last changed: what was told may arrive after the operation's answer, which
+ * says nothing of them, and must not be believed (fs/live/told.h).
+ */
+enum { SHALE_STALE_MAX = 4 };
+struct shale_stale {
+	unsigned n;
+	uint64_t ino[SHALE_STALE_MAX];
+};
+
 /* Who asks, for new nodes; `umask` is applied unless a default ACL rules. */
 struct shale_caller {
 	uint32_t uid, gid, umask;
+	uint32_t thread;  /* that asks, and asks for one thing at a time; 0 */
 	bool keeps_times; /* a change of content sets none */
 	struct shale_request request;
 	struct shale_err *err; /* words for damage that is met; may be NULL */
 	/* Set if setuid, setgid or capabilities went because of what he wrote:
 	 * whoever cached the mode has to forget it.  May be NULL. */
 	bool *lost_privileges;
+	struct shale_stale *stale; /* added to; NULL: it is known otherwise */
 	/* Is he in a group, or may he keep setgid nevertheless?  NULL: no. */
 	bool (*keeps_setgid)(void *arg, uint32_t gid);
 	void *arg;
@@ -114,6 +127,13 @@ int shale_live_lookup(struct shale_live *live, uint64_t dir, const char *name,
 		      size_t len, struct shale_node *out);
 int shale_live_getattr(struct shale_live *live, uint64_t ino,
 		       struct shale_node *out);
+/* The same for the thread of that number, which will tell of itself when it
+ * changes something (struct shale_caller). */
+int shale_live_lookup_for(struct shale_live *live, uint32_t thread,
+			  uint64_t dir, const char *name, size_t len,
+			  struct shale_node *out);
+int shale_live_getattr_for(struct shale_live *live, uint32_t thread,
+			   uint64_t ino, struct shale_node *out);
 
 /*
  * Make a node.  `mode` has the type; `target` (symlinks) has `target_len`

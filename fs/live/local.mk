@@ -38,6 +38,7 @@ fs_live_liblive_a_SOURCES = \
 	fs/live/settle.c fs/live/settle.h \
 	fs/live/source.c fs/live/source.h \
 	fs/live/sync.c fs/live/sync.h \
+	fs/live/told.c fs/live/told.h \
 	fs/live/xattr.c fs/live/xattr.h
 
 # What a program links for this room and those below it.
@@ -80,6 +81,11 @@ check_PROGRAMS += tests/unit/live-thread-test
 TESTS += tests/unit/live-thread-test
 tests_unit_live_thread_test_SOURCES = tests/unit/live-thread-test.c $(live_rig)
 tests_unit_live_thread_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
+
+check_PROGRAMS += tests/unit/live-told-test
+TESTS += tests/unit/live-told-test
+tests_unit_live_told_test_SOURCES = tests/unit/live-told-test.c $(live_rig)
+tests_unit_live_told_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
 check_PROGRAMS += tests/unit/live-discard-test
 TESTS += tests/unit/live-discard-test

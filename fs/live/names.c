@@ -79,6 +79,7 @@ static void record(struct shale_change *ch, struct shale_live_node *dir,
 	}
 	dir->attr.mtime = ch->now;
 	shale_change_touch(ch, dir);
+	shale_change_unsaid(ch, dir);
 }
 
 void shale_names_set(struct shale_change *ch, struct shale_live_node *dir,
@@ -106,8 +107,9 @@ void shale_names_remove(struct shale_change *ch, struct shale_live_node *dir,
 
 /* ---------------------------------------------------------------- reading */
 
-int shale_live_lookup(struct shale_live *live, uint64_t dir, const char *name,
-		      size_t len, struct shale_node *out)
+int shale_live_lookup_for(struct shale_live *live, uint32_t thread,
+			  uint64_t dir, const char *name, size_t len,
+			  struct shale_node *out)
 {
 	struct shale_live_node parent, node;
 	struct shale_name_state state;
@@ -126,19 +128,33 @@ int shale_live_lookup(struct shale_live *live, uint64_t dir, const char *name,
 		if (!ino)
 			return -ENOENT;
 	}
+	shale_told_note(&live->told, ino, thread);
 	r = shale_node_load(live, ino, &node);
 	if (r == -ESTALE)
 		return -ENOENT; /* removed since the name was read */
 	return r < 0 ? r : shale_node_stat(live, &node, out);
 }
 
-int shale_live_getattr(struct shale_live *live, uint64_t ino,
-		       struct shale_node *out)
+int shale_live_lookup(struct shale_live *live, uint64_t dir, const char *name,
+		      size_t len, struct shale_node *out)
+{
+	return shale_live_lookup_for(live, 0, dir, name, len, out);
+}
+
+int shale_live_getattr_for(struct shale_live *live, uint32_t thread,
+			   uint64_t ino, struct shale_node *out)
 {
 	struct shale_live_node node;
 
+	shale_told_note(&live->told, ino, thread);
 	int r = shale_node_load(live, ino, &node);
 	return r < 0 ? r : shale_node_stat(live, &node, out);
+}
+
+int shale_live_getattr(struct shale_live *live, uint64_t ino,
+		       struct shale_node *out)
+{
+	return shale_live_getattr_for(live, 0, ino, out);
 }
 
 int shale_live_readlink(struct shale_live *live, uint64_t ino,

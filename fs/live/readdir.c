@@ -40,6 +40,7 @@ static int emit(struct walk *w, const char *name, size_t len, uint64_t ino,
 
 	if (w->plus) {
 		struct shale_live_node node;
+		shale_told_note(&w->live->told, ino, 0);
 		int r = shale_node_load(w->live, ino, &node);
 		if (r == 0)
 			r = shale_node_stat(w->live, &node, &out);

@@ -136,6 +136,7 @@ static void move_to(struct shale_change *ch, struct shale_live_node *node,
 	if (S_ISDIR(node->attr.mode))
 		node->attr.parent = parent;
 	shale_change_touch(ch, node);
+	shale_change_unsaid(ch, node);
 }
 
 /* A file that replaces another is known to fsyncs before its rename counts. */

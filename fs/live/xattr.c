@@ -252,6 +252,8 @@ static int change_xattr(struct shale_live *live, const struct shale_caller *who,
 	if (r == 0)
 		r = change_list(&ch, node, edit);
 	if (r == 0)
+		shale_change_unsaid(&ch, node);
+	if (r == 0)
 		r = shale_change_commit(&ch, who);
 	shale_locks_drop(live, &locks);
 	pthread_rwlock_unlock(&live->freeze);

@@ -10,6 +10,7 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/push.c fs/mount/push.h \
 	fs/mount/raw.c fs/mount/raw.h \
 	fs/mount/raw_op.c \
+	fs/mount/recall.c fs/mount/recall.h \
 	fs/mount/receivers.c fs/mount/receivers.h \
 	fs/mount/reply.c \
 	fs/mount/ro.c \

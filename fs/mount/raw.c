@@ -30,6 +30,11 @@ const struct fuse_in_header *shale_raw_header(const struct shale_receiver *r)
 	return (const void *)r->in;
 }
 
+uint64_t shale_raw_node(const struct shale_receiver *r)
+{
+	return shale_raw_header(r)->nodeid;
+}
+
 uint64_t shale_raw_unique(const struct shale_receiver *r)
 {
 	return shale_raw_header(r)->unique & ~RESENT;

@@ -22,6 +22,9 @@ struct fuse_in_header; /* linux/fuse.h */
 const struct fuse_in_header *shale_raw_header(const struct shale_receiver *r);
 const void *shale_raw_body(const struct shale_receiver *r, size_t size);
 
+/* The node that it names first: a directory, where it is about a name. */
+uint64_t shale_raw_node(const struct shale_receiver *r);
+
 /* Key of that request, without the bit of a resend. */
 uint64_t shale_raw_unique(const struct shale_receiver *r);
 

@@ -34,10 +34,26 @@ struct shale_caller shale_rw_caller(fuse_req_t req)
 	};
 }
 
+struct shale_caller shale_rw_changer(fuse_req_t req, struct shale_stale *stale)
+{
+	struct shale_caller who = shale_rw_caller(req);
+
+	stale->n = 0;
+	who.stale = stale;
+	who.thread = (uint32_t)fuse_req_ctx(req)->pid;
+	return who;
+}
+
 bool shale_rw_done(fuse_req_t req, const struct shale_caller *who)
 {
-	return shale_raw_resent(shale_req_receiver(req)) &&
-	       shale_live_answered(shale_rw_live(req), who);
+	const struct shale_receiver *r = shale_req_receiver(req);
+
+	if (!shale_raw_resent(r) ||
+	    !shale_live_answered(shale_rw_live(req), who))
+		return false;
+	if (who->stale)
+		who->stale->ino[who->stale->n++] = shale_raw_node(r);
+	return true;
 }
 
 static void fill_stat(const struct shale_node *node, struct stat *st)
@@ -100,8 +116,10 @@ static void rw_getattr(fuse_req_t req, fuse_ino_t ino,
 	struct shale_node node;
 
 	(void)fi;
-	reply_attr(req, shale_live_getattr(shale_rw_live(req), ino, &node),
-		   &node, ino, NULL);
+	int r = shale_live_getattr_for(shale_rw_live(req),
+				       (uint32_t)fuse_req_ctx(req)->pid, ino,
+				       &node);
+	reply_attr(req, r, &node, ino, NULL);
 }
 
 static const struct {
@@ -191,23 +209,27 @@ static void rw_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 static void rw_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			const char *value, size_t size, int flags)
 {
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = shale_rw_changer(req, &stale);
 	int r = 0;
 
 	if (!shale_rw_done(req, &who))
 		r = shale_live_setxattr(shale_rw_live(req), &who, ino, name,
 					value, size, flags,
 					shale_req_receiver(req)->kill_sgid);
+	shale_recall(shale_req_session(req), &stale);
 	shale_rw_reply(req, r, ino);
 }
 
 static void rw_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = shale_rw_changer(req, &stale);
 	int r = 0;
 
 	if (!shale_rw_done(req, &who))
 		r = shale_live_removexattr(shale_rw_live(req), &who, ino, name);
+	shale_recall(shale_req_session(req), &stale);
 	shale_rw_reply(req, r, ino);
 }
 

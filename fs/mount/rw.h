@@ -8,18 +8,24 @@
  */
 
 #include "fs/mount/ops.h"
+#include "fs/mount/recall.h"
 
 struct shale_live *shale_rw_live(fuse_req_t req);
 /* Who asks, and the request's key. */
 struct shale_caller shale_rw_caller(fuse_req_t req);
+/*
+ * The same for what the kernel is to be told of in another way than by the
+ * answer: `stale` is filled in, and is for shale_recall() before it is given.
+ */
+struct shale_caller shale_rw_changer(fuse_req_t req, struct shale_stale *stale);
 void shale_rw_entry(const struct shale_node *node, struct fuse_entry_param *e);
 
 /* Take a handle for an open with these flags of open(2). */
 int shale_rw_opened(struct shale_session *s, const struct shale_caller *who,
 		    fuse_ino_t ino, uint32_t flags, uint64_t *handle);
 
-/* Has a daemon that died done this already?  Then only its answer is missing.
- */
+/* Has a daemon that died done this already?  Then only its answer is missing,
+ * and what is stale of the node that the request names first. */
 bool shale_rw_done(fuse_req_t req, const struct shale_caller *who);
 
 /* Reply with a node, or with an error: `where` is what it happened to. */

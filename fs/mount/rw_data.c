@@ -67,7 +67,8 @@ void shale_rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		     mode_t mode, struct fuse_file_info *fi)
 {
 	struct shale_live *live = shale_rw_live(req);
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = shale_rw_changer(req, &stale);
 	struct shale_make what = {.mode = S_IFREG | (mode & 07777)};
 	struct fuse_entry_param e;
 	struct shale_node node;
@@ -78,6 +79,7 @@ void shale_rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 			? shale_live_lookup(live, parent, name, len, &node)
 			: shale_live_make(live, &who, parent, name, len, &what,
 					  &node);
+	shale_recall(shale_req_session(req), &stale);
 	if (r == 0)
 		r = shale_rw_opened(shale_req_session(req), &who, node.ino,
 				    (uint32_t)fi->flags, &handle);
@@ -130,9 +132,10 @@ void shale_rw_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 }
 
 /* With write-back the kernel sets the times, and tells them. */
-static struct shale_caller content_caller(fuse_req_t req)
+static struct shale_caller content_caller(fuse_req_t req,
+					  struct shale_stale *stale)
 {
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_caller who = shale_rw_changer(req, stale);
 
 	who.keeps_times = shale_req_session(req)->opts.writeback;
 	return who;
@@ -142,28 +145,36 @@ void shale_rw_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 		    size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct shale_session *s = shale_req_session(req);
-	struct shale_caller who = content_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = content_caller(req, &stale);
 	struct shale_err err = {0};
 	bool lost = false;
 
-	(void)fi;
 	who.err = &err;
 	who.lost_privileges = &lost;
+	/* After a write(2) the kernel believes nothing of before; its pages
+	 * are written back by any thread. */
+	who.thread = 0;
+	if (!fi->writepage)
+		who.stale = NULL;
 	int r = shale_live_write(s->opts.live, &who, ino, (uint64_t)off, buf,
 				 size,
 				 shale_raw_kills(shale_req_receiver(req)));
 	tell_lost(req, ino, lost);
+	shale_recall(s, &stale);
 	if (r < 0)
 		return shale_reply_error(req, r, ino, &err);
 	fuse_reply_write(req, size);
 }
 
-static bool has_privileges(struct shale_live *live, fuse_ino_t ino)
+static bool has_privileges(fuse_req_t req, fuse_ino_t ino)
 {
+	struct shale_live *live = shale_rw_live(req);
 	cleanup_buf struct shale_buf caps = {0};
 	struct shale_node node;
 
-	return (shale_live_getattr(live, ino, &node) == 0 &&
+	return (shale_live_getattr_for(live, (uint32_t)fuse_req_ctx(req)->pid,
+				       ino, &node) == 0 &&
 		node.mode & (S_ISUID | S_ISGID)) ||
 	       shale_live_getxattr(live, ino, "security.capability", &caps) ==
 		       0;
@@ -175,14 +186,14 @@ static bool has_privileges(struct shale_live *live, fuse_ino_t ino)
  */
 static bool kills(fuse_req_t req, fuse_ino_t ino)
 {
-	return has_privileges(shale_rw_live(req), ino) &&
-	       !shale_req_is_root(req);
+	return has_privileges(req, ino) && !shale_req_is_root(req);
 }
 
 void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 			off_t len, struct fuse_file_info *fi)
 {
-	struct shale_caller who = content_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = content_caller(req, &stale);
 	struct shale_err err = {0};
 	bool lost = false;
 
@@ -193,6 +204,7 @@ void shale_rw_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 				     (uint64_t)off, (uint64_t)len,
 				     kills(req, ino));
 	tell_lost(req, ino, lost);
+	shale_recall(shale_req_session(req), &stale);
 	shale_reply_error(req, r, ino, &err);
 }
 
@@ -201,7 +213,8 @@ void shale_rw_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off,
 			      off_t dst_off, struct fuse_file_info *dst_fi,
 			      size_t len, int flags)
 {
-	struct shale_caller who = content_caller(req);
+	struct shale_stale stale; /* the kernel knows itself */
+	struct shale_caller who = content_caller(req, &stale);
 	struct shale_err err = {0};
 	bool lost = false;
 	uint64_t done;

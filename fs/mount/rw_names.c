@@ -36,8 +36,9 @@ void shale_rw_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!strcmp(name, ".") || !strcmp(name, ".."))
 		r = lookup_dots(shale_rw_live(req), parent, len, &node);
 	else
-		r = shale_live_lookup(shale_rw_live(req), parent, name, len,
-				      &node);
+		r = shale_live_lookup_for(shale_rw_live(req),
+					  (uint32_t)fuse_req_ctx(req)->pid,
+					  parent, name, len, &node);
 	if (r == -ENOENT) {
 		/* remembered by the kernel, too */
 		struct fuse_entry_param e = {.entry_timeout = SHALE_TIMEOUT};
@@ -51,7 +52,8 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 		 const struct shale_make *what)
 {
 	struct shale_live *live = shale_rw_live(req);
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = shale_rw_changer(req, &stale);
 	struct shale_node node;
 	size_t len = strlen(name);
 
@@ -59,6 +61,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
 			? shale_live_lookup(live, parent, name, len, &node)
 			: shale_live_make(live, &who, parent, name, len, what,
 					  &node);
+	shale_recall(shale_req_session(req), &stale);
 	shale_rw_reply_node(req, r, &node, parent);
 }
 
@@ -89,23 +92,27 @@ void shale_rw_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 
 void shale_rw_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = shale_rw_changer(req, &stale);
 	int r = 0;
 
 	if (!shale_rw_done(req, &who))
 		r = shale_live_unlink(shale_rw_live(req), &who, parent, name,
 				      strlen(name));
+	shale_recall(shale_req_session(req), &stale);
 	shale_rw_reply(req, r, parent);
 }
 
 void shale_rw_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = shale_rw_changer(req, &stale);
 	int r = 0;
 
 	if (!shale_rw_done(req, &who))
 		r = shale_live_rmdir(shale_rw_live(req), &who, parent, name,
 				     strlen(name));
+	shale_recall(shale_req_session(req), &stale);
 	shale_rw_reply(req, r, parent);
 }
 
@@ -113,13 +120,15 @@ void shale_rw_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		     fuse_ino_t new_parent, const char *new_name,
 		     unsigned flags)
 {
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = shale_rw_changer(req, &stale);
 	int r = 0;
 
 	if (!shale_rw_done(req, &who))
 		r = shale_live_rename(shale_rw_live(req), &who, parent, name,
 				      strlen(name), new_parent, new_name,
 				      strlen(new_name), flags);
+	shale_recall(shale_req_session(req), &stale);
 	shale_rw_reply(req, r, parent);
 }
 
@@ -127,7 +136,8 @@ void shale_rw_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 		   const char *name)
 {
 	struct shale_live *live = shale_rw_live(req);
-	struct shale_caller who = shale_rw_caller(req);
+	struct shale_stale stale;
+	struct shale_caller who = shale_rw_changer(req, &stale);
 	struct shale_node node;
 	size_t len = strlen(name);
 
@@ -135,6 +145,7 @@ void shale_rw_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 			? shale_live_getattr(live, ino, &node)
 			: shale_live_link(live, &who, ino, parent, name, len,
 					  &node);
+	shale_recall(shale_req_session(req), &stale);
 	shale_rw_reply_node(req, r, &node, parent);
 }
 

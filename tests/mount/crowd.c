@@ -157,7 +157,6 @@ int main(int argc, char **argv)
 				"ROUND PROCESSES HOOK\n");
 		return 2;
 	}
-	truth_asks_anew = true;
 	crowd->dies = dies;
 	crowd->mount = argv[1];
 	crowd->plain = argv[2];

@@ -7,7 +7,6 @@
  * directory, described in words.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,14 +50,6 @@ void truth_say(const struct truth_op *op, char *out);
 /* Open the root, forget slots; close all. */
 int truth_attach(struct truth_side *side);
 void truth_detach(struct truth_side *side);
-
-/*
- * Have the kernel ask the file system for attributes that it thinks it knows.
- * It may keep a directory's link count of before a change, if another process
- * lists the directory's parent at that moment (docs/durability.md).
- */
-extern bool truth_asks_anew;
-void truth_ask_anew(int dirfd, const char *name); /* if it is to; "": dirfd */
 
 /*
  * Compare both trees: types, modes, owners, link counts and groups, sizes,

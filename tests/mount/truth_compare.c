@@ -58,18 +58,6 @@ static uint64_t hash_xattrs(const char *path)
 	return hash;
 }
 
-bool truth_asks_anew;
-
-void truth_ask_anew(int dirfd, const char *name)
-{
-	const int flags =
-		AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_STATX_FORCE_SYNC;
-	struct statx stx;
-
-	if (truth_asks_anew)
-		(void)statx(dirfd, name, flags, STATX_BASIC_STATS, &stx);
-}
-
 static void add(struct facts *facts, const char *root, int dirfd,
 		const char *name, const char *path)
 {
@@ -80,7 +68,6 @@ static void add(struct facts *facts, const char *root, int dirfd,
 	struct fact *fact = &facts->v[facts->n++];
 	memset(fact, 0, sizeof(*fact));
 	snprintf(fact->path, sizeof(fact->path), "%s", path);
-	truth_ask_anew(dirfd, name);
 	if (fstatat(dirfd, name, &fact->st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 
