@@ -33,6 +33,7 @@ MOUNT_TESTS = \
 	tests/mount/quota.test \
 	tests/mount/recover.test \
 	tests/mount/sharing.test \
+	tests/mount/space.test \
 	tests/mount/stack.test \
 	tests/mount/status.test \
 	tests/mount/symlinks.test \
@@ -72,7 +73,7 @@ EXTRA_DIST += tests/lib/crowd.sh tests/lib/fsx_load.py tests/lib/hammer.py \
 EXTRA_DIST += tests/lib/bad_archives.py tests/lib/idmap_bind.py \
 	tests/lib/inotified.py tests/lib/lmdb_writers.py \
 	tests/lib/oci_layers.py tests/lib/overlay_ops.py tests/lib/pg_ids.py \
-	tests/lib/sqlite_writers.py \
+	tests/lib/space.py tests/lib/sqlite_writers.py \
 	tests/lib/while_reading.py
 
 # What also runs under sanitizers: all that needs no mount, and the two mount

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SECTOR = 512 };
-
 static void begin(struct shale_body *body, struct shale_live *live,
 		  uint64_t ino)
 {
@@ -77,25 +75,6 @@ void shale_body_release(struct shale_body *body)
 	shale_rec_content_release(&body->c);
 	shale_blockmap_release(&body->map);
 	body->reserved = 0;
-}
-
-/* What lies in data files and images, at most what the size can hold. */
-int shale_body_stat(struct shale_live *live, const struct shale_live_node *node,
-		    uint64_t *size, uint64_t *blocks)
-{
-	cleanup_body struct shale_body body;
-
-	int r = shale_body_of(&body, live, node);
-	if (r < 0)
-		return r;
-	uint64_t bytes = body.c.present * SHALE_BLOCK;
-	for (uint32_t i = 0; i < body.c.n_ranges; i++)
-		bytes += body.c.ranges[i].len;
-	uint64_t most =
-		(body.c.size + SHALE_BLOCK - 1) / SHALE_BLOCK * SHALE_BLOCK;
-	*size = body.c.size;
-	*blocks = ((bytes < most ? bytes : most) + SECTOR - 1) / SECTOR;
-	return 0;
 }
 
 /* ---------------------------------------------------------------- reading */

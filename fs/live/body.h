@@ -37,9 +37,13 @@ int shale_body_of(struct shale_body *body, struct shale_live *live,
 /* What was reserved and not handed to a change is given back. */
 void shale_body_release(struct shale_body *body);
 
-/* Size and blocks of 512 bytes of a node that has records. */
+/*
+ * Size of a regular file, and the bytes that it takes: blocks of data files that
+ * count, and data of images that shows.  Found by a bounded look: what it did
+ * not come to counts as if it had no holes.
+ */
 int shale_body_stat(struct shale_live *live, const struct shale_live_node *node,
-		    uint64_t *size, uint64_t *blocks);
+		    uint64_t *size, uint64_t *space);
 
 /* ---------------------------------------------------------------- reading */
 

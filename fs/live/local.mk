@@ -6,6 +6,7 @@ fs_live_liblive_a_SOURCES = \
 	fs/live/blockmap.c fs/live/blockmap.h \
 	fs/live/body.c fs/live/body.h \
 	fs/live/body_seek.c \
+	fs/live/body_space.c \
 	fs/live/body_write.c \
 	fs/live/change.c fs/live/change.h \
 	fs/live/commit.c \

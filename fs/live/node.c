@@ -114,6 +114,16 @@ static uint32_t generation_of(const struct shale_live *live,
 	return generation ? generation : !node->base;
 }
 
+/* Bytes of a base file that are not holes. */
+static uint64_t base_space(struct shale_live *live,
+			   const struct shale_live_node *node)
+{
+	if (node->base_size < SHALE_HOLES_FROM)
+		return node->base_size;
+	return shale_source_data(live->source, live->state.pinned, node->ino, 0,
+				 node->base_size);
+}
+
 int shale_node_stat(struct shale_live *live, const struct shale_live_node *node,
 		    struct shale_node *out)
 {
@@ -131,19 +141,21 @@ int shale_node_stat(struct shale_live *live, const struct shale_live_node *node,
 		.mtime = attr->mtime,
 		.ctime = attr->ctime,
 	};
+	uint64_t space = 0;
 	int r = 0;
 
 	if (S_ISDIR(attr->mode)) {
-		stat.size = DIRECTORY_SIZE;
-		stat.blocks = DIRECTORY_SIZE / SECTOR;
+		stat.size = space = DIRECTORY_SIZE;
 	} else if (S_ISLNK(attr->mode)) {
 		r = target_size(live, node, &stat.size);
 	} else if (S_ISREG(attr->mode) && !node->stored) {
 		stat.size = node->base_size;
-		stat.blocks = (stat.size + SECTOR - 1) / SECTOR;
+		space = base_space(live, node);
 	} else if (S_ISREG(attr->mode)) {
-		r = shale_body_stat(live, node, &stat.size, &stat.blocks);
+		r = shale_body_stat(live, node, &stat.size, &space);
 	}
+	stat.blocks = (space + SHALE_BLOCK - 1) / SHALE_BLOCK *
+		      (SHALE_BLOCK / SECTOR);
 	if (r == 0)
 		*out = stat;
 	return r;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { KEPT = 64 };
+#define UNKNOWN UINT64_MAX
 
 struct opened {
 	struct opened *next;
@@ -19,6 +20,7 @@ struct kept {
 	uint64_t ino; /* 0: free */
 	uint32_t number;
 	struct shale_chunks *chunks;
+	uint64_t data; /* bytes that are not holes; UNKNOWN */
 	struct shale_content content;
 };
 
@@ -163,9 +165,43 @@ int shale_source_content(struct shale_source *s, uint32_t number, uint64_t ino,
 	kept->ino = ino;
 	kept->number = number;
 	kept->chunks = image->chunks;
+	kept->data = UNKNOWN;
 	copy_content(&kept->content, out);
 	pthread_mutex_unlock(&s->kept_lock);
 	return 0;
+}
+
+/* What is kept of a whole file, unless `data` is to be.  UNKNOWN */
+static uint64_t kept_data(struct shale_source *s, uint32_t number, uint64_t ino,
+			  uint64_t data)
+{
+	struct kept *kept = &s->kept[(ino ^ number) % KEPT];
+
+	pthread_mutex_lock(&s->kept_lock);
+	if (kept->ino == ino && kept->number == number) {
+		if (data == UNKNOWN)
+			data = kept->data;
+		else
+			kept->data = data;
+	}
+	pthread_mutex_unlock(&s->kept_lock);
+	return data;
+}
+
+uint64_t shale_source_data(struct shale_source *s, uint32_t number,
+			   uint64_t ino, uint64_t off, uint64_t len)
+{
+	struct shale_content content;
+	struct shale_chunks *chunks;
+
+	if (shale_source_content(s, number, ino, &content, &chunks, NULL) < 0)
+		return len;
+	bool whole = off == 0 && len >= content.size;
+	uint64_t data = whole ? kept_data(s, number, ino, UNKNOWN) : UNKNOWN;
+	if (data != UNKNOWN)
+		return data;
+	data = shale_content_data(&content, off, len, SHALE_DATA_STEPS);
+	return whole ? kept_data(s, number, ino, data) : data;
 }
 
 int shale_source_read(struct shale_source *s, uint32_t number, uint64_t ino,

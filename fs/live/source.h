@@ -26,6 +26,13 @@ int shale_source_content(struct shale_source *source, uint32_t number,
 			 struct shale_chunks **chunks, struct shale_err *err);
 
 /*
+ * Bytes of [off, off + len) of it that are not holes, as shale_content_data()
+ * finds; those of a whole file are kept.  What cannot be opened counts in full.
+ */
+uint64_t shale_source_data(struct shale_source *source, uint32_t number,
+			   uint64_t ino, uint64_t off, uint64_t len);
+
+/*
  * Read exactly `len` bytes at `off` of it; zeros past its end.  Follows
  * sequential readers.
  */

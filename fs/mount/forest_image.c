@@ -6,8 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Below this, a file is taken to have no holes: stat need not look. */
-enum { HOLES_FROM = 65536, HOLES_STEPS = 256, DIRECTORY_SIZE = 4096 };
+enum { DIRECTORY_SIZE = 4096 };
 
 /* A node's image, for one operation. */
 struct place {
@@ -38,24 +37,13 @@ static int enter(struct place *p, struct shale_forest *f, uint64_t id,
 }
 
 /* Bytes that are not holes, as far as a bounded look tells. */
-static uint64_t data_bytes(const struct place *p, uint64_t size)
+static uint64_t data_bytes(const struct place *p, uint64_t ino, uint64_t size)
 {
 	struct shale_content content;
-	uint64_t at = 0, sum = 0, start, end;
 
-	if (shale_image_content(p->image, p->ino, &content, NULL) < 0)
+	if (shale_image_content(p->image, ino, &content, NULL) < 0)
 		return size;
-	if (shale_content_sum(&content, HOLES_STEPS, &sum, NULL) == 0)
-		return sum;
-	for (int i = 0; i < HOLES_STEPS && at < size; i++) {
-		if (shale_content_seek(&content, at, true, &start, NULL) < 0)
-			return sum;
-		if (shale_content_seek(&content, start, false, &end, NULL) < 0)
-			end = size;
-		sum += end - start;
-		at = end;
-	}
-	return at < size ? sum + (size - at) : sum;
+	return shale_content_data(&content, 0, size, SHALE_DATA_STEPS);
 }
 
 static void fill(const struct place *p, struct shale_forest_node *out)
@@ -64,13 +52,10 @@ static void fill(const struct place *p, struct shale_forest_node *out)
 
 	out->id = shale_node_id(p->number, out->attr.ino);
 	out->changes = false;
-	if (S_ISDIR(out->attr.mode))
-		out->attr.size = DIRECTORY_SIZE; /* as in a writable mount */
-	if (bytes >= HOLES_FROM) {
-		struct place at = *p;
-		at.ino = out->attr.ino;
-		bytes = data_bytes(&at, bytes);
-	}
+	if (S_ISDIR(out->attr.mode)) /* as in a writable mount */
+		bytes = out->attr.size = DIRECTORY_SIZE;
+	if (bytes >= SHALE_HOLES_FROM)
+		bytes = data_bytes(p, out->attr.ino, bytes);
 	out->blocks = (bytes + 4095) / 4096 * 8;
 }
 

@@ -308,32 +308,3 @@ int shale_content_seek(const struct shale_content *c, uint64_t off, bool data,
 	}
 	return shale_err_set(err, ENXIO, "seek");
 }
-
-int shale_content_sum(const struct shale_content *c, unsigned steps,
-		      uint64_t *out, struct shale_err *err)
-{
-	struct shale_extent e;
-	uint64_t sum = 0;
-
-	if (c->n != 1)
-		return shale_err_set(err, EINVAL, "sum of extents");
-	for (uint64_t i = 0; i < c->level[0].count; i++) {
-		int r = shale_tree_extent(c->level[0].tree,
-					  c->level[0].first + i, &e, err);
-		if (r < 0)
-			return r;
-		if (e.off >= c->size)
-			break;
-		uint64_t left = c->size - e.off;
-		if (i == steps) {
-			sum += left;
-			break;
-		}
-		if (e.chunk == SHALE_CLONE) /* of what may be hole */
-			return shale_err_set(err, EINVAL, "sum of extents");
-		if (e.chunk != SHALE_HOLE)
-			sum += e.len < left ? e.len : left;
-	}
-	*out = sum;
-	return 0;
-}

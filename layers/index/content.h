@@ -90,11 +90,15 @@ int shale_content_seek(const struct shale_content *c, uint64_t off, bool data,
 		       uint64_t *out, struct shale_err *err);
 
 /*
- * How many bytes of content that no layer has patched are not holes, without a
- * look at its chunks: exact for the first `steps` extents, and what lies behind
- * them counts in full.  -EINVAL: it was patched, or is a copy.
+ * How many bytes of [off, off + len) are not holes, as far as a bounded look
+ * tells: exact for the first `steps` pieces (and, where no layer has patched the
+ * content, without a look at its chunks); what lies behind them, and what cannot
+ * be read, counts in full.  What stat shows as blocks is found with
+ * SHALE_DATA_STEPS, from SHALE_HOLES_FROM bytes on: a smaller file is taken to
+ * have no holes.
  */
-int shale_content_sum(const struct shale_content *c, unsigned steps,
-		      uint64_t *out, struct shale_err *err);
+enum { SHALE_HOLES_FROM = 65536, SHALE_DATA_STEPS = 256 };
+uint64_t shale_content_data(const struct shale_content *c, uint64_t off,
+			    uint64_t len, unsigned steps);
 
 #endif

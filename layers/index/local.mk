@@ -2,6 +2,7 @@
 noinst_LIBRARIES += layers/index/libindex.a
 layers_index_libindex_a_SOURCES = \
 	layers/index/content.c layers/index/content.h \
+	layers/index/content_data.c \
 	layers/index/content_read.c \
 	layers/index/image.c layers/index/image.h \
 	layers/index/index.c layers/index/index.h \
