@@ -52,7 +52,8 @@ tests_lib_gendata_SOURCES = tests/lib/gendata.c
 tests_mount_crowd_SOURCES = tests/mount/crowd.c tests/mount/crowd.h \
 	tests/mount/crowd_race.c tests/mount/crowd_settle.c \
 	tests/mount/crowd_work.c tests/mount/truth.h \
-	tests/mount/truth_compare.c tests/mount/truth_op.c
+	tests/mount/truth_compare.c tests/mount/truth_make.c \
+	tests/mount/truth_op.c
 tests_mount_crowd_LDADD = $(LIBS_BASE)
 tests_mount_posix_SOURCES = tests/mount/posix.c tests/mount/posix.h \
 	tests/mount/posix_beside.c \
@@ -61,7 +62,8 @@ tests_mount_posix_SOURCES = tests/mount/posix.c tests/mount/posix.h \
 	tests/mount/posix_right.c
 tests_mount_posix_LDADD = tests/lib/libcheck.a
 tests_mount_truth_SOURCES = tests/mount/truth.c tests/mount/truth.h \
-	tests/mount/truth_compare.c tests/mount/truth_op.c
+	tests/mount/truth_compare.c tests/mount/truth_make.c \
+	tests/mount/truth_op.c
 tests_mount_truth_LDADD = $(LIBS_BASE)
 
 # What tests source, and what tests/run calls.

@@ -50,17 +50,20 @@ TESTS += tests/unit/record-test
 tests_unit_record_test_SOURCES = tests/unit/record-test.c
 tests_unit_record_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
-live_rig = tests/unit/live-rig.c tests/unit/live-rig.h
+live_rig = tests/unit/live-rig.c tests/unit/live-rig.h \
+	tests/unit/live-rig-image.c tests/unit/live-rig-image.h
 
 check_PROGRAMS += tests/unit/live-test
 TESTS += tests/unit/live-test
-tests_unit_live_test_SOURCES = tests/unit/live-test.c $(live_rig)
+tests_unit_live_test_SOURCES = tests/unit/live-test.c \
+	tests/unit/live-attributes.c tests/unit/live-listing.c $(live_rig)
 tests_unit_live_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
 check_PROGRAMS += tests/unit/live-model-test
 TESTS += tests/unit/live-model-test
 tests_unit_live_model_test_SOURCES = tests/unit/live-model-test.c \
-	tests/unit/live-model-discard.c tests/unit/live-model.h $(live_rig)
+	tests/unit/live-model-discard.c tests/unit/live-model-ops.c \
+	tests/unit/live-model.h $(live_rig)
 tests_unit_live_model_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
 check_PROGRAMS += tests/unit/live-rules-test

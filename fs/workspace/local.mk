@@ -36,7 +36,8 @@ LIBS_WORKSPACE = fs/workspace/libworkspace.a $(LMDB_LIBS) $(JANSSON_LIBS) \
 
 check_PROGRAMS += tests/unit/db-test
 TESTS += tests/unit/db-test
-tests_unit_db_test_SOURCES = tests/unit/db-test.c
+tests_unit_db_test_SOURCES = tests/unit/db-test.c tests/unit/db-marks.c \
+	tests/unit/db-power.c tests/unit/db-rig.c tests/unit/db-rig.h
 tests_unit_db_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
 
 check_PROGRAMS += tests/unit/env-test

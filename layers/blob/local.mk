@@ -74,7 +74,8 @@ tests_unit_tree_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
 
 check_PROGRAMS += tests/unit/compose-test
 TESTS += tests/unit/compose-test
-tests_unit_compose_test_SOURCES = tests/unit/compose-test.c
+tests_unit_compose_test_SOURCES = tests/unit/compose-test.c \
+	tests/unit/compose-model.c tests/unit/compose-model.h
 tests_unit_compose_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
 
 check_PROGRAMS += tests/unit/pack-test

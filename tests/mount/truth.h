@@ -28,7 +28,11 @@ struct truth_op {
 	int slot;       /* of an open file */
 };
 
-enum { TRUTH_SLOTS = 6 };
+enum {
+	TRUTH_SLOTS = 6,
+	TRUTH_MAX_IO = 96 << 10,    /* bytes of one operation */
+	TRUTH_MAX_SIZE = 600 << 10, /* where it begins, at most */
+};
 
 /* One of the two directories. */
 struct truth_side {
@@ -36,6 +40,9 @@ struct truth_side {
 	int root; /* descriptor; -1 while unmounted */
 	int fd[TRUTH_SLOTS];
 };
+
+/* The next number after `state`. */
+uint64_t truth_random(uint64_t *state);
 
 /* Operation number `n` of a run with this seed. */
 void truth_make(struct truth_op *op, uint64_t seed, uint64_t n);

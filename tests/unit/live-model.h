@@ -4,7 +4,8 @@
 
 /*
  * The simplest file system that there is, arrays in memory, beside a live tree
- * (live-model-test.c); and its two kinds of discard (live-model-discard.c).
+ * (live-model-test.c), what is done to both (live-model-ops.c), and the two
+ * kinds of discard (live-model-discard.c).
  */
 
 #include "tests/unit/live-rig.h"
@@ -47,6 +48,21 @@ void recount(struct model *m, char letter,
 			uint32_t committed),
 	     uint64_t *sum, uint32_t committed);
 
+/* Operations, on both. */
+void do_make(struct model *m);
+void do_remove(struct model *m);
+void do_link(struct model *m);
+void do_rename(struct model *m);
+void do_open(struct model *m);
+void do_tmpfile(struct model *m);
+void do_release(struct model *m);
+void do_write(struct model *m);
+void do_truncate(struct model *m);
+void do_fallocate(struct model *m);
+void do_copy(struct model *m);
+void do_commit(struct model *m);
+void do_remount(struct model *m);
+void do_xattr(struct model *m);
 void do_discard(struct model *m);
 void do_discard_path(struct model *m);
 

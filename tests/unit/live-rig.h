@@ -34,6 +34,16 @@ struct rig {
 struct rig *rig_new(void);
 void rig_free(struct rig *rig);
 
+/*
+ * The same over an image with
+ *
+ * d/      a ("alpha"), b ("beta"), s/x ("deep")
+ * e/      (empty)
+ * f       "file", also named g
+ * l       -> target
+ */
+struct rig *rig_sample(void);
+
 /* Unmount and mount again, on what the workspace is based on now; `crash`: as
  * if the process had died, but for what is in memory. */
 void rig_remount(struct rig *rig);

@@ -4,45 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/*
- * d/      a ("alpha"), b ("beta"), s/x ("deep")
- * e/      (empty)
- * f       "file", also named g
- * l       -> target
- */
-static struct rig *base(void)
-{
-	struct rig *rig = rig_new();
-
-	rig_make(rig, "d", S_IFDIR | 0755);
-	rig_file(rig, "d/a", "alpha");
-	rig_file(rig, "d/b", "beta");
-	rig_make(rig, "d/s", S_IFDIR | 0755);
-	rig_file(rig, "d/s/x", "deep");
-	rig_make(rig, "e", S_IFDIR | 0755);
-	rig_file(rig, "f", "file");
-	CHECK_INT(rig_link(rig, "f", "g"), 0);
-	rig_make(rig, "l", S_IFLNK | 0777);
-	rig_commit(rig);
-	rig_remount(rig);
-	CHECK_INT(rig->mounted, 1);
-	struct shale_live_counts counts;
-	CHECK_INT(shale_live_counts(rig->live, &counts), 0);
-	CHECK_INT(counts.dirty_inodes, 0);
-	CHECK_INT(counts.inodes, 9);
-	CHECK_INT(counts.bytes, 5 + 4 + 4 + 4);
-	return rig;
-}
-
 TEST(an_untouched_workspace_shows_the_base)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 
 	CHECK_STR(rig_list(rig, ""), "d/ e/ f g l@");
 	CHECK_STR(rig_list(rig, "d"), "a b s/");
@@ -56,7 +25,7 @@ TEST(an_untouched_workspace_shows_the_base)
 
 TEST(both_names_of_a_base_inode_show_a_change_also_after_a_remount)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 
 	rig_write(rig, "f", 0, "F");
 	rig_write(rig, "g", 4, "!!");
@@ -95,7 +64,7 @@ static const struct row {
 TEST(a_name_is_what_its_last_change_made_it_through_commits_and_remounts)
 {
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct rig *rig = base();
+		struct rig *rig = rig_sample();
 		char path[10];
 
 		snprintf(path, sizeof(path), "d/%s", rows[i].base);
@@ -137,7 +106,7 @@ static const char *path_of(struct rig *rig, const char *name, bool search)
 
 TEST(an_inode_has_the_path_that_it_has_now)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 
 	CHECK_STR(path_of(rig, "", false), "/");
 	CHECK_STR(path_of(rig, "d/s/x", false), "/d/s/x");
@@ -166,7 +135,7 @@ TEST(an_inode_has_the_path_that_it_has_now)
 
 TEST(a_directory_that_is_made_again_is_empty)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 
 	CHECK_INT(rig_rmdir(rig, "d/s"), -ENOTEMPTY);
 	CHECK_INT(rig_unlink(rig, "d/s/x"), 0);
@@ -184,7 +153,7 @@ TEST(a_directory_that_is_made_again_is_empty)
 
 TEST(renaming_a_base_directory_moves_one_node)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 	struct shale_live_counts counts;
 	uint64_t x = rig_ino(rig, "d/s/x");
 
@@ -206,7 +175,7 @@ TEST(renaming_a_base_directory_moves_one_node)
 
 TEST(exchange_swaps_a_file_and_a_directory)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 
 	CHECK_INT(rig_rename(rig, "d/s", "f", RENAME_EXCHANGE), 0);
 	CHECK_STR(rig_text(rig, "d/s"), "file");
@@ -222,7 +191,7 @@ TEST(exchange_swaps_a_file_and_a_directory)
 
 TEST(a_whiteout_stays_where_a_directory_was_and_is_committed)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 
 	CHECK_INT(
 		rig_rename(rig, "d", "e/d", RENAME_WHITEOUT | RENAME_NOREPLACE),
@@ -241,7 +210,7 @@ TEST(a_whiteout_stays_where_a_directory_was_and_is_committed)
 
 TEST(an_open_file_outlives_its_name)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 	uint64_t ino = rig_ino(rig, "d/a"), handle, end;
 	struct shale_caller who = {.request.unique = 7};
 	struct shale_node node;
@@ -276,7 +245,7 @@ TEST(an_open_file_outlives_its_name)
 
 TEST(a_file_that_lost_its_name_gets_no_other_and_is_gone_from_the_counts)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 	struct shale_caller who = {.request.unique = 21};
 	struct shale_live_counts before, after;
 	struct shale_node node;
@@ -297,7 +266,7 @@ TEST(a_file_that_lost_its_name_gets_no_other_and_is_gone_from_the_counts)
 
 TEST(a_nameless_file_is_linked_after_a_commit_and_is_in_the_next)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 	struct shale_caller who = {.request.unique = 9};
 	struct shale_node node;
 	uint64_t handle;
@@ -324,7 +293,7 @@ TEST(a_nameless_file_is_linked_after_a_commit_and_is_in_the_next)
 
 TEST(a_removed_directory_that_is_open_is_empty_and_takes_no_names)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 	struct shale_caller who = {.request.unique = 11};
 	struct shale_make what = {.mode = S_IFREG | 0600};
 	uint64_t ino = rig_ino(rig, "e"), handle;
@@ -345,7 +314,7 @@ TEST(a_removed_directory_that_is_open_is_empty_and_takes_no_names)
 
 TEST(a_nameless_fifo_is_there_until_the_kernel_forgets_it)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 	struct shale_make what = {.mode = S_IFIFO | 0600};
 	struct shale_set set = {.what = SHALE_SET_MODE, .mode = 0640};
 	struct shale_node node;
@@ -365,7 +334,7 @@ TEST(a_nameless_fifo_is_there_until_the_kernel_forgets_it)
 
 TEST(numbers_of_inodes_are_never_given_twice)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 	uint64_t last = 0;
 
 	for (int i = 0; i < 6; i++) {
@@ -383,7 +352,7 @@ TEST(numbers_of_inodes_are_never_given_twice)
 
 TEST(impossible_names_and_targets_are_refused)
 {
-	struct rig *rig = base();
+	struct rig *rig = rig_sample();
 	struct shale_make file = {.mode = S_IFREG | 0600};
 	struct shale_make link = {.mode = S_IFLNK, .target = "", 0};
 	struct shale_node node;
@@ -414,294 +383,5 @@ TEST(impossible_names_and_targets_are_refused)
 	CHECK_INT(rig_link(rig, "d", "d2"), -EPERM);
 	CHECK_INT(shale_live_lookup(rig->live, 1 << 20, "x", 1, &node),
 		  -ESTALE);
-	rig_free(rig);
-}
-
-/* ----------------------------------------------------------------- readdir */
-
-struct reading {
-	char names[4000];
-	unsigned room;
-	uint64_t next;
-};
-
-static bool take(void *arg, const char *name, size_t len,
-		 const struct shale_node *node, uint64_t next)
-{
-	struct reading *r = arg;
-	(void)node;
-	if (!r->room)
-		return false;
-	r->room--;
-	r->next = next;
-	snprintf(r->names + strlen(r->names),
-		 sizeof(r->names) - strlen(r->names), "%.*s ", (int)len, name);
-	return true;
-}
-
-static void read_some(struct rig *rig, const char *dir, struct reading *r,
-		      unsigned n)
-{
-	r->room = n;
-	CHECK_INT(shale_live_readdir(rig->live, rig_ino(rig, dir), r->next,
-				     true, take, r),
-		  0);
-}
-
-TEST(reading_a_directory_goes_on_exactly_while_it_changes)
-{
-	struct rig *rig = base();
-	struct reading r = {0};
-
-	rig_file(rig, "d/n1", "");
-	rig_file(rig, "d/n2", "");
-	read_some(rig, "d", &r, 3);
-	CHECK_STR(r.names, ". .. a ");
-	CHECK_INT(rig_unlink(rig, "d/a"), 0);
-	rig_file(rig, "d/a", "again"); /* a new offset: it comes once more */
-	rig_file(rig, "e/t", "");
-	CHECK_INT(rig_rename(rig, "e/t", "d/b", 0), 0); /* keeps its offset */
-	rig_remount(rig);
-	read_some(rig, "d", &r, 1);
-	CHECK_STR(r.names, ". .. a b ");
-	CHECK_INT(rig_unlink(rig, "d/b"), 0);
-	CHECK_INT(rig_unlink(rig, "d/n1"), 0);
-	read_some(rig, "d", &r, 100);
-	CHECK_STR(r.names, ". .. a b s n2 a ");
-	rig_free(rig);
-}
-
-TEST(a_listing_is_whole_in_pieces_of_any_size)
-{
-	struct rig *rig = base();
-	char name[20];
-
-	for (int i = 0; i < 30; i++) {
-		snprintf(name, sizeof(name), "d/n%02d", i);
-		rig_file(rig, name, "");
-		if (i == 20) {
-			rig_commit(rig);
-			rig_remount(rig);
-		}
-	}
-	for (int i = 0; i < 30; i += 3) {
-		snprintf(name, sizeof(name), "d/n%02d", i);
-		CHECK_INT(rig_unlink(rig, name), 0);
-	}
-	struct reading all = {0};
-	read_some(rig, "d", &all, 1000);
-	for (unsigned size = 1; size < 8; size++) {
-		struct reading r = {0};
-		for (int i = 0; i < 60; i++)
-			read_some(rig, "d", &r, size);
-		CHECK_STR(r.names, all.names);
-	}
-	rig_free(rig);
-}
-
-/* -------------------------------------------------------------- attributes */
-
-static void set_acl(struct rig *rig, const char *path, const char *name,
-		    const char *acl)
-{
-	/* "u7g5m7o0U5:1000" as bytes */
-	uint8_t value[100] = {2, 0, 0, 0};
-	size_t len = 4;
-	static const char tags[] = "uUgGmo";
-	for (; *acl; len += 8) {
-		uint8_t tag = (uint8_t)(1 << (strchr(tags, *acl) - tags));
-		uint32_t id = UINT32_MAX;
-		value[len] = tag;
-		value[len + 2] = (uint8_t)(acl[1] - '0');
-		acl += 2;
-		if (tag == 2 || tag == 8)
-			id = 1000;
-		memcpy(value + len + 4, &id, 4);
-	}
-	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller,
-				      rig_ino(rig, path), name, value, len, 0,
-				      false),
-		  0);
-}
-
-static size_t acl_size(struct rig *rig, const char *path, const char *name)
-{
-	struct shale_buf value = {0};
-	int r = shale_live_getxattr(rig->live, rig_ino(rig, path), name,
-				    &value);
-	size_t len = value.len;
-	shale_buf_release(&value);
-	return r == -ENODATA ? 0 : len;
-}
-
-TEST(an_access_acl_and_the_mode_follow_each_other)
-{
-	struct rig *rig = base();
-	struct shale_set set = {.what = SHALE_SET_MODE, .mode = 0610};
-	struct shale_node node;
-	struct shale_buf value = {0};
-
-	set_acl(rig, "f", "system.posix_acl_access", "u6g4o0");
-	CHECK_INT(rig_stat(rig, "f").mode, S_IFREG | 0640);
-	CHECK_INT(acl_size(rig, "f", "system.posix_acl_access"), 0);
-	set_acl(rig, "f", "system.posix_acl_access", "u7U6g4m6o1");
-	CHECK_INT(rig_stat(rig, "f").mode, S_IFREG | 0761);
-	CHECK_INT(shale_live_setattr(rig->live, &rig_caller, rig_ino(rig, "f"),
-				     &set, &node),
-		  0);
-	CHECK_INT(node.mode, S_IFREG | 0610);
-	CHECK_INT(shale_live_getxattr(rig->live, rig_ino(rig, "g"),
-				      "system.posix_acl_access", &value),
-		  0);
-	CHECK_INT(value.data[4 + 3 * 8 + 2], 1); /* the mask */
-	CHECK_INT(value.data[4 + 2 * 8 + 2], 4); /* the group stays */
-	shale_buf_release(&value);
-	rig_free(rig);
-}
-
-TEST(a_default_acl_is_inherited_in_place_of_the_umask)
-{
-	struct rig *rig = base();
-	struct shale_caller who = {.umask = 077};
-	struct shale_make file = {.mode = S_IFREG | 0666};
-	struct shale_make dir = {.mode = S_IFDIR | 0777};
-	struct shale_node node;
-	uint64_t e = rig_ino(rig, "e");
-
-	CHECK_INT(shale_live_make(rig->live, &who, e, "u", 1, &file, &node), 0);
-	CHECK_INT(node.mode, S_IFREG | 0600);
-	set_acl(rig, "e", "system.posix_acl_default", "u7U5g5m7o0");
-	CHECK_INT(shale_live_make(rig->live, &who, e, "a", 1, &file, &node), 0);
-	CHECK_INT(node.mode, S_IFREG | 0660);
-	CHECK_INT(acl_size(rig, "e/a", "system.posix_acl_access"), 44);
-	CHECK_INT(acl_size(rig, "e/a", "system.posix_acl_default"), 0);
-	CHECK_INT(shale_live_make(rig->live, &who, e, "d", 1, &dir, &node), 0);
-	CHECK_INT(node.mode, S_IFDIR | 0770);
-	CHECK_INT(acl_size(rig, "e/d", "system.posix_acl_default"), 44);
-	rig_free(rig);
-}
-
-TEST(xattrs_are_set_replaced_removed_and_committed)
-{
-	struct rig *rig = base();
-	uint64_t f = rig_ino(rig, "f");
-	struct shale_buf names = {0};
-
-	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f, "user.b", "1",
-				      1, 0, false),
-		  0);
-	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f, "user.b", "1",
-				      1, 1, false),
-		  -EEXIST);
-	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f, "user.a", "",
-				      0, 2, false),
-		  -ENODATA);
-	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f, "user.a", "",
-				      0, 1, false),
-		  0);
-	rig_commit(rig);
-	rig_remount(rig);
-	CHECK_INT(shale_live_listxattr(rig->live, f, &names), 0);
-	CHECK_INT(names.len, 14);
-	CHECK_MEM(names.data, "user.a\0user.b", 14);
-	CHECK_INT(shale_live_removexattr(rig->live, &rig_caller, f, "user.b"),
-		  0);
-	CHECK_INT(shale_live_removexattr(rig->live, &rig_caller, f, "user.b"),
-		  -ENODATA);
-	names.len = 0;
-	rig_remount(rig);
-	CHECK_INT(shale_live_listxattr(rig->live, f, &names), 0);
-	CHECK_INT(names.len, 7);
-	shale_buf_release(&names);
-	rig_free(rig);
-}
-
-TEST(a_write_by_an_ordinary_user_takes_privileges_away)
-{
-	struct rig *rig = base();
-	uint64_t f = rig_ino(rig, "f");
-	struct shale_set set = {.what = SHALE_SET_MODE, .mode = 06755};
-	struct shale_node node;
-
-	CHECK_INT(shale_live_setattr(rig->live, &rig_caller, f, &set, &node),
-		  0);
-	CHECK_INT(shale_live_setxattr(rig->live, &rig_caller, f,
-				      "security.capability", "c", 1, 0, false),
-		  0);
-	CHECK_INT(shale_live_write(rig->live, &rig_caller, f, 0, "x", 1, false),
-		  0);
-	CHECK_INT(rig_stat(rig, "f").mode, S_IFREG | 06755);
-	CHECK_INT(shale_live_write(rig->live, &rig_caller, f, 0, "x", 1, true),
-		  0);
-	CHECK_INT(rig_stat(rig, "f").mode, S_IFREG | 0755);
-	CHECK_INT(acl_size(rig, "f", "security.capability"), 0);
-	rig_free(rig);
-}
-
-TEST(times_keep_nanoseconds_and_may_lie_before_1970)
-{
-	struct rig *rig = base();
-	struct shale_set set = {
-		.what = SHALE_SET_MTIME | SHALE_SET_ATIME,
-		.mtime = {-1000000000, 123456789},
-		.atime = {4102444800, 1},
-	};
-	struct shale_node node;
-
-	CHECK_INT(shale_live_setattr(rig->live, &rig_caller, rig_ino(rig, "e"),
-				     &set, &node),
-		  0);
-	rig_remount(rig);
-	node = rig_stat(rig, "e");
-	CHECK_INT(node.mtime.tv_sec, -1000000000);
-	CHECK_INT(node.mtime.tv_nsec, 123456789);
-	CHECK_INT(node.atime.tv_sec, 4102444800);
-	rig_commit(rig);
-	rig_remount(rig);
-	CHECK_INT(rig_stat(rig, "e").mtime.tv_sec, -1000000000);
-	set.mtime.tv_nsec = 1000000000;
-	CHECK_INT(shale_live_setattr(rig->live, &rig_caller, rig_ino(rig, "e"),
-				     &set, &node),
-		  -EINVAL);
-	rig_free(rig);
-}
-
-TEST(a_quota_stops_writes_but_not_deletions)
-{
-	struct rig *rig = base();
-	char data[4096] = {1};
-	int r = 0;
-
-	rig->opts.quota_bytes = 64 << 10;
-	rig_remount(rig);
-	for (uint64_t off = 0; r == 0 && off < 1 << 20; off += sizeof(data))
-		r = shale_live_write(rig->live, &rig_caller,
-				     rig_ino(rig, "d/a"), off, data,
-				     sizeof(data), false);
-	CHECK_INT(r, -EDQUOT);
-	struct shale_live_counts counts;
-	CHECK_INT(shale_live_counts(rig->live, &counts), 0);
-	CHECK_INT(counts.data_bytes, 60 << 10);
-	CHECK_INT(rig_unlink(rig, "d/b"), 0);
-	CHECK_INT(rig_unlink(rig, "d/a"), 0);
-	CHECK_INT(shale_live_counts(rig->live, &counts), 0);
-	CHECK_INT(counts.data_bytes, 0);
-	rig_write(rig, "f", 0, "fits");
-	rig_free(rig);
-}
-
-TEST(a_workspace_refuses_a_base_that_is_not_its_own)
-{
-	struct rig *rig = base();
-	struct shale_rec_image other = {.n = 1};
-	struct shale_live *live;
-	struct shale_err err;
-
-	shale_live_close(rig->live);
-	CHECK_INT(shale_live_open(&live, rig->ws, rig->handles, rig->base,
-				  &other, &rig->opts, &err),
-		  -ESTALE);
-	CHECK_OK(shale_live_open(&rig->live, rig->ws, rig->handles, rig->base,
-				 &rig->image[1].which, &rig->opts, &err));
 	rig_free(rig);
 }
