@@ -3,7 +3,7 @@
 
 #include "layers/base/cleanup.h"
 #include "layers/store/agree.h"
-#include "layers/store/json.h"
+#include "layers/store/oci.h"
 #include "layers/store/oci_adopt.h"
 
 #include <string.h>
@@ -28,8 +28,6 @@ void shale_loaded_release(struct shale_loaded *loaded)
 
 static int check_layout(const struct shale_loading *l, struct shale_err *err)
 {
-	cleanup_json json_t *doc = NULL;
-	const char *version;
 	if (!l->index.len && l->docker)
 		return shale_err_say(err, EBADMSG,
 				     "it is a container image as docker saves "
@@ -38,15 +36,7 @@ static int check_layout(const struct shale_loading *l, struct shale_err *err)
 		return shale_err_say(
 			err, EBADMSG, "it is no saved image: it has no %s",
 			l->layout.len ? "index.json" : "oci-layout");
-	int r = shale_json_parse(&doc, l->layout.data, l->layout.len,
-				 "oci-layout", err);
-	if (r == 0)
-		r = shale_json_text(doc, "imageLayoutVersion", false, &version,
-				    err);
-	if (r == 0 && strncmp(version, "1.", 2) != 0)
-		r = shale_err_say(err, EPROTONOSUPPORT,
-				  "it is an OCI layout of version %s", version);
-	return r;
+	return shale_oci_layout_check(l->layout.data, l->layout.len, err);
 }
 
 /* ---------------------------------------------------------------- versions */

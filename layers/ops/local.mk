@@ -97,7 +97,7 @@ tests_lib_treecmp_SOURCES = tests/lib/treecmp.c
 check_PROGRAMS += tests/unit/diff-test
 TESTS += tests/unit/diff-test
 tests_unit_diff_test_SOURCES = tests/unit/diff-test.c \
-	tests/unit/diff-model.c tests/unit/diff-model.h \
+	tests/unit/diff-line.h tests/unit/diff-model-test.c \
 	tests/unit/layers.c tests/unit/layers.h
 tests_unit_diff_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 

@@ -43,13 +43,14 @@ tests_unit_ref_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
 
 check_PROGRAMS += tests/unit/oci-test
 TESTS += tests/unit/oci-test
-tests_unit_oci_test_SOURCES = tests/unit/oci-test.c tests/unit/oci-index.c
+tests_unit_oci_test_SOURCES = tests/unit/oci-test.c \
+	tests/unit/oci-index-test.c
 tests_unit_oci_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
 
 check_PROGRAMS += tests/unit/store-test
 TESTS += tests/unit/store-test
 tests_unit_store_test_SOURCES = tests/unit/store-test.c \
-	tests/unit/store-damage.c \
+	tests/unit/publish-test.c \
 	tests/unit/stored.c tests/unit/stored.h
 tests_unit_store_test_LDADD = tests/lib/libcheck.a $(LIBS_STORE)
 

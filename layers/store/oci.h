@@ -54,7 +54,11 @@ int shale_oci_manifest_decode(const void *data, size_t len,
 			      struct shale_layer_desc *config,
 			      struct shale_err *err);
 
-/* -------------------------------------------------------------- index.json */
+/* ------------------------------------------------- oci-layout, index.json */
+
+/* The text of `oci-layout`: -EUCLEAN; -EPROTONOSUPPORT: of a version that we do
+ * not know. */
+int shale_oci_layout_check(const void *data, size_t len, struct shale_err *err);
 
 struct shale_oci_index;
 

@@ -121,6 +121,21 @@ static int decode_document(struct shale_oci_index *ix, json_t *doc,
 	return 0;
 }
 
+int shale_oci_layout_check(const void *data, size_t len, struct shale_err *err)
+{
+	cleanup_json json_t *doc = NULL;
+	const char *version;
+
+	int r = shale_json_parse(&doc, data, len, "oci-layout", err);
+	if (r == 0)
+		r = shale_json_text(doc, "imageLayoutVersion", false, &version,
+				    err);
+	if (r == 0 && strncmp(version, "1.", 2) != 0)
+		r = shale_err_say(err, EPROTONOSUPPORT,
+				  "it is an OCI layout of version %s", version);
+	return r;
+}
+
 int shale_oci_index_decode(struct shale_oci_index **out, const void *data,
 			   size_t len, struct shale_err *err)
 {

@@ -4,7 +4,6 @@
 #include "layers/base/cleanup.h"
 #include "layers/base/dir.h"
 #include "layers/base/io.h"
-#include "layers/store/json.h"
 #include "layers/store/lock.h"
 #include "layers/store/oci_adopt.h"
 #include "layers/store/oci_scan.h"
@@ -181,22 +180,11 @@ static int make_store(int dirfd, const char *path, struct shale_err *err)
 static int check_layout(int dirfd, struct shale_err *err)
 {
 	cleanup_buf struct shale_buf text = {0};
-	cleanup_json json_t *doc = NULL;
-	const char *version;
 
 	int r = shale_read_file(dirfd, "oci-layout", 4096, &text, err);
 	if (r == -EFBIG)
 		r = -EUCLEAN;
-	if (r == 0)
-		r = shale_json_parse(&doc, text.data, text.len, "oci-layout",
-				     err);
-	if (r == 0)
-		r = shale_json_text(doc, "imageLayoutVersion", false, &version,
-				    err);
-	if (r == 0 && strncmp(version, "1.", 2) != 0)
-		r = shale_err_say(err, EPROTONOSUPPORT,
-				  "it is an OCI layout of version %s", version);
-	return r;
+	return r < 0 ? r : shale_oci_layout_check(text.data, text.len, err);
 }
 
 static int open_directory(const char *path, bool create, struct shale_err *err)

@@ -1,120 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * diff against a walk of both whole trees: two branches from one chain of
- * layers; and by hand.
- */
 #include "layers/ops/diff.h"
 
+#include "layers/base/buf.h"
 #include "tests/lib/check.h"
-#include "tests/unit/diff-model.h"
+#include "tests/unit/diff-line.h"
+#include "tests/unit/layers.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-enum { BASE = 3, ABOVE = 3 };
-
-static int take(void *arg, const struct shale_difference *d)
-{
-	CHECK(strlen(d->path) == d->len && d->letter);
-	CHECK((d->old_ino == 0) == (d->letter == 'A'));
-	CHECK((d->new_ino == 0) == (d->letter == 'D'));
-	return shale_buf_printf(arg, "%c %s\n", d->letter, d->path);
-}
-
-static void check_diff(struct model *a, struct model *b, size_t in_a,
-		       size_t in_b)
-{
-	struct shale_image old = image_of(a), fresh = image_of(b);
-	struct shale_diff_opts opts = {.old_shared = in_a, .new_shared = in_b};
-	struct shale_buf got = {0}, want = {0};
-	struct shale_err err = {0};
-
-	expect(a, b, &want);
-	CHECK_OK(shale_diff(&old, &fresh, &opts, take, &got, &err));
-	CHECK_STR(shale_buf_str(&got), shale_buf_str(&want));
-	shale_buf_release(&got);
-	shale_buf_release(&want);
-	shale_index_close(old.index);
-	shale_index_close(fresh.index);
-}
-
-TEST(two_branches_differ_as_a_walk_of_both_trees_says)
-{
-	for (int round = 0; round < 60; round++) {
-		struct model *base = new_model();
-		grow(base, (int)pick(BASE));
-		struct model *a = branch(base), *b = branch(base);
-		size_t shared = base->layers.n;
-		grow(a, (int)pick(ABOVE));
-		grow(b, (int)pick(ABOVE));
-		check_diff(a, b, shared, shared);
-		check_diff(b, a, shared, shared);
-		check_diff(a, b, 0, 0); /* and without knowing that */
-		check_diff(base, b, shared, shared);
-		free_model(a);
-		free_model(b);
-		free_model(base);
-	}
-}
-
-TEST(images_that_share_nothing_are_compared_by_path)
-{
-	for (int round = 0; round < 20; round++) {
-		struct model *a = new_model(), *b = new_model();
-		grow(a, 2);
-		check_diff(a, b, 0, 0);
-		free_model(a);
-		free_model(b);
-	}
-}
-
-/* The bottom trees of `m` as one; the number of those that it has then. */
-static void compact(struct model *m, size_t n)
-{
-	struct layers *l = &m->layers;
-	struct shale_err err = {0};
-	struct shale_tree *merged;
-	struct shale_digest digest;
-	uint64_t size;
-	int fd = layers_memfd();
-
-	CHECK_OK(
-		shale_tree_compose(l->tree, n, true, fd, &digest, &size, &err));
-	CHECK_OK(shale_tree_open(&merged, fd, "merged", &err));
-	close(fd);
-	l->tree[0] = merged;
-	l->digest[0] = digest;
-	memmove(&l->tree[1], &l->tree[n], (l->n - n) * sizeof(l->tree[0]));
-	memmove(&l->digest[1], &l->digest[n],
-		(l->n - n) * sizeof(l->digest[0]));
-	l->n -= n - 1;
-}
-
-TEST(a_version_whose_lower_layers_were_merged_is_compared_by_those_above)
-{
-	for (int round = 0; round < 30; round++) {
-		struct model *a = new_model();
-		grow(a, 3);
-		size_t shared = a->layers.n;
-		struct model *b = branch(a);
-		grow(b, 2);
-		compact(b, shared);
-		check_diff(a, b, shared, 1);
-		check_diff(b, a, 1, shared);
-		shale_tree_close(b->layers.tree[0]);
-		for (size_t i = 1; i < b->layers.n; i++)
-			shale_tree_close(b->layers.tree[i]);
-		shale_tree_build_free(b->layers.top);
-		free(b);
-		free_model(a);
-	}
-}
-
-/* ------------------------------------------------------------------ by hand */
 
 /* A layer below: /d/x, /d/y, /link = /d/x, /e. */
 static struct layers sample(void)
@@ -160,7 +55,8 @@ static const char *end(struct compared *c, struct shale_diff_opts opts)
 					.n_trees = c->l.n};
 	opts.old_shared = opts.new_shared = c->l.n - 1;
 	c->got.len = 0;
-	CHECK_OK(shale_diff(&c->old, &c->fresh, &opts, take, &c->got, &err));
+	CHECK_OK(shale_diff(&c->old, &c->fresh, &opts, diff_line, &c->got,
+			    &err));
 	return shale_buf_str(&c->got);
 }
 
@@ -231,7 +127,7 @@ TEST(a_path_that_neither_has_is_an_error)
 	end(&c, (struct shale_diff_opts){0});
 	struct shale_diff_opts opts = {.path = "/d/none"};
 	struct shale_err err = {0};
-	CHECK_INT(shale_diff(&c.old, &c.fresh, &opts, take, &c.got, &err),
+	CHECK_INT(shale_diff(&c.old, &c.fresh, &opts, diff_line, &c.got, &err),
 		  -ENOENT);
 	CHECK_STR(err.msg, "neither has '/d/none'");
 	drop(&c);

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/store/oci.h"
-#include "layers/store/oci_scan.h"
+
 #include "tests/lib/check.h"
+#include "tests/unit/stored.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct shale_digest digest_of(int n)
-{
-	struct shale_digest d;
-	shale_sha256(&n, sizeof(n), &d);
-	return d;
-}
 
 /* ------------------------------------------------------------ description */
 
@@ -25,8 +19,8 @@ static void good_description(struct shale_description *d)
 	};
 	static struct shale_digest also[2];
 
-	also[0] = digest_of(70);
-	also[1] = digest_of(71);
+	also[0] = stored_digest(70);
+	also[1] = stored_digest(71);
 	*d = (struct shale_description){
 		.author = (char *)"A. N. Other <a@example.org>",
 		.message = (char *)"quarter\nthree: \"r\xc3\xa9sum\xc3\xa9\"",
@@ -34,7 +28,7 @@ static void good_description(struct shale_description *d)
 		.labels = labels,
 		.n_labels = 2,
 		.created = {1795383901, 123456789},
-		.parent = digest_of(7),
+		.parent = stored_digest(7),
 		.has_parent = true,
 		.next_ino = 4711,
 		.inodes = 4000,
@@ -170,7 +164,7 @@ static struct shale_layer_desc trees[3], data[2];
 static const struct shale_layer_desc *config_of(void)
 {
 	static struct shale_layer_desc config;
-	config = (struct shale_layer_desc){digest_of(99), 321};
+	config = (struct shale_layer_desc){stored_digest(99), 321};
 	return &config;
 }
 
@@ -179,14 +173,16 @@ static void good_version(struct shale_version *v)
 	*v = (struct shale_version){0};
 	good_description(&v->description);
 	for (int i = 0; i < 3; i++)
-		trees[i] = (struct shale_layer_desc){digest_of(i), 1000u + i};
+		trees[i] =
+			(struct shale_layer_desc){stored_digest(i), 1000u + i};
 	for (int i = 0; i < 2; i++)
-		data[i] = (struct shale_layer_desc){digest_of(10 + i), 1u << i};
+		data[i] = (struct shale_layer_desc){stored_digest(10 + i),
+						    1u << i};
 	v->trees = trees;
 	v->n_trees = 3;
 	v->data = data;
 	v->n_data = 2;
-	v->metadata = (struct shale_layer_desc){digest_of(20), 5};
+	v->metadata = (struct shale_layer_desc){stored_digest(20), 5};
 	v->has_metadata = true;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/store/store.h"
+
 #include "layers/base/cleanup.h"
 #include "layers/base/io.h"
 #include "layers/store/lease.h"
@@ -10,9 +11,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static mode_t mode_of(struct shale_store *store, const char *name)
@@ -216,187 +220,144 @@ TEST(an_ambiguous_prefix_lists_what_it_may_be)
 	shale_store_close(s);
 }
 
-/* -------------------------------------------------------------- publishing */
+/* -------------------------------------------------------- several processes */
 
-static size_t lines(struct shale_store *s, const char *repo,
-		    const struct shale_version *v, bool tagged)
-{
-	struct shale_version_list list;
-	struct shale_err err;
-	size_t n = 0;
-	CHECK_OK(shale_store_versions(s, repo, &list, &err));
-	for (size_t i = 0; i < list.n; i++)
-		n += shale_digest_equal(&list.entries[i].digest, &v->digest) &&
-		     !!list.entries[i].tag == tagged;
-	shale_version_list_release(&list);
-	return n;
-}
-
-TEST(moving_a_tag_never_loses_a_version)
+TEST(the_lock_names_its_holder_and_ends_with_it)
 {
 	struct shale_store *s = stored_new();
 	struct shale_err err;
-	struct shale_version *a =
-		stored_publish(s, NULL, "a", "sales", "v1", true);
-	CHECK_INT(lines(s, "sales", a, true), 2);
+	int lock = -1, ready[2];
+	CHECK(pipe(ready) == 0);
 
-	struct shale_version *b =
-		stored_publish(s, a, "b", "sales", "v1", true);
-	CHECK_INT(lines(s, "sales", a, true), 0);
-	CHECK_INT(lines(s, "sales", a, false), 1);
-	CHECK_INT(lines(s, "sales", b, true), 2);
-	stored_is(s, "sales:v1", b);
-	stored_is(s, "sales~1", a);
-
-	CHECK_OK(shale_store_tag(s, &a->digest, "sales", "old", &err));
-	CHECK_INT(lines(s, "sales", a, true), 1);
-	CHECK_INT(lines(s, "sales", a, false), 0);
-	CHECK_OK(shale_store_tag(s, &a->digest, "sales", "old", &err));
-	CHECK_INT(lines(s, "sales", a, true), 1);
-	shale_version_free(a);
-	shale_version_free(b);
-	shale_store_close(s);
-}
-
-TEST(a_tag_can_go_and_take_its_version_along)
-{
-	struct shale_store *s = stored_new();
-	struct shale_err err;
-	struct shale_version *v =
-		stored_publish(s, NULL, "a", "sales", "v1", true);
-
-	CHECK_INT(shale_store_untag(s, "sales", "v9", false, &err), -ENOKEY);
-	CHECK_OK(shale_store_untag(s, "sales", "v1", true, &err));
-	CHECK_INT(lines(s, NULL, v, true), 1); /* latest still names it */
-	CHECK_OK(shale_store_untag(s, "sales", "latest", false, &err));
-	CHECK_INT(lines(s, NULL, v, true), 0);
-	CHECK_INT(lines(s, NULL, v, false), 1);
-	CHECK_OK(shale_store_tag(s, &v->digest, "other", "x", &err));
-	CHECK_OK(shale_store_tag(s, &v->digest, "sales", "y", &err));
-	CHECK_OK(shale_store_untag(s, "other", "x", true, &err));
-	CHECK_OK(shale_store_untag(s, "sales", "y", true, &err));
-	CHECK_INT(lines(s, NULL, v, false), 0);
-	CHECK_INT(shale_store_tag(s, &v->digest, "sales", "y", &err), -ENOKEY);
-	shale_version_free(v);
-	shale_store_close(s);
-}
-
-TEST(forgetting_takes_all_tags_of_the_versions_and_no_others)
-{
-	struct shale_store *s = stored_new();
-	struct shale_version *v[4] = {0};
-	struct shale_err err;
-	size_t n;
-
-	for (int i = 0; i < 4; i++) {
-		char tag[4];
-		snprintf(tag, sizeof(tag), "v%d", i);
-		v[i] = stored_publish(s, i ? v[i - 1] : NULL, tag, "sales", tag,
-				      true);
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (shale_lock_take(shale_store_dirfd(s), 0, &lock, NULL) < 0 ||
+		    write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
 	}
-	CHECK_OK(shale_store_tag(s, &v[1]->digest, "other", "kept", &err));
-	struct shale_digest gone[] = {v[3]->digest, v[1]->digest, {{9}}};
-	CHECK_OK(shale_store_forget(s, "sales", gone, 3, &n, &err));
-	CHECK_INT(n, 2);
-	CHECK_INT(lines(s, "sales", v[3], true), 0);
-	CHECK_INT(lines(s, "sales", v[1], true), 0);
-	CHECK_INT(lines(s, "other", v[1], true), 1);
-	CHECK_INT(lines(s, "sales", v[0], true), 1);
-	CHECK_INT(lines(s, "sales", v[2], true), 1);
-	CHECK_OK(shale_store_forget(s, "sales", gone, 3, &n, &err));
-	CHECK_INT(n, 0);
+	char c, text[64];
+	CHECK(read(ready[0], &c, 1) == 1);
+	CHECK_INT(shale_lock_take(shale_store_dirfd(s), 20, &lock, &err),
+		  -EBUSY);
+	snprintf(text, sizeof(text), "locked by process %d (", (int)pid);
+	CHECK(strstr(err.msg, text));
 
-	struct shale_digest *foreign;
-	CHECK_OK(shale_store_foreign(s, &foreign, &n, &err));
-	CHECK_INT(n, 0);
-	for (int i = 0; i < 4; i++)
-		shale_version_free(v[i]);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	CHECK_OK(shale_lock_take(shale_store_dirfd(s), 0, &lock, &err));
+	shale_lock_release(&lock);
+	close(ready[0]);
+	close(ready[1]);
 	shale_store_close(s);
 }
 
-TEST(a_child_of_a_damaged_parent_can_be_published)
+TEST(several_processes_publish_into_one_repository)
 {
-	struct shale_store *s = stored_new();
-	struct shale_version *a =
-		stored_publish(s, NULL, "a", "sales", "v1", true);
-	stored_flip(s, &a->digest);
-	struct shale_version *b =
-		stored_publish(s, a, "b", "sales", "v2", true);
-	stored_is(s, "sales:v2", b);
-	shale_version_free(a);
-	shale_version_free(b);
-	shale_store_close(s);
-}
-
-TEST(creation_times_never_go_back)
-{
-	struct shale_store *s = stored_new();
-	struct shale_version *v[5] = {0};
-
-	v[0] = stored_publish(s, NULL, "f", "sales", NULL, false);
-	for (int i = 1; i < 5; i++) {
-		/* from a clock that stands in 1970 */
-		struct shale_version c = *v[i - 1];
-		struct shale_err err;
-		c.repo = NULL;
-		c.tags = NULL;
-		c.n_tags = 0;
-		c.description.parent = v[i - 1]->digest;
-		c.description.has_parent = true;
-		c.description.created = (struct timespec){1, 999999999};
-		CHECK_OK(shale_store_publish(s, &c, i == 3 ? "other" : "sales",
-					     NULL, false, &err));
-		CHECK_OK(shale_store_version(s, &c.digest, &v[i], &err));
-		struct timespec *was = &v[i - 1]->description.created;
-		struct timespec *is = &v[i]->description.created;
-		CHECK_INT((is->tv_sec - was->tv_sec) * 1000000000 +
-				  is->tv_nsec - was->tv_nsec,
-			  1);
-	}
-	for (int i = 0; i < 5; i++)
-		shale_version_free(v[i]);
-	shale_store_close(s);
-}
-
-TEST(a_version_tells_what_was_published)
-{
+	enum { PROCESSES = 4, EACH = 6 };
 	struct shale_store *s = stored_new();
 	struct shale_version_list list;
 	struct shale_err err;
-	struct shale_version *a =
-		stored_publish(s, NULL, "a", "h.org:5000/sales", "v1", false);
-	struct shale_version *b =
-		stored_publish(s, a, "b", "h.org:5000/sales", "v2", true);
 
-	CHECK_STR(b->repo, "h.org:5000/sales");
-	CHECK_INT(b->n_tags, 2);
-	CHECK_INT(b->n_trees, 2);
-	CHECK_STR(b->description.message, "b");
-	CHECK_OK(shale_store_versions(s, NULL, &list, &err));
-	CHECK_INT(list.n, 3);
-	CHECK(shale_digest_equal(&list.entries[0].digest, &b->digest));
-	CHECK(shale_digest_equal(&list.entries[0].parent, &a->digest));
-	CHECK_INT(list.entries[0].size, b->trees[1].size);
+	for (int p = 0; p < PROCESSES; p++)
+		if (fork() == 0) {
+			for (int i = 0; i < EACH; i++) {
+				char name[16];
+				snprintf(name, sizeof(name), "p%d.%d", p, i);
+				shale_version_free(stored_publish(
+					s, NULL, name, "sales", name, true));
+			}
+			_exit(0);
+		}
+	for (int p = 0; p < PROCESSES; p++) {
+		int status;
+		CHECK(wait(&status) > 0 && status == 0);
+	}
+	CHECK_OK(shale_store_versions(s, "sales", &list, &err));
+	CHECK_INT(list.n, PROCESSES * EACH + 1);
+	for (size_t i = 1; i < list.n; i++) {
+		const struct timespec *a = &list.entries[i - 1].created,
+				      *b = &list.entries[i].created;
+		bool same = shale_digest_equal(&list.entries[i - 1].digest,
+					       &list.entries[i].digest);
+		CHECK(same || a->tv_sec > b->tv_sec ||
+		      (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec));
+	}
 	shale_version_list_release(&list);
-	shale_version_free(a);
-	shale_version_free(b);
 	shale_store_close(s);
 }
 
-TEST(a_bad_name_is_refused_before_anything_is_written)
+TEST(a_publisher_that_is_killed_leaves_the_old_state_or_the_new)
 {
 	struct shale_store *s = stored_new();
 	struct shale_err err;
-	struct shale_version *v =
-		stored_publish(s, NULL, "a", "sales", "v1", false);
 
-	CHECK_INT(shale_store_publish(s, v, "Sales", "v1", false, &err),
-		  -EINVAL);
-	CHECK_INT(shale_store_publish(s, v, "sales", "-v1", false, &err),
-		  -EINVAL);
-	CHECK_INT(shale_store_tag(s, &v->digest, "sales", "a/b", &err),
-		  -EINVAL);
-	CHECK_INT(lines(s, NULL, v, true), 1);
-	shale_version_free(v);
+	for (int round = 0; round < 12; round++) {
+		int done[2];
+		CHECK(pipe(done) == 0);
+		pid_t pid = fork();
+		if (pid == 0) {
+			for (int i = 0;; i++) {
+				char name[24];
+				snprintf(name, sizeof(name), "r%d.%d", round,
+					 i);
+				shale_version_free(stored_publish(
+					s, NULL, name, "sales", name, true));
+				if (write(done[1], &i, sizeof(i)) < 0)
+					_exit(0);
+			}
+		}
+		int last = -1, i;
+		usleep(2000 + (useconds_t)(shale_test_random() % 20000));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		close(done[1]);
+		while (read(done[0], &i, sizeof(i)) == sizeof(i))
+			last = i;
+		close(done[0]);
+		for (i = 0; i <= last; i++) {
+			char ref[32];
+			struct shale_version *v;
+			snprintf(ref, sizeof(ref), "sales:r%d.%d", round, i);
+			CHECK_OK(shale_store_resolve(s, ref, NULL, &v, &err));
+			shale_version_free(v);
+		}
+	}
+	shale_store_close(s);
+}
+
+TEST(a_lease_lives_as_long_as_its_process)
+{
+	struct shale_store *s = stored_new();
+	struct shale_leases leases;
+	struct shale_err err;
+	struct shale_digest image = {{7}};
+	int own, other;
+
+	CHECK_OK(shale_leases_read(s, -1, &leases, &err));
+	CHECK(!leases.any);
+	shale_leases_release(&leases);
+
+	CHECK_OK(shale_store_lease(s, &own, &err));
+	CHECK_OK(shale_store_lease(s, &other, &err));
+	CHECK_OK(shale_lease_add(other, &image, &err));
+	CHECK_OK(shale_lease_add(other, &image, &err));
+	CHECK_OK(shale_leases_read(s, own, &leases, &err));
+	CHECK(leases.any);
+	CHECK_INT(leases.n, 2);
+	CHECK(shale_digest_equal(&leases.images[1], &image));
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	CHECK(now.tv_sec - leases.oldest.tv_sec < 10);
+	shale_leases_release(&leases);
+
+	close(other);
+	CHECK_OK(shale_leases_read(s, own, &leases, &err));
+	CHECK(!leases.any && leases.n == 0);
+	shale_leases_release(&leases);
+	CHECK_OK(shale_leases_read(s, -1, &leases, &err));
+	CHECK(leases.any); /* our own, for somebody else */
+	shale_leases_release(&leases);
+	close(own);
 	shale_store_close(s);
 }

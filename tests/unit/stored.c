@@ -3,7 +3,6 @@
 
 #include "tests/lib/check.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,18 +131,4 @@ void stored_is(struct shale_store *store, const char *ref,
 				ref, found->description.message,
 				v->description.message);
 	shale_version_free(found);
-}
-
-void stored_flip(struct shale_store *s, const struct shale_digest *digest)
-{
-	char hex[65], path[100];
-	uint8_t byte;
-	shale_hex(hex, digest->b, 32);
-	snprintf(path, sizeof(path), "blobs/sha256/%s", hex);
-	CHECK(fchmodat(shale_store_dirfd(s), path, 0600, 0) == 0);
-	int fd = openat(shale_store_dirfd(s), path, O_RDWR);
-	CHECK(fd >= 0 && pread(fd, &byte, 1, 30) == 1);
-	byte ^= 1;
-	CHECK(pwrite(fd, &byte, 1, 30) == 1);
-	close(fd);
 }

@@ -34,11 +34,16 @@ struct shale_version *stored_publish(struct shale_store *store,
 				     const char *file, const char *repo,
 				     const char *tag, bool latest);
 
+/* A digest for a number: of nothing that is stored, and of no other number. */
+static inline struct shale_digest stored_digest(int n)
+{
+	struct shale_digest d;
+	shale_sha256(&n, sizeof(n), &d);
+	return d;
+}
+
 /* "sales:v1" must resolve to this version. */
 void stored_is(struct shale_store *store, const char *ref,
 	       const struct shale_version *v);
-
-/* One bit of a blob is another one. */
-void stored_flip(struct shale_store *store, const struct shale_digest *digest);
 
 #endif

@@ -1,21 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/unit/diff-model.h"
+/*
+ * diff against a walk of both whole trees: random chains of layers, two
+ * branches from one of them.  Contents are single chunks that are told apart
+ * by their hashes, so that nothing is ever read.
+ */
+#include "layers/ops/diff.h"
 
+#include "layers/base/buf.h"
 #include "tests/lib/check.h"
+#include "tests/unit/diff-line.h"
+#include "tests/unit/layers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
-enum { STEPS = 8 };
+enum { INODES = 400, NAMES = 10, BASE = 3, ABOVE = 3, STEPS = 8 };
 
 /* Some of them before '/' in the order of bytes, with one in front of them. */
 static const char *const names[NAMES] = {
 	"B", "a", "a-b", "a.", "aa", "b", "b!", "b!!", "z", "\xc3\xa9",
 };
 
-uint64_t pick(uint64_t n)
+/* ------------------------------------------------------------------ model */
+
+struct model_inode {
+	uint32_t mode;  /* 0: none */
+	uint32_t value; /* content of a file, target of a symlink */
+	uint32_t uid;
+	uint64_t mtime;
+	bool touched, rewritten;
+};
+
+struct model {
+	struct layers layers;
+	size_t borrowed; /* trees that are another model's */
+	struct model_inode in[INODES];
+	uint64_t name[INODES][NAMES];
+	bool said[INODES][NAMES];
+	uint64_t next;
+};
+
+static uint64_t pick(uint64_t n)
 {
 	return shale_test_random() % n;
 }
@@ -208,7 +235,7 @@ static void push_layer(struct model *m)
 		layers_push(&m->layers);
 }
 
-void grow(struct model *m, int layers)
+static void grow(struct model *m, int layers)
 {
 	for (int i = 0; i < layers; i++) {
 		for (int s = 0; s < STEPS; s++)
@@ -217,7 +244,7 @@ void grow(struct model *m, int layers)
 	}
 }
 
-struct model *new_model(void)
+static struct model *new_model(void)
 {
 	struct model *m = calloc(1, sizeof(*m));
 	CHECK(m);
@@ -231,7 +258,8 @@ struct model *new_model(void)
 	return m;
 }
 
-struct model *branch(const struct model *from)
+/* Go on from the same layers. */
+static struct model *branch(const struct model *from)
 {
 	struct model *m = malloc(sizeof(*m));
 	CHECK(m);
@@ -240,7 +268,7 @@ struct model *branch(const struct model *from)
 	return m;
 }
 
-void free_model(struct model *m)
+static void free_model(struct model *m)
 {
 	for (size_t i = m->borrowed; i < m->layers.n; i++)
 		shale_tree_close(m->layers.tree[i]);
@@ -248,7 +276,7 @@ void free_model(struct model *m)
 	free(m);
 }
 
-struct shale_image image_of(struct model *m)
+static struct shale_image image_of(struct model *m)
 {
 	return (struct shale_image){.index = layers_index(&m->layers),
 				    .trees = m->layers.tree,
@@ -310,7 +338,8 @@ static char letter(const struct model_inode *a, const struct model_inode *b)
 	return 0;
 }
 
-void expect(const struct model *a, const struct model *b, struct shale_buf *out)
+static void expect(const struct model *a, const struct model *b,
+		   struct shale_buf *out)
 {
 	struct lines x = list_all(a), y = list_all(b);
 
@@ -331,4 +360,95 @@ void expect(const struct model *a, const struct model *b, struct shale_buf *out)
 	}
 	free(x.v);
 	free(y.v);
+}
+
+/* ----------------------------------------------------------------- the test */
+
+static void check_diff(struct model *a, struct model *b, size_t in_a,
+		       size_t in_b)
+{
+	struct shale_image old = image_of(a), fresh = image_of(b);
+	struct shale_diff_opts opts = {.old_shared = in_a, .new_shared = in_b};
+	struct shale_buf got = {0}, want = {0};
+	struct shale_err err = {0};
+
+	expect(a, b, &want);
+	CHECK_OK(shale_diff(&old, &fresh, &opts, diff_line, &got, &err));
+	CHECK_STR(shale_buf_str(&got), shale_buf_str(&want));
+	shale_buf_release(&got);
+	shale_buf_release(&want);
+	shale_index_close(old.index);
+	shale_index_close(fresh.index);
+}
+
+TEST(two_branches_differ_as_a_walk_of_both_trees_says)
+{
+	for (int round = 0; round < 60; round++) {
+		struct model *base = new_model();
+		grow(base, (int)pick(BASE));
+		struct model *a = branch(base), *b = branch(base);
+		size_t shared = base->layers.n;
+		grow(a, (int)pick(ABOVE));
+		grow(b, (int)pick(ABOVE));
+		check_diff(a, b, shared, shared);
+		check_diff(b, a, shared, shared);
+		check_diff(a, b, 0, 0); /* and without knowing that */
+		check_diff(base, b, shared, shared);
+		free_model(a);
+		free_model(b);
+		free_model(base);
+	}
+}
+
+TEST(images_that_share_nothing_are_compared_by_path)
+{
+	for (int round = 0; round < 20; round++) {
+		struct model *a = new_model(), *b = new_model();
+		grow(a, 2);
+		check_diff(a, b, 0, 0);
+		free_model(a);
+		free_model(b);
+	}
+}
+
+/* The bottom trees of `m` as one; the number of those that it has then. */
+static void compact(struct model *m, size_t n)
+{
+	struct layers *l = &m->layers;
+	struct shale_err err = {0};
+	struct shale_tree *merged;
+	struct shale_digest digest;
+	uint64_t size;
+	int fd = layers_memfd();
+
+	CHECK_OK(
+		shale_tree_compose(l->tree, n, true, fd, &digest, &size, &err));
+	CHECK_OK(shale_tree_open(&merged, fd, "merged", &err));
+	close(fd);
+	l->tree[0] = merged;
+	l->digest[0] = digest;
+	memmove(&l->tree[1], &l->tree[n], (l->n - n) * sizeof(l->tree[0]));
+	memmove(&l->digest[1], &l->digest[n],
+		(l->n - n) * sizeof(l->digest[0]));
+	l->n -= n - 1;
+}
+
+TEST(a_version_whose_lower_layers_were_merged_is_compared_by_those_above)
+{
+	for (int round = 0; round < 30; round++) {
+		struct model *a = new_model();
+		grow(a, 3);
+		size_t shared = a->layers.n;
+		struct model *b = branch(a);
+		grow(b, 2);
+		compact(b, shared);
+		check_diff(a, b, shared, 1);
+		check_diff(b, a, 1, shared);
+		shale_tree_close(b->layers.tree[0]);
+		for (size_t i = 1; i < b->layers.n; i++)
+			shale_tree_close(b->layers.tree[i]);
+		shale_tree_build_free(b->layers.top);
+		free(b);
+		free_model(a);
+	}
 }

@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/store/oci.h"
+
 #include "layers/store/oci_scan.h"
 #include "tests/lib/check.h"
+#include "tests/unit/stored.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-static struct shale_digest digest_of(int n)
-{
-	struct shale_digest d;
-	shale_sha256(&n, sizeof(n), &d);
-	return d;
-}
 
 static struct shale_oci_index *good_index(void)
 {
 	struct shale_oci_index *ix = shale_oci_index_new();
 	struct shale_err err;
 	struct shale_version_entry e = {
-		.digest = digest_of(1),
+		.digest = stored_digest(1),
 		.repo = (char *)"sales",
 		.tag = (char *)"v1",
 		.created = {1000000, 0},
@@ -28,8 +24,8 @@ static struct shale_oci_index *good_index(void)
 	CHECK(ix);
 	CHECK_OK(shale_oci_index_add(ix, &e, 700, &err));
 	e.tag = NULL;
-	e.digest = digest_of(2);
-	e.parent = digest_of(1);
+	e.digest = stored_digest(2);
+	e.parent = stored_digest(1);
 	e.has_parent = true;
 	e.created = (struct timespec){2000000, 5};
 	CHECK_OK(shale_oci_index_add(ix, &e, 701, &err));
@@ -154,11 +150,11 @@ static struct shale_oci_index *long_index(void)
 		char tag[8];
 		snprintf(tag, sizeof(tag), "v%d", i);
 		struct shale_version_entry e = {
-			.digest = digest_of(i),
+			.digest = stored_digest(i),
 			.repo = (char *)"sales",
 			.tag = i % 10 == 9 ? NULL : tag,
 			.created = {1000 + i, 7},
-			.parent = digest_of(i - 1),
+			.parent = stored_digest(i - 1),
 			.has_parent = i > 0,
 			.size = 1,
 		};
@@ -188,7 +184,7 @@ TEST(a_tag_is_found_without_decoding_all)
 		/* all descriptors of each version, in the order of the line */
 		size_t at = 0;
 		for (int k = i; k >= (i < 4 ? i : i - 4); k--) {
-			struct shale_digest d = digest_of(k);
+			struct shale_digest d = stored_digest(k);
 			for (int n = 0; n < 1 + (k % 3 == 0); n++, at++)
 				CHECK(shale_digest_equal(
 					&shale_oci_index_entry(part, at)
