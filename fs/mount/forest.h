@@ -102,8 +102,9 @@ int shale_forest_getxattr(struct shale_forest *f, uint64_t id, const char *name,
 int shale_forest_listxattr(struct shale_forest *f, uint64_t id,
 			   struct shale_buf *out, struct shale_err *err);
 
+/* Up to `len` bytes are appended to `view`, as by shale_content_view(). */
 int shale_forest_read(struct shale_forest *f, uint64_t id, uint64_t off,
-		      void *data, size_t len, size_t *got,
+		      void *room, size_t len, struct shale_view *view,
 		      struct shale_err *err);
 int shale_forest_seek(struct shale_forest *f, uint64_t id, uint64_t off,
 		      bool data, uint64_t *out, struct shale_err *err);

@@ -214,7 +214,7 @@ int shale_forest_listxattr(struct shale_forest *f, uint64_t id,
 }
 
 int shale_forest_read(struct shale_forest *f, uint64_t id, uint64_t off,
-		      void *data, size_t len, size_t *got,
+		      void *room, size_t len, struct shale_view *view,
 		      struct shale_err *err)
 {
 	if (shale_forest_is_top(f, id))
@@ -230,8 +230,8 @@ int shale_forest_read(struct shale_forest *f, uint64_t id, uint64_t off,
 		shale_push_note(f->push, p.ino);
 	shale_readahead_note(f->readahead, id, &content, p.image->chunks, off,
 			     len);
-	return shale_content_read(&content, p.image->chunks, off, data, len,
-				  got, err);
+	return shale_content_view(&content, p.image->chunks, off, room, len,
+				  view, err);
 }
 
 int shale_forest_seek(struct shale_forest *f, uint64_t id, uint64_t off,

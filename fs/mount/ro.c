@@ -197,18 +197,21 @@ static void ro_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
 	struct shale_session *s = shale_req_session(req);
-	char *buf = (char *)shale_req_receiver(req)->out;
+	void *room = shale_req_receiver(req)->out;
 	struct shale_err err = {0};
-	size_t got;
+	struct shale_view view;
 
 	(void)fi;
 	if (size > SHALE_FUSE_MAX_IO)
 		size = SHALE_FUSE_MAX_IO;
-	int r = shale_forest_read(s->opts.forest, ino, (uint64_t)off, buf, size,
-				  &got, &err);
+	shale_view_init(&view);
+	int r = shale_forest_read(s->opts.forest, ino, (uint64_t)off, room,
+				  size, &view, &err);
 	if (r < 0)
-		return shale_reply_error(req, r, ino, &err);
-	fuse_reply_buf(req, buf, got);
+		shale_reply_error(req, r, ino, &err);
+	else
+		fuse_reply_iov(req, view.part, view.n);
+	shale_view_release(&view);
 }
 
 static void ro_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,

@@ -266,8 +266,8 @@ static int get(struct shale_chunks *chunks, struct shale_chunks_shard *shard,
 	}
 }
 
-static int outside(const struct shale_chunk *chunk, uint32_t off, uint32_t len,
-		   struct shale_err *err)
+int shale_chunks_outside(const struct shale_chunk *chunk, uint32_t off,
+			 uint32_t len, struct shale_err *err)
 {
 	return shale_err_say(err, EUCLEAN, "bytes %u to %llu of a chunk of %u",
 			     off, (unsigned long long)off + len, chunk->len);
@@ -278,7 +278,7 @@ int shale_chunks_read(struct shale_chunks *chunks,
 		      uint32_t len, void *out, struct shale_err *err)
 {
 	if (off > chunk->len || len > chunk->len - off)
-		return outside(chunk, off, len, err);
+		return shale_chunks_outside(chunk, off, len, err);
 
 	bool whole = len == chunk->len;
 	struct shale_chunks_shard *shard = shard_of(chunks, chunk);
@@ -301,25 +301,41 @@ int shale_chunks_read(struct shale_chunks *chunks,
 	return r;
 }
 
-int shale_chunks_copy(struct shale_chunks *chunks,
-		      const struct shale_chunk *chunk, uint32_t off,
-		      uint32_t len, void *out, struct shale_err *err)
+struct shale_chunks_entry *shale_chunks_hold(struct shale_chunks *chunks,
+					     const struct shale_chunk *chunk)
 {
 	struct shale_chunks_shard *shard = shard_of(chunks, chunk);
 	struct shale_chunks_entry *e;
 
-	if (off > chunk->len || len > chunk->len - off)
-		return outside(chunk, off, len, err);
 	pthread_mutex_lock(&shard->lock);
-	int r = get(chunks, shard, chunk, false, &e, err);
+	(void)get(chunks, shard, chunk, false, &e, NULL);
 	*(e ? &shard->hits : &shard->misses) += 1;
 	pthread_mutex_unlock(&shard->lock);
-	if (!e)
-		return r < 0 ? r : -ENOENT;
-	memcpy(out, e->data + off, len);
+	return e;
+}
+
+void shale_chunks_drop(struct shale_chunks *chunks,
+		       struct shale_chunks_entry *e)
+{
+	struct shale_chunk key = {.blob = e->blob, .off = e->off};
+	struct shale_chunks_shard *shard = shard_of(chunks, &key);
+
 	pthread_mutex_lock(&shard->lock);
 	release(chunks, shard, e);
 	pthread_mutex_unlock(&shard->lock);
+}
+
+int shale_chunks_copy(struct shale_chunks *chunks,
+		      const struct shale_chunk *chunk, uint32_t off,
+		      uint32_t len, void *out, struct shale_err *err)
+{
+	if (off > chunk->len || len > chunk->len - off)
+		return shale_chunks_outside(chunk, off, len, err);
+	struct shale_chunks_entry *e = shale_chunks_hold(chunks, chunk);
+	if (!e)
+		return -ENOENT;
+	memcpy(out, e->data + off, len);
+	shale_chunks_drop(chunks, e);
 	return 0;
 }
 

@@ -39,13 +39,15 @@ void shale_chunks_stats(struct shale_chunks *chunks,
 /*
  * Copy `len` bytes from offset `off` of the first of `n` chunks (at most
  * SHALE_CHUNKS_LIST) on, and through those that follow.  As above; and what
- * lies in a row in a blob is read at once.
+ * lies in a row in a blob is read at once.  With `view`, what is in the cache
+ * is not copied: the content is what was appended to the view (view.h).
  */
+struct shale_view;
 enum { SHALE_CHUNKS_LIST = 24 };
 int shale_chunks_read_list(struct shale_chunks *chunks,
 			   const struct shale_chunk *list, size_t n,
 			   uint32_t off, size_t len, void *out,
-			   struct shale_err *err);
+			   struct shale_view *view, struct shale_err *err);
 
 /*
  * Bring chunks (at most SHALE_CHUNKS_LIST) into the cache; errors are left for

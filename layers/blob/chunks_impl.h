@@ -78,7 +78,20 @@ int shale_chunks_check(const struct shale_chunk *chunk, const uint8_t *content,
 bool shale_chunks_cached(struct shale_chunks *chunks,
 			 const struct shale_chunk *chunk);
 
-/* Copy from the cache, waiting for who loads it.  -ENOENT: it is not there. */
+/* -EUCLEAN: a chunk has no such bytes. */
+int shale_chunks_outside(const struct shale_chunk *chunk, uint32_t off,
+			 uint32_t len, struct shale_err *err);
+
+/*
+ * What the cache has of a chunk, waiting for who loads it; it stays until it is
+ * dropped.  NULL: it is not there.
+ */
+struct shale_chunks_entry *shale_chunks_hold(struct shale_chunks *chunks,
+					     const struct shale_chunk *chunk);
+void shale_chunks_drop(struct shale_chunks *chunks,
+		       struct shale_chunks_entry *e);
+
+/* Copy from the cache, as above.  -ENOENT: it is not there. */
 int shale_chunks_copy(struct shale_chunks *chunks,
 		      const struct shale_chunk *chunk, uint32_t off,
 		      uint32_t len, void *out, struct shale_err *err);

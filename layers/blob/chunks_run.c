@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/blob/chunks_impl.h"
+#include "layers/blob/view.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,8 +11,9 @@ struct run {
 	const struct shale_chunk *list;
 	size_t n;
 	bool once;
-	const bool *cached; /* of each chunk: it need not be read */
-	uint8_t *room;      /* NULL until it is needed */
+	struct shale_view *view; /* NULL: everything is copied */
+	const bool *cached;      /* of each chunk: it need not be read */
+	uint8_t *room;           /* NULL until it is needed */
 	const uint8_t *data;
 	size_t first, end; /* chunks whose stored bytes are at `data` */
 };
@@ -97,6 +99,12 @@ static int decode(struct run *run, size_t i, uint8_t *out,
 	return shale_chunks_check(c, out, r, err);
 }
 
+/* Is it read by itself? */
+static bool alone(const struct run *run, const struct shale_chunk *c)
+{
+	return run->n == 1 || c->stored > SHALE_CHUNKS_RUN;
+}
+
 /* A part of chunk `i`, which is kept then. */
 static int read_part(struct run *run, size_t i, uint32_t off, uint32_t len,
 		     uint8_t *out, struct shale_err *err)
@@ -114,28 +122,49 @@ static int read_part(struct run *run, size_t i, uint32_t off, uint32_t len,
 	return r;
 }
 
-static int read_one(struct run *run, size_t i, uint32_t off, uint32_t len,
-		    uint8_t *out, struct shale_err *err)
+/* `missed`: it is known not to be in the cache. */
+static int copy_one(struct run *run, size_t i, uint32_t off, uint32_t len,
+		    bool missed, uint8_t *out, struct shale_err *err)
 {
 	const struct shale_chunk *c = &run->list[i];
 
-	if (run->n == 1 || c->stored > SHALE_CHUNKS_RUN)
+	if (alone(run, c))
 		return shale_chunks_read(run->chunks, c, off, len, out, err);
-	int r = shale_chunks_copy(run->chunks, c, off, len, out, err);
+	int r = missed ? -ENOENT
+		       : shale_chunks_copy(run->chunks, c, off, len, out, err);
 	if (r != -ENOENT)
 		return r;
 	return len == c->len ? decode(run, i, out, err)
 			     : read_part(run, i, off, len, out, err);
 }
 
+static int read_one(struct run *run, size_t i, uint32_t off, uint32_t len,
+		    uint8_t *out, struct shale_err *err)
+{
+	const struct shale_chunk *c = &run->list[i];
+	int r = -ENOSPC;
+
+	if (run->view && !alone(run, c))
+		r = shale_view_chunk(run->view, run->chunks, c, off, len, err);
+	if (r != -ENOSPC && r != -ENOENT)
+		return r;
+	r = copy_one(run, i, off, len, r == -ENOENT, out, err);
+	if (r == 0 && run->view)
+		shale_view_bytes(run->view, out, len);
+	return r;
+}
+
 int shale_chunks_read_list(struct shale_chunks *chunks,
 			   const struct shale_chunk *list, size_t n,
 			   uint32_t off, size_t len, void *out,
-			   struct shale_err *err)
+			   struct shale_view *view, struct shale_err *err)
 {
 	bool cached[SHALE_CHUNKS_LIST];
-	struct run run = {
-		.chunks = chunks, .list = list, .n = n, .cached = cached};
+	struct run run = {.chunks = chunks,
+			  .list = list,
+			  .n = n,
+			  .view = view,
+			  .cached = cached};
 	uint8_t *to = out;
 	int r = 0;
 

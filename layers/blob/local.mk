@@ -44,6 +44,7 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/tree_find.c \
 	layers/blob/tree_impl.h \
 	layers/blob/tree_write.c \
+	layers/blob/view.c layers/blob/view.h \
 	layers/blob/xattr.c
 
 # What a program links for this room and those below it.

@@ -8,7 +8,7 @@
  * value, and finding a piece is one binary search a level.
  */
 
-#include "layers/blob/chunks.h"
+#include "layers/blob/view.h"
 #include "layers/index/index.h"
 
 enum { SHALE_CONTENT_LEVELS = 64 };
@@ -64,6 +64,15 @@ int shale_content_piece(const struct shale_content *c, uint64_t off,
 int shale_content_read(const struct shale_content *c,
 		       struct shale_chunks *chunks, uint64_t off, void *out,
 		       size_t len, size_t *got, struct shale_err *err);
+
+/*
+ * The same for who only hands it on: all of it is appended to `view`, which is
+ * to be released, after an error too; `out` holds what is not in the cache.
+ */
+int shale_content_view(const struct shale_content *c,
+		       struct shale_chunks *chunks, uint64_t off, void *out,
+		       size_t len, struct shale_view *view,
+		       struct shale_err *err);
 
 /*
  * Content that will be read soon: chunks are gathered, and brought into their

@@ -31,7 +31,8 @@ static int list_chunks(const struct shale_piece *p, uint64_t i, uint32_t skip,
 
 /* A piece of data, some chunks at a time. */
 static int read_piece(const struct shale_piece *p, struct shale_chunks *chunks,
-		      uint8_t *out, struct shale_err *err)
+		      uint8_t *out, struct shale_view *view,
+		      struct shale_err *err)
 {
 	struct shale_chunk list[SHALE_CHUNKS_LIST];
 	uint64_t i = p->chunk, bytes;
@@ -43,7 +44,7 @@ static int read_piece(const struct shale_piece *p, struct shale_chunks *chunks,
 				    &n, &bytes, err);
 		if (r == 0)
 			r = shale_chunks_read_list(chunks, list, n, skip, bytes,
-						   out, err);
+						   out, view, err);
 		if (r < 0)
 			return r;
 		out += bytes;
@@ -99,15 +100,11 @@ void shale_wanted_bring(struct shale_wanted *w)
 	w->bytes = 0;
 }
 
-int shale_content_read(const struct shale_content *c,
-		       struct shale_chunks *chunks, uint64_t off, void *out,
-		       size_t len, size_t *got, struct shale_err *err)
+static int read_content(const struct shale_content *c,
+			struct shale_chunks *chunks, uint64_t off, void *out,
+			size_t len, struct shale_view *view,
+			struct shale_err *err)
 {
-	if (off >= c->size)
-		len = 0;
-	else if (len > c->size - off)
-		len = (size_t)(c->size - off);
-
 	for (size_t done = 0; done < len;) {
 		struct shale_piece piece;
 		uint8_t *to = (uint8_t *)out + done;
@@ -116,14 +113,43 @@ int shale_content_read(const struct shale_content *c,
 					    err);
 		if (r < 0)
 			return r;
-		if (!piece.tree)
-			memset(to, 0, (size_t)piece.len);
+		if (piece.tree)
+			r = read_piece(&piece, chunks, to, view, err);
 		else
-			r = read_piece(&piece, chunks, to, err);
+			memset(to, 0, (size_t)piece.len);
 		if (r < 0)
 			return r;
+		if (!piece.tree && view)
+			shale_view_bytes(view, to, (size_t)piece.len);
 		done += (size_t)piece.len;
 	}
-	*got = len;
 	return 0;
+}
+
+/* How much of `len` bytes at `off` there is. */
+static size_t within(const struct shale_content *c, uint64_t off, size_t len)
+{
+	if (off >= c->size)
+		return 0;
+	return len > c->size - off ? (size_t)(c->size - off) : len;
+}
+
+int shale_content_read(const struct shale_content *c,
+		       struct shale_chunks *chunks, uint64_t off, void *out,
+		       size_t len, size_t *got, struct shale_err *err)
+{
+	len = within(c, off, len);
+	int r = read_content(c, chunks, off, out, len, NULL, err);
+	if (r == 0)
+		*got = len;
+	return r;
+}
+
+int shale_content_view(const struct shale_content *c,
+		       struct shale_chunks *chunks, uint64_t off, void *out,
+		       size_t len, struct shale_view *view,
+		       struct shale_err *err)
+{
+	return read_content(c, chunks, off, out, within(c, off, len), view,
+			    err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "layers/blob/chunks.h"
+#include "layers/blob/view.h"
 
 #include "tests/lib/check.h"
 
@@ -263,20 +263,49 @@ TEST(the_cache_keeps_what_was_used_last_within_its_bounds)
 	shale_chunks_free(chunks);
 }
 
+/* Put together what a view shows. */
+static size_t gather(const struct shale_view *view, uint8_t *out)
+{
+	size_t len = 0;
+
+	for (int k = 0; k < view->n; k++) {
+		memcpy(out + len, view->part[k].iov_base,
+		       view->part[k].iov_len);
+		len += view->part[k].iov_len;
+	}
+	return len;
+}
+
 /* What chunks `i` to `i + n` hold, from `off` of the first on. */
+static void check_bytes(const uint8_t *got, unsigned i, uint32_t off,
+			size_t len)
+{
+	for (size_t at = off, done = 0; done < len; at++, done++)
+		if (got[done] != w.content[i + at / LEN][at % LEN])
+			CHECK_INT(got[done], w.content[i + at / LEN][at % LEN]);
+}
+
 static void check_list(struct shale_chunks *chunks, unsigned i, size_t n,
 		       uint32_t off, size_t len)
 {
 	struct shale_err err = {0};
-	uint8_t *out = malloc(n * LEN + 1);
+	uint8_t *out = malloc(n * LEN + 1), *shown = malloc(n * LEN);
+	struct shale_view view;
 
 	out[len] = 0xee;
 	CHECK_OK(shale_chunks_read_list(chunks, &w.chunks[i], n, off, len, out,
-					&err));
-	for (size_t at = off, done = 0; done < len; at++, done++)
-		if (out[done] != w.content[i + at / LEN][at % LEN])
-			CHECK_INT(out[done], w.content[i + at / LEN][at % LEN]);
+					NULL, &err));
+	check_bytes(out, i, off, len);
 	CHECK_INT(out[len], 0xee);
+
+	shale_view_init(&view);
+	CHECK_OK(shale_chunks_read_list(chunks, &w.chunks[i], n, off, len, out,
+					&view, &err));
+	CHECK_INT(gather(&view, shown), len);
+	check_bytes(shown, i, off, len);
+	CHECK_INT(out[len], 0xee);
+	shale_view_release(&view);
+	free(shown);
 	free(out);
 }
 
@@ -314,7 +343,7 @@ TEST(damage_in_the_middle_of_a_list_is_that_chunks_alone)
 	for (int once = 0; once < 2; once++) {
 		shale_chunks_prefetch(chunks, &w.chunks[10], 8, once);
 		CHECK_INT(shale_chunks_read_list(chunks, &w.chunks[10], 8, 0,
-						 8 * LEN, out, &err),
+						 8 * LEN, out, NULL, &err),
 			  -EUCLEAN);
 		snprintf(want, sizeof(want), "chunk at offset %llu ",
 			 (unsigned long long)w.chunks[13].off);
@@ -337,18 +366,69 @@ TEST(a_list_whose_blob_ends_early_reads_up_to_there)
 	uint8_t *out = malloc(4 * LEN);
 
 	list[3].stored = SHALE_CHUNK_LIMIT - 1;
-	CHECK_INT(
-		shale_chunks_read_list(chunks, list, 4, 0, 4 * LEN, out, &err),
-		-EUCLEAN);
+	CHECK_INT(shale_chunks_read_list(chunks, list, 4, 0, 4 * LEN, out, NULL,
+					 &err),
+		  -EUCLEAN);
 	CHECK_MEM(out, w.content[0], LEN);
 	CHECK_MEM(out + 2 * LEN, w.content[2], LEN);
 	list[3] = w.chunks[3];
 	list[3].off = UINT64_C(1) << 62;
 	shale_chunks_prefetch(chunks, list, 4, true);
-	CHECK_INT(
-		shale_chunks_read_list(chunks, list, 4, 0, 4 * LEN, out, &err),
-		-EUCLEAN);
+	CHECK_INT(shale_chunks_read_list(chunks, list, 4, 0, 4 * LEN, out, NULL,
+					 &err),
+		  -EUCLEAN);
 	free(out);
+	shale_chunks_free(chunks);
+}
+
+TEST(what_a_view_shows_stays_while_the_cache_moves_on)
+{
+	struct shale_err err = {0};
+	struct shale_chunks *chunks = make_chunks(2 * LEN);
+	uint8_t *out = malloc(4 * LEN), *shown = malloc(4 * LEN);
+	struct shale_chunks_stats stats;
+	struct shale_view view;
+
+	shale_view_init(&view);
+	shale_chunks_prefetch(chunks, &w.chunks[2], 2, false);
+	CHECK_OK(shale_chunks_read_list(chunks, &w.chunks[1], 3, 0, 3 * LEN,
+					out, &view, &err));
+	memset(out + LEN, 0xee, 2 * LEN); /* those are in the cache */
+	CHECK_INT(view.n, 3);
+	for (unsigned i = 10; i < 20; i++)
+		CHECK_OK(shale_chunks_read(chunks, &w.chunks[i], 0, 1, shown,
+					   &err));
+	CHECK_INT(gather(&view, shown), 3 * LEN);
+	check_bytes(shown, 1, 0, 3 * LEN);
+	shale_view_release(&view);
+	CHECK_OK(shale_chunks_read(chunks, &w.chunks[1], 0, 1, shown, &err));
+	shale_chunks_stats(chunks, &stats);
+	CHECK(stats.bytes <= 2 * LEN);
+	free(shown);
+	free(out);
+	shale_chunks_free(chunks);
+}
+
+TEST(a_view_of_very_many_parts_goes_on_in_the_buffer)
+{
+	enum { PIECES = 3 * SHALE_VIEW_PARTS, PIECE = 50 };
+	struct shale_err err = {0};
+	struct shale_chunks *chunks = make_chunks(16 << 20);
+	uint8_t out[PIECES * PIECE], shown[sizeof(out)];
+	struct shale_view view;
+
+	shale_view_init(&view);
+	shale_chunks_prefetch(chunks, &w.chunks[20], 5, false);
+	for (unsigned k = 0; k < PIECES; k++) /* by turns cached and not */
+		CHECK_OK(shale_chunks_read_list(
+			chunks, &w.chunks[k % 2 ? 20 : 30], 2, LEN - 20, PIECE,
+			out + k * PIECE, &view, &err));
+	CHECK_INT(view.n, SHALE_VIEW_PARTS);
+	CHECK_INT(gather(&view, shown), sizeof(shown));
+	for (unsigned k = 0; k < PIECES; k++)
+		check_bytes(shown + k * PIECE, k % 2 ? 20 : 30, LEN - 20,
+			    PIECE);
+	shale_view_release(&view);
 	shale_chunks_free(chunks);
 }
 

@@ -189,6 +189,27 @@ static void add_random_layer(struct file *f)
 
 /* ------------------------------------------------------------- checks */
 
+/* Shown without copying, it is the same. */
+static void check_view(struct file *f, const struct shale_content *c,
+		       uint64_t off, size_t len, size_t want)
+{
+	static uint8_t room[MAX + 100];
+	struct shale_view view;
+	struct shale_err err;
+	size_t done = 0;
+
+	shale_view_init(&view);
+	CHECK_OK(shale_content_view(c, f->chunks, off, room, len, &view, &err));
+	for (int i = 0; i < view.n; i++) {
+		CHECK(view.part[i].iov_len <= want - done);
+		CHECK_MEM(view.part[i].iov_base, f->bytes + off + done,
+			  view.part[i].iov_len);
+		done += view.part[i].iov_len;
+	}
+	CHECK_INT(done, want);
+	shale_view_release(&view);
+}
+
 static void check_read(struct file *f, const struct shale_content *c,
 		       uint64_t off, size_t len)
 {
@@ -206,6 +227,7 @@ static void check_read(struct file *f, const struct shale_content *c,
 	CHECK_MEM(out, f->bytes + off, want);
 	for (size_t i = want; i < sizeof(out); i++)
 		CHECK(out[i] == 0xee);
+	check_view(f, c, off, len, want);
 }
 
 static void check_seek(struct file *f, const struct shale_content *c,
