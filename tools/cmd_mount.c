@@ -394,10 +394,10 @@ const struct shale_cmd shale_cmd_mount = {
 		"\n"
 		"Three words leave out what makes reading faster: "
 		"noreadahead (nothing is decompressed\n"
-		"ahead of a reader), nopush (small files that will be wanted "
-		"next are not put into the\n"
-		"kernel's cache; read-only mounts), nodirect (long streams go "
-		"through the page cache of\n"
-		"the store's file system).",
+		"ahead of a reader), nopush (nothing is put into the kernel's "
+		"cache before it is asked\n"
+		"for; read-only mounts), nodirect (long streams go through "
+		"the page cache of the store's\n"
+		"file system).",
 	.run = run,
 };

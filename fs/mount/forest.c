@@ -23,6 +23,8 @@ int shale_forest_single(struct shale_forest **out,
 				  : shale_readahead_new(&f->readahead, 0, err);
 	if (r == 0 && !reading->no_push)
 		r = shale_push_new(&f->push, image, err);
+	if (r == 0 && !reading->no_push)
+		r = shale_fill_new(&f->fill, image, err);
 	if (r < 0) {
 		shale_forest_free(f);
 		return r;
@@ -35,6 +37,8 @@ void shale_forest_push_to(struct shale_forest *f, shale_push_fn *fn, void *arg)
 {
 	if (f->push)
 		shale_push_to(f->push, fn, arg);
+	if (f->fill)
+		shale_fill_to(f->fill, fn, arg);
 }
 
 int shale_forest_many(struct shale_forest **out,
@@ -67,6 +71,7 @@ void shale_forest_free(struct shale_forest *f)
 		close_tree(tree);
 	}
 	shale_push_free(f->push);
+	shale_fill_free(f->fill);
 	shale_readahead_free(f->readahead);
 	pthread_mutex_destroy(&f->lock);
 	free(f);

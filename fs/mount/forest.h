@@ -49,7 +49,7 @@ struct shale_forest_opts {
 /* Ways to read faster that are left out. */
 struct shale_reading {
 	bool no_ahead; /* nothing is decompressed ahead of a reader */
-	bool no_push;  /* no file is pushed before it is asked for */
+	bool no_push;  /* the kernel is given nothing that it did not ask for */
 };
 
 /* A forest of one image, which stays the caller's. */

@@ -228,6 +228,7 @@ int shale_forest_read(struct shale_forest *f, uint64_t id, uint64_t off,
 		return r;
 	if (off == 0)
 		shale_push_note(f->push, p.ino);
+	shale_fill_note(f->fill, p.ino, content.size, off, len);
 	shale_readahead_note(f->readahead, id, &content, p.image->chunks, off,
 			     len);
 	return shale_content_view(&content, p.image->chunks, off, room, len,

@@ -8,6 +8,7 @@
  */
 
 #include "fs/live/readahead.h"
+#include "fs/mount/fill.h"
 #include "fs/mount/forest.h"
 #include "fs/mount/push.h"
 
@@ -26,6 +27,7 @@ struct shale_forest {
 	/* Of the single image: those of many come and go. */
 	struct shale_readahead *readahead;
 	struct shale_push *push;
+	struct shale_fill *fill;
 	struct shale_forest_opts opts;
 	pthread_mutex_t lock; /* of the list and its `users` */
 	struct shale_forest_tree *trees;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += fs/mount/libmount.a
 fs_mount_libmount_a_SOURCES = \
+	fs/mount/fill.c fs/mount/fill.h \
 	fs/mount/forest.c fs/mount/forest.h \
 	fs/mount/forest_image.c fs/mount/forest_impl.h \
 	fs/mount/greeting.c fs/mount/greeting.h \
@@ -27,6 +28,13 @@ fs_mount_libmount_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 
 # What a program links for this room and those below it.
 LIBS_MOUNT = fs/mount/libmount.a $(LIBS_LIVE) $(FUSE_LIBS)
+
+check_PROGRAMS += tests/unit/fill-test
+TESTS += tests/unit/fill-test
+tests_unit_fill_test_SOURCES = tests/unit/fill-test.c \
+	tests/unit/layers.c tests/unit/layers.h
+tests_unit_fill_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
+	$(LIBS_LIVE)
 
 check_PROGRAMS += tests/unit/receivers-test
 TESTS += tests/unit/receivers-test

@@ -151,7 +151,7 @@ static int push_file(struct shale_push *p, uint64_t ino, uint8_t *buf)
 	shale_push_fn *fn = p->fn;
 	void *arg = p->arg;
 	pthread_mutex_unlock(&p->lock);
-	return fn ? fn(arg, ino, buf, got) : -ECANCELED;
+	return fn ? fn(arg, ino, 0, buf, got) : -ECANCELED;
 }
 
 static uint64_t reader_at(struct shale_push *p, const struct stream *s)

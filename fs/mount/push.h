@@ -20,12 +20,13 @@
 struct shale_push;
 
 /*
- * Have the kernel keep `len` bytes, the whole content of inode `ino`.  May wait
- * for requests to be answered, so it is called by workers only.  0; -ENOENT:
- * the kernel does not know the inode; other errors end all pushing.
+ * Have the kernel keep `len` bytes at `off` (a multiple of its pages) of inode
+ * `ino`, up to such a place or the end of the content.  May wait for requests
+ * to be answered, so it is called by workers only.  0; -ENOENT: the kernel does
+ * not know the inode; other errors end all pushing.
  */
-typedef int shale_push_fn(void *arg, uint64_t ino, const void *data,
-			  size_t len);
+typedef int shale_push_fn(void *arg, uint64_t ino, uint64_t off,
+			  const void *data, size_t len);
 
 /* `image` stays the caller's.  Nothing is pushed before shale_push_to(). */
 int shale_push_new(struct shale_push **out, const struct shale_image *image,
@@ -36,8 +37,8 @@ void shale_push_free(struct shale_push *p);
 void shale_push_to(struct shale_push *p, shale_push_fn *fn, void *arg);
 
 /*
- * `ino` is about to be read from its start.  Never blocks, never fails.  NULL is
- * fine.
+ * `ino` is about to be read from its start.  Never blocks, never fails.  NULL
+ * is fine.
  */
 void shale_push_note(struct shale_push *p, uint64_t ino);
 

@@ -286,14 +286,15 @@ int shale_session_resume(struct shale_session *s, struct shale_err *err)
 		     : 0;
 }
 
-/* The kernel keeps the content of a small file. */
-static int store(void *arg, uint64_t ino, const void *data, size_t len)
+/* The kernel keeps content that nobody asked for. */
+static int store(void *arg, uint64_t ino, uint64_t off, const void *data,
+		 size_t len)
 {
 	const struct shale_session *s = arg;
 	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(len);
 
 	buf.buf[0].mem = (void *)data;
-	return fuse_lowlevel_notify_store(s->fuse, ino, 0, &buf,
+	return fuse_lowlevel_notify_store(s->fuse, ino, (off_t)off, &buf,
 					  FUSE_BUF_NO_SPLICE);
 }
 

@@ -70,8 +70,8 @@ def measure(table, peer, reads, want):
         table.add(f"{what}, cold", peer.name, inside(peer, command))
         table.add(f"{what}, warm", peer.name, inside(peer, command))
         remember(table, peer)
-        if n + 1 < len(WALKS):
-            peer.umount()
+        peer.umount()
+    peer.mount()  # anew: a daemon keeps in its own memory where things lie
     cold()
     table.add("random 4 KiB, cold", peer.name, random_reads(peer, reads, want))
     remember(table, peer)

@@ -95,14 +95,16 @@ static void make_image(void)
 }
 
 /* What the kernel does with a file. */
-static int store(void *arg, uint64_t ino, const void *data, size_t len)
+static int store(void *arg, uint64_t ino, uint64_t off, const void *data,
+		 size_t len)
 {
 	unsigned i = (unsigned)(ino - FIRST);
 	int says = atomic_load(&w.says);
 
 	(void)arg;
 	atomic_fetch_add(&w.calls, 1);
-	if (i >= N || len != len_of(i) || memcmp(data, w.bytes[i], len) != 0)
+	if (off || i >= N || len != len_of(i) ||
+	    memcmp(data, w.bytes[i], len) != 0)
 		atomic_fetch_add(&w.wrong, 1);
 	if (says == 0 && i >= atomic_load(&w.known))
 		says = -ENOENT;
