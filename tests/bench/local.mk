@@ -5,8 +5,8 @@
 EXTRA_PROGRAMS = tests/bench/load
 tests_bench_load_SOURCES = tests/bench/load.c
 CLEANFILES += tests/bench/load bench.json bench.svg
-EXTRA_DIST += tests/bench/run tests/bench/corpus.py tests/bench/keepers.py \
-	tests/bench/measure.py tests/bench/mounts.py tests/bench/peers.py \
+EXTRA_DIST += tests/bench/run tests/bench/corpus.py tests/bench/databases.py \
+	tests/bench/keepers.py tests/bench/measure.py tests/bench/mounts.py tests/bench/peers.py \
 	tests/bench/scale.py tests/bench/svg.py \
 	tests/bench/versions.py tests/bench/writes.py
 

@@ -75,13 +75,17 @@ class Table:
     def __init__(self, title, us):
         self.title, self.us = title, us
         self.samples, self.units, self.bases, self.goals = {}, {}, {}, {}
-        self.notes = []
+        self.more, self.notes = set(), []
 
-    def line(self, what, unit, base, goal="", limit=None, absolute=False):
+    def line(self, what, unit, base, goal="", limit=None, absolute=False,
+             more=False):
         """Declare a line: `limit` is what `us` may be, as a ratio to `base`,
-        or in `unit` when `absolute`."""
+        or in `unit` when `absolute`; `more`: of such figures more is better,
+        and the limit is the least."""
         self.units[what], self.bases[what] = unit, base
         self.goals[what] = (goal, limit, absolute)
+        if more:
+            self.more.add(what)
 
     def add(self, what, who, figure):
         self.samples.setdefault(what, {}).setdefault(who, []).append(figure)
@@ -103,12 +107,15 @@ class Table:
                        "unit": unit, "median": middle, "min": min(figures),
                        "max": max(figures), "rounds": len(figures),
                        "ratio": ratio, "to": self.bases[what]}
+                if what in self.more:
+                    row["more"] = True
                 if who == self.us:
                     text, limit, absolute = self.goals[what]
                     row["goal"] = text
                     value = middle if absolute else ratio
                     if limit is not None and value is not None:
-                        row["reached"] = value <= limit
+                        row["reached"] = value >= limit \
+                            if what in self.more else value <= limit
                         row["limit"] = limit / base if absolute and base \
                             else limit
                 yield row

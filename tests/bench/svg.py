@@ -5,8 +5,9 @@
     tests/bench/svg.py FIGURES.json PICTURE.svg
 
 FIGURES is what `tests/bench/run --json` writes.  The axis is logarithmic; 1 is
-whom the line is measured against, left of it is less time, or space.  The range
-of the samples is a thin line, the goal a tick.
+whom the line is measured against, left of it is less time, or space (of figures
+of which more is better, the time for each).  The range of the samples is a thin
+line, the goal a tick.
 """
 import html
 import json
@@ -22,6 +23,10 @@ LEAST, MOST = 1 / 32, 32
 def x_of(ratio):
     ratio = min(max(ratio, LEAST), MOST)
     return LEFT + WIDTH * math.log(ratio / LEAST) / math.log(MOST / LEAST)
+
+
+def place(row, ratio):
+    return x_of(1 / ratio if row.get("more") else ratio)
 
 
 def text(x, y, words, anchor="start", size=12, color="#222"):
@@ -54,7 +59,7 @@ def draw_goal(out, row, y):
     limit = row.get("limit")
     if limit is None:
         return
-    at = x_of(limit)
+    at = place(row, limit)
     out.append(f'<line x1="{at:.1f}" y1="{y - 9}" x2="{at:.1f}" y2="{y + 9}" '
                f'stroke="#d4351c" stroke-width="2" stroke-dasharray="3 2"/>')
 
@@ -64,7 +69,7 @@ def draw_line(out, what, rows, y, colors):
     for row in rows:
         base = row["median"] / row["ratio"]
         color = colors[row["who"]]
-        at, low, high = (x_of(v / base) for v in
+        at, low, high = (place(row, v / base) for v in
                          (row["median"], row["min"], row["max"]))
         ours = "goal" in row or row["who"].startswith("shale")
         out.append(f'<line x1="{low:.1f}" y1="{y}" x2="{high:.1f}" y2="{y}" '

@@ -11,14 +11,15 @@ import concurrent.futures
 import functools
 import json
 import os
-import pwd
 import random
-import subprocess
 import sys
 import threading
 
-from cutter import Log, look_at_all
-from disk import Disk, run
+sys.path.append(f"{os.path.dirname(os.path.abspath(__file__))}/../lib")
+
+from cutter import Log, look_at_all  # noqa: E402
+from disk import Disk, run  # noqa: E402
+from postgres import Server  # noqa: E402
 
 DISK_MIB, CLIENTS, EXAMINED = 384, 4, 10
 SCRIPT = r"""
@@ -48,50 +49,11 @@ def shale(fs, *args):
                env={**os.environ, "SHALE_STORE": f"{fs}/store"})
 
 
-class Server:
-    """PostgreSQL on a data directory; its socket lies in `dir`."""
-
-    def __init__(self, binaries, dir, *options):
-        self.binaries, self.dir, self.options = binaries, dir, options
-        os.makedirs(dir, exist_ok=True)
-        os.chown(dir, pwd.getpwnam("postgres").pw_uid, -1)
-
-    def run(self, name, *args, user="postgres"):
-        return run("setpriv", "--reuid", user, "--regid", user,
-                   "--clear-groups", f"{self.binaries}/{name}", *args,
-                   cwd=self.dir, stdin=subprocess.DEVNULL,
-                   env={**os.environ, "PGHOST": self.dir, "PGUSER": "postgres",
-                        "PGDATABASE": "bench"})
-
-    def start(self, data):
-        options = "".join(f" -c {it}" for it in self.options)
-        try:
-            self.run("pg_ctl", "-D", data, "-s", "-w", "-t", "120", "-l",
-                     f"{self.dir}/log", "-o",
-                     f"-k {self.dir} -c listen_addresses=''{options}", "start")
-        except SystemError as error:
-            with open(f"{self.dir}/log") as file:
-                raise ValueError(f"{error}\n{file.read()[-4000:]}") from None
-
-    def stop(self, data, how):
-        self.run("pg_ctl", "-D", data, "-s", "-m", how, "-w", "-t", "120",
-                 "stop")
-
-    def ask(self, query):
-        return self.run("psql", "-XAtqc", query).split()
-
-
 # ------------------------------------------------------------------ the load
 
 def make_base(binaries, dir, top):
     server = Server(binaries, f"{dir}/socket", "fsync=off")
-    os.makedirs(top)
-    os.chown(top, pwd.getpwnam("postgres").pw_uid, -1)
-    server.run("initdb", "-D", f"{top}/data", "-A", "trust",
-               "--data-checksums", "--wal-segsize=1", "--no-sync")
-    server.start(f"{top}/data")
-    server.run("createdb", "bench")
-    server.run("pgbench", "-i", "-q", "-s", "1")
+    server.make(f"{top}/data", 1, "--data-checksums", "--wal-segsize=1")
     server.ask("create extension amcheck; create table acked(client int, "
                "n bigint, primary key (client, n))")
     server.stop(f"{top}/data", "fast")
