@@ -243,8 +243,11 @@ static int get(struct shale_chunks *chunks, struct shale_chunks_shard *shard,
 	       const struct shale_chunk *chunk, bool keep,
 	       struct shale_chunks_entry **out, struct shale_err *err)
 {
-	for (;;) {
-		struct shale_chunks_entry **at = find(shard, chunk), *e = *at;
+	struct shale_chunks_entry **at = find(shard, chunk), *e;
+
+	*(*at ? &shard->hits : &shard->misses) += 1;
+	for (;; at = find(shard, chunk)) {
+		e = *at;
 		*out = NULL;
 		if (!e && !keep)
 			return 0;
@@ -285,7 +288,6 @@ int shale_chunks_read(struct shale_chunks *chunks,
 	struct shale_chunks_entry *e;
 
 	pthread_mutex_lock(&shard->lock);
-	*(*find(shard, chunk) ? &shard->hits : &shard->misses) += 1;
 	int r = get(chunks, shard, chunk, !whole, &e, err);
 	pthread_mutex_unlock(&shard->lock);
 
@@ -309,7 +311,6 @@ struct shale_chunks_entry *shale_chunks_hold(struct shale_chunks *chunks,
 
 	pthread_mutex_lock(&shard->lock);
 	(void)get(chunks, shard, chunk, false, &e, NULL);
-	*(e ? &shard->hits : &shard->misses) += 1;
 	pthread_mutex_unlock(&shard->lock);
 	return e;
 }

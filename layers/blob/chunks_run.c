@@ -12,8 +12,9 @@ struct run {
 	size_t n;
 	bool once;
 	struct shale_view *view; /* NULL: everything is copied */
-	const bool *cached;      /* of each chunk: it need not be read */
-	uint8_t *room;           /* NULL until it is needed */
+	const bool *skip; /* of each chunk: it is not wanted.  NULL: not those
+			   * that the cache has */
+	uint8_t *room;    /* NULL until it is needed */
 	const uint8_t *data;
 	size_t first, end; /* chunks whose stored bytes are at `data` */
 };
@@ -25,6 +26,12 @@ static void end_run(struct run *run)
 				   SHALE_CHUNKS_ROOM);
 }
 
+static bool is_wanted(const struct run *run, size_t i)
+{
+	return run->skip ? !run->skip[i]
+			 : !shale_chunks_cached(run->chunks, &run->list[i]);
+}
+
 /* How many chunks from number `i` on lie in a row, and how long that is. */
 static size_t measure(const struct run *run, size_t i, size_t *len)
 {
@@ -33,10 +40,10 @@ static size_t measure(const struct run *run, size_t i, size_t *len)
 
 	for (*len = list[i].stored; end < run->n; end++) {
 		const struct shale_chunk *last = &list[end - 1];
-		if (run->cached[end] ||
-		    list[end].off != last->off + last->stored ||
+		if (list[end].off != last->off + last->stored ||
 		    *len + list[end].stored > SHALE_CHUNKS_RUN ||
-		    !shale_digest_equal(&list[end].blob, &last->blob))
+		    !shale_digest_equal(&list[end].blob, &last->blob) ||
+		    !is_wanted(run, end))
 			break;
 		*len += list[end].stored;
 	}
@@ -159,17 +166,10 @@ int shale_chunks_read_list(struct shale_chunks *chunks,
 			   uint32_t off, size_t len, void *out,
 			   struct shale_view *view, struct shale_err *err)
 {
-	bool cached[SHALE_CHUNKS_LIST];
-	struct run run = {.chunks = chunks,
-			  .list = list,
-			  .n = n,
-			  .view = view,
-			  .cached = cached};
+	struct run run = {.chunks = chunks, .list = list, .n = n, .view = view};
 	uint8_t *to = out;
 	int r = 0;
 
-	for (size_t i = 0; i < n; i++)
-		cached[i] = n > 1 && shale_chunks_cached(chunks, &list[i]);
 	for (size_t i = 0; i < n && len && r == 0; i++, off = 0) {
 		uint32_t part = off < list[i].len ? list[i].len - off : 0;
 		if (part > len)
@@ -186,12 +186,12 @@ void shale_chunks_prefetch(struct shale_chunks *chunks,
 			   const struct shale_chunk *list, size_t n, bool once)
 {
 	struct shale_chunks_entry *entry[SHALE_CHUNKS_LIST];
-	bool cached[SHALE_CHUNKS_LIST];
+	bool skip[SHALE_CHUNKS_LIST];
 	struct run run = {.chunks = chunks,
 			  .list = list,
 			  .n = n,
 			  .once = once,
-			  .cached = cached};
+			  .skip = skip};
 
 	/* All are claimed before the first is loaded: whoever wants one waits,
 	 * and does not load it, too. */
@@ -199,7 +199,7 @@ void shale_chunks_prefetch(struct shale_chunks *chunks,
 		entry[i] = list[i].stored <= SHALE_CHUNKS_RUN
 				   ? shale_chunks_claim(chunks, &list[i], true)
 				   : NULL;
-		cached[i] = !entry[i];
+		skip[i] = !entry[i];
 	}
 	for (size_t i = 0; i < n; i++)
 		if (entry[i])
