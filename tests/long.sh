@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The long modes, sourced by tests/run --long, whose functions it uses: fuzzing,
-# ThreadSanitizer, and the suites in $SHALE_SUITES.  (The tests themselves took
-# their full size from SHALE_LONG before.)
+# kills with -o writeback, ThreadSanitizer, and the suites in $SHALE_SUITES.  (The
+# tests themselves took their full size from SHALE_LONG before.)
 
 fuzz_seconds=${SHALE_FUZZ_SECONDS:-300}
 say "configure for fuzzing" fresh fuzzing --enable-fuzzing --enable-sanitizers \
@@ -22,6 +22,16 @@ for harness in build/fuzzing/tests/fuzz/*_fuzz; do
 		tail -n 30 "build/fuzzing/$name.log"
 	fi
 done
+
+# What the kernel keeps outlives daemons, too.
+echo "== kills, with -o writeback"
+if SHALE_O=writeback make -C build/plain check \
+	TESTS=tests/mount/kills.test >>"$log" 2>&1; then
+	passed=$((passed + 1))
+else
+	failed=$((failed + 1))
+	tail -n 40 build/plain/tests/mount/kills.log
+fi
 
 # What has threads, with ThreadSanitizer: the unit tests, and the daemon under
 # eight processes, commits and kills.
