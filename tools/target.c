@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TRIES = 100, PAUSE_MS = 20 }; /* two seconds */
+/* Two seconds; half a minute while a holder is there, to start a daemon. */
+enum { TRIES = 100, PATIENT_TRIES = 1500, PAUSE_MS = 20 };
 
 void shale_target_release(struct shale_target *target)
 {
@@ -104,8 +105,9 @@ bool shale_target_again(struct shale_ctx *ctx, struct shale_target *target,
 			int r, unsigned *tries)
 {
 	bool gone = r == -ESTALE || shale_control_gone(r);
+	unsigned limit = target->info.pid ? PATIENT_TRIES : TRIES;
 
-	if (!gone || !target->mounted || *tries == TRIES || shale_interrupted())
+	if (!gone || !target->mounted || *tries >= limit || shale_interrupted())
 		return false;
 	++*tries;
 	ctx->err.msg[0] = '\0';
