@@ -99,6 +99,8 @@ def bench(scale, work, rounds, end):
     maker = postgres.Server(binaries, os.path.join(work, "s"), "fsync=off")
     maker.make(os.path.join(tree, "data"), scale.scale)
     maker.stop(os.path.join(tree, "data"))
+    # Segments for later would be written to for the first time.
+    maker.run("pg_resetwal", "-D", os.path.join(tree, "data"))
     peers = gather((NativeCopy, ShaleWritable, ShaleWriteback), work, tree,
                    table.note)
     measure(table, [Database(peer, binaries) for peer in peers], tree,
