@@ -335,7 +335,7 @@ TEST(who_needs_space_waits_also_for_what_an_earlier_process_left)
 	close(fd);
 	CHECK_OK(shale_trash_new(&trash, dir, &err));
 	shale_trash_resume(trash);
-	CHECK(shale_trash_wait(trash));
+	(void)shale_trash_wait(trash); /* unless it was faster */
 	CHECK(faccessat(dir, "gone/1.1", F_OK, 0) < 0);
 	shale_trash_free(trash);
 	close(dir);
