@@ -5,8 +5,14 @@
 #include "layers/ops/beneath.h"
 #include "layers/ops/whiteout.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
+
+#ifndef SYS_listxattrat
+#define SYS_listxattrat 465 /* Linux 6.13; of one number everywhere */
+#endif
 
 static bool starts(const char *name, const char *prefix)
 {
@@ -30,20 +36,48 @@ bool shale_xattr_wanted(enum shale_xattr_policy policy, bool foreign,
 	return policy == SHALE_XATTRS_ALL && !starts(name, "trusted.overlay.");
 }
 
-/* llistxattr and lgetxattr grow between asking for the size and reading. */
-static ssize_t read_growing(const char *path, const char *name,
+/* Whose xattrs are read: `name` in `dirfd`, itself if it is a symlink. */
+struct whose {
+	int dirfd;
+	const char *name;
+};
+
+static ssize_t get_value(const struct whose *w, const char *xattr, void *out,
+			 size_t room)
+{
+	char path[SHALE_BENEATH_PROC];
+	shale_beneath_proc(w->dirfd, w->name, path);
+	return lgetxattr(path, xattr, out, room);
+}
+
+/* Every file is asked for its names, and few have any: a new kernel tells them
+ * without the way through /proc, which costs more than the answer. */
+static ssize_t list_names(const struct whose *w, void *out, size_t room)
+{
+	char path[SHALE_BENEATH_PROC];
+	long n = syscall(SYS_listxattrat, w->dirfd, w->name,
+			 AT_SYMLINK_NOFOLLOW, out, room);
+	if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+		return n;
+	shale_beneath_proc(w->dirfd, w->name, path);
+	return llistxattr(path, out, room);
+}
+
+/* A list (`xattr` NULL) or value grows between asking for its size and
+ * reading. */
+static ssize_t read_growing(const struct whose *w, const char *xattr,
 			    struct shale_buf *out)
 {
 	for (;;) {
 		out->len = 0;
-		ssize_t n = name ? lgetxattr(path, name, NULL, 0)
-				 : llistxattr(path, NULL, 0);
+		ssize_t n = xattr ? get_value(w, xattr, NULL, 0)
+				  : list_names(w, NULL, 0);
 		if (n <= 0)
 			return n < 0 ? -errno : 0;
 		if (shale_buf_reserve(out, (size_t)n) < 0)
 			return -ENOMEM;
-		n = name ? lgetxattr(path, name, out->data, out->cap)
-			 : llistxattr(path, (char *)out->data, out->cap);
+		n = xattr ? get_value(w, xattr, out->data, out->cap)
+			  : list_names(w, out->data, out->cap);
 		if (n >= 0) {
 			out->len = (size_t)n;
 			return n;
@@ -55,11 +89,11 @@ static ssize_t read_growing(const char *path, const char *name,
 
 /* Append one; one that went away meanwhile, or that may not be read, is not
  * there. */
-static int append_one(const char *path, const char *name,
+static int append_one(const struct whose *w, const char *name,
 		      struct shale_buf *value, struct shale_buf *out,
 		      struct shale_err *err)
 {
-	ssize_t n = read_growing(path, name, value);
+	ssize_t n = read_growing(w, name, value);
 	if (n == -ENODATA || n == -EPERM || n == -EACCES || n == -ENOTSUP)
 		return 0;
 	if (n < 0)
@@ -73,13 +107,12 @@ int shale_xattrs_read(int dirfd, const char *name,
 {
 	cleanup_buf struct shale_buf names = {0};
 	cleanup_buf struct shale_buf value = {0};
-	char path[SHALE_BENEATH_PROC];
+	const struct whose w = {dirfd, name};
 
 	out->len = 0;
 	if (policy == SHALE_XATTRS_NONE && !marks)
 		return 0;
-	shale_beneath_proc(dirfd, name, path);
-	ssize_t n = read_growing(path, NULL, &names);
+	ssize_t n = read_growing(&w, NULL, &names);
 	if (n == -ENOTSUP || n == -EPERM || n == -EACCES)
 		return 0;
 	if (n < 0)
@@ -90,7 +123,7 @@ int shale_xattrs_read(int dirfd, const char *name,
 		int r = 0;
 		if (shale_xattr_wanted(policy, false, one) ||
 		    (marks && shale_whiteout_xattr(one)))
-			r = append_one(path, one, &value, out, err);
+			r = append_one(&w, one, &value, out, err);
 		if (r < 0)
 			return r;
 		at += strlen(one) + 1;
