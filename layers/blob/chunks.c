@@ -340,6 +340,24 @@ int shale_chunks_copy(struct shale_chunks *chunks,
 	return 0;
 }
 
+bool shale_chunks_equal(struct shale_chunks *chunks,
+			const struct shale_chunk *chunk, const void *data)
+{
+	struct shale_chunks_entry *e = shale_chunks_hold(chunks, chunk);
+	if (e) {
+		bool same = memcmp(e->data, data, chunk->len) == 0;
+		shale_chunks_drop(chunks, e);
+		return same;
+	}
+	/* The same few buffers again and again: they stay in the caches. */
+	uint8_t *got = shale_scratch_take(chunks->scratch, chunk->len);
+	bool same = got && read_stored(chunks, chunk, got, NULL) == 0 &&
+		    memcmp(got, data, chunk->len) == 0;
+	if (got)
+		shale_scratch_give(chunks->scratch, got, chunk->len);
+	return same;
+}
+
 bool shale_chunks_cached(struct shale_chunks *chunks,
 			 const struct shale_chunk *chunk)
 {

@@ -27,6 +27,13 @@ int shale_chunks_read(struct shale_chunks *chunks,
 		      const struct shale_chunk *chunk, uint32_t off,
 		      uint32_t len, void *out, struct shale_err *err);
 
+/*
+ * Are the `chunk->len` bytes at `data` a chunk's content?  What is equal need
+ * not be held against its checksum, too; what cannot be read is not equal.
+ */
+bool shale_chunks_equal(struct shale_chunks *chunks,
+			const struct shale_chunk *chunk, const void *data);
+
 /* What was found in the cache and what was not, since it was made. */
 struct shale_chunks_stats {
 	uint64_t hits, misses; /* of reads */

@@ -22,6 +22,7 @@ layers_blob_libblob_a_SOURCES = \
 	layers/blob/pack.c layers/blob/pack.h \
 	layers/blob/pack_feed.c \
 	layers/blob/pack_find.c \
+	layers/blob/pack_follow.c \
 	layers/blob/pack_impl.h \
 	layers/blob/pack_job.c \
 	layers/blob/pack_place.c \
@@ -83,6 +84,7 @@ check_PROGRAMS += tests/unit/pack-test
 TESTS += tests/unit/pack-test
 tests_unit_pack_test_SOURCES = \
 	tests/lib/workshop.c tests/lib/workshop.h \
+	tests/unit/pack-follow.c \
 	tests/unit/pack-holes.c \
 	tests/unit/pack-lower.c \
 	tests/unit/pack-test.c

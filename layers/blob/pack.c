@@ -9,7 +9,7 @@
 static bool get_memory(struct shale_pack *pack)
 {
 	pack->seen = shale_pack_seen_new();
-	pack->window = malloc(SHALE_PACK_WINDOW);
+	pack->bytes = pack->window = malloc(SHALE_PACK_WINDOW);
 	pack->open = malloc(SHALE_CHUNK_MAX);
 	pack->recall = malloc(SHALE_CHUNK_MAX);
 	pack->scratch = malloc(SHALE_PACK_SMALL);
@@ -161,5 +161,6 @@ void shale_pack_progress(const struct shale_pack *pack,
 	*stats = (struct shale_pack_stats){.content = pack->content,
 					   .stored = pack->stored,
 					   .shared = pack->shared,
+					   .followed = pack->followed,
 					   .new_chunks = pack->new_chunks};
 }

@@ -17,6 +17,9 @@
  * the blob's bytes depend on content, order and codec alone.  At most a few MiB
  * are in flight, whatever the size of the data.
  *
+ * Content that comes in the row in which a lower tree has its chunks is
+ * followed there: no cut is sought in it.  The cuts are the same.
+ *
  * Sharing: a chunk or packed segment with the XXH3-128 of one in `lower` or of
  * an earlier one of this packer is referred to if its bytes are equal too; a
  * candidate that cannot be read is stored anew.
@@ -41,9 +44,11 @@ struct shale_pack_opts {
 };
 
 struct shale_pack_stats {
-	uint64_t content; /* bytes fed, holes included */
-	uint64_t stored;  /* bytes of the data blob */
-	uint64_t shared;  /* content bytes that were referred to */
+	uint64_t content;  /* bytes fed, holes included */
+	uint64_t stored;   /* bytes of the data blob */
+	uint64_t shared;   /* content bytes that were referred to */
+	uint64_t followed; /* content bytes that came in a lower tree's row, in
+			    * which no cut had to be sought */
 	uint64_t new_chunks;
 };
 
@@ -86,8 +91,8 @@ int shale_pack_refer(struct shale_pack *pack, const struct shale_chunk *chunk,
 		     uint32_t chunk_off, uint32_t len,
 		     const struct shale_hash128 *packed, struct shale_err *err);
 /*
- * Clone `len` bytes at `off` of inode `ino` of the image below the layer (struct
- * shale_disk_clone): no chunk is named.
+ * Clone `len` bytes at `off` of inode `ino` of the image below the layer
+ * (struct shale_disk_clone): no chunk is named.
  */
 int shale_pack_clone(struct shale_pack *pack, uint64_t ino, uint64_t off,
 		     uint64_t len, struct shale_err *err);

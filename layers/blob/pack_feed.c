@@ -6,10 +6,14 @@
 #include <string.h>
 
 /*
- * The window holds the bytes of the file from `offset` on:
+ * The bytes of the file from `offset` on:
  *
  *	head            head + segment               tail
  *	 | data of the segment | not looked at: less than a block |
+ *
+ * They are at work where the caller has them.  What cannot be cut off yet is
+ * kept in the window, where the next call's are put behind them until none of
+ * the old is left.
  */
 
 static bool all_zero(const uint8_t *data, size_t len)
@@ -25,19 +29,35 @@ static void drop(struct shale_pack *pack, size_t len)
 	pack->offset += len;
 }
 
-/* Cut chunks off a segment of which more may come: a cut needs to see as much
- * as the longest chunk.  `end`: nothing more comes. */
+/* Where the segment's first chunk ends; false: not known yet, for a cut needs
+ * to see as much as the longest chunk. */
+static bool find_chunk(struct shale_pack *pack, bool end,
+		       struct shale_pack_cut *cut)
+{
+	if (shale_pack_follow(pack, pack->segment, end, cut))
+		return true;
+	if (!end && pack->segment < SHALE_CHUNK_MAX)
+		return false;
+	cut->len = (uint32_t)shale_cut(cut->data, pack->segment);
+	shale_pack_lead(pack, cut);
+	return true;
+}
+
+/* Cut chunks off a segment of which more may come.  `end`: it does not. */
 static int cut_segment(struct shale_pack *pack, bool end, struct shale_err *err)
 {
-	while (end ? pack->segment > 0 : pack->segment >= SHALE_CHUNK_MAX) {
-		const uint8_t *data = pack->window + pack->head;
-		size_t len = shale_cut(data, pack->segment);
-		int r = shale_pack_place_chunk(pack, data, (uint32_t)len,
-					       pack->offset, err);
+	while (pack->segment) {
+		struct shale_pack_cut cut = {
+			.data = pack->bytes + pack->head,
+			.off = pack->offset,
+		};
+		if (!find_chunk(pack, end, &cut))
+			break;
+		int r = shale_pack_place_chunk(pack, &cut, err);
 		if (r < 0)
 			return r;
-		drop(pack, len);
-		pack->segment -= len;
+		drop(pack, cut.len);
+		pack->segment -= cut.len;
 	}
 	return 0;
 }
@@ -48,7 +68,7 @@ static int end_segment(struct shale_pack *pack, struct shale_err *err)
 	if (pack->cutting || pack->segment >= SHALE_PACK_SMALL) {
 		r = cut_segment(pack, true, err);
 	} else if (pack->segment) {
-		r = shale_pack_place_small(pack, pack->window + pack->head,
+		r = shale_pack_place_small(pack, pack->bytes + pack->head,
 					   (uint32_t)pack->segment,
 					   pack->offset, err);
 		drop(pack, pack->segment);
@@ -75,7 +95,7 @@ static int end_hole(struct shale_pack *pack, struct shale_err *err)
 	return pack->patch ? shale_pack_place_note(pack, &note, err) : 0;
 }
 
-/* The next `len` bytes of the file, of which none are in the window. */
+/* The next `len` bytes of the file, of which none are at work. */
 static void add_hole(struct shale_pack *pack, uint64_t off, uint64_t len)
 {
 	if (!pack->hole_len)
@@ -83,7 +103,7 @@ static void add_hole(struct shale_pack *pack, uint64_t off, uint64_t len)
 	pack->hole_len += len;
 }
 
-/* ------------------------------------------------------------ the window */
+/* ------------------------------------------------------------- the bytes */
 
 /* Tell data from holes, block by block.  `end`: what is left is the tail of a
  * run, however short. */
@@ -92,7 +112,7 @@ static int look(struct shale_pack *pack, bool end, struct shale_err *err)
 	int r = 0;
 	while (r == 0) {
 		uint64_t at = pack->offset + pack->segment;
-		const uint8_t *data = pack->window + pack->head + pack->segment;
+		const uint8_t *data = pack->bytes + pack->head + pack->segment;
 		size_t left = pack->tail - pack->head - pack->segment;
 		size_t len = SHALE_PACK_BLOCK - at % SHALE_PACK_BLOCK;
 		if (left < len && (!end || !left))
@@ -114,7 +134,7 @@ static int look(struct shale_pack *pack, bool end, struct shale_err *err)
 	return r;
 }
 
-/* Bring all that is in the window to its end: something else follows. */
+/* Bring all that is at work to its end: something else follows. */
 static int end_run(struct shale_pack *pack, struct shale_err *err)
 {
 	int r = look(pack, true, err);
@@ -123,20 +143,50 @@ static int end_run(struct shale_pack *pack, struct shale_err *err)
 	return r;
 }
 
+static int cut_off(struct shale_pack *pack, struct shale_err *err)
+{
+	int r = look(pack, false, err);
+	return r < 0 ? r : cut_segment(pack, false, err);
+}
+
+static size_t at_work(const struct shale_pack *pack)
+{
+	return pack->tail - pack->head;
+}
+
+/* Put some of the next bytes behind those in the window. */
 static size_t take_in(struct shale_pack *pack, const uint8_t *data, size_t len)
 {
-	size_t held = pack->tail - pack->head;
-	if (pack->tail == SHALE_PACK_WINDOW) {
-		memmove(pack->window, pack->window + pack->head, held);
+	if (len > SHALE_PACK_STEP)
+		len = SHALE_PACK_STEP;
+	if (len > SHALE_PACK_WINDOW - pack->tail) {
+		pack->tail = at_work(pack);
+		memmove(pack->window, pack->window + pack->head, pack->tail);
 		pack->head = 0;
-		pack->tail = held;
 	}
-	size_t room = SHALE_PACK_WINDOW - pack->tail;
-	if (len > room)
-		len = room;
 	memcpy(pack->window + pack->tail, data, len);
 	pack->tail += len;
 	return len;
+}
+
+/* All bytes at work are the last before data[at]: go on where they are. */
+static int work_in_place(struct shale_pack *pack, const uint8_t *data,
+			 size_t at, size_t len, struct shale_err *err)
+{
+	size_t from = at - at_work(pack);
+	pack->bytes = data;
+	pack->head = from;
+	pack->tail = len;
+	int r = cut_off(pack, err);
+
+	size_t left = at_work(pack);
+	assert(r < 0 || left < SHALE_CHUNK_MAX + SHALE_PACK_BLOCK);
+	if (r == 0)
+		memcpy(pack->window, data + pack->head, left);
+	pack->bytes = pack->window;
+	pack->head = 0;
+	pack->tail = r < 0 ? 0 : left;
+	return r;
 }
 
 /* ------------------------------------------------------------- the calls */
@@ -146,7 +196,7 @@ static int check_room(struct shale_pack *pack, uint64_t len,
 		      struct shale_err *err)
 {
 	assert(pack->in_file);
-	uint64_t at = pack->offset + (pack->tail - pack->head);
+	uint64_t at = pack->offset + at_work(pack);
 	if (len > INT64_MAX - at)
 		return shale_err_say(err, EFBIG,
 				     "inode %llu grows over 2^63 - 1 bytes",
@@ -167,7 +217,7 @@ int shale_pack_begin(struct shale_pack *pack, uint64_t ino,
 	assert(!pack->in_file);
 	pack->ino = ino;
 	pack->in_file = true;
-	pack->patch = pack->cutting = false;
+	pack->patch = pack->cutting = pack->lead.given = false;
 	pack->head = pack->tail = pack->segment = 0;
 	pack->offset = pack->hole_len = 0;
 	return shale_pack_failed(pack, err);
@@ -182,18 +232,17 @@ void shale_pack_patch(struct shale_pack *pack)
 int shale_pack_write(struct shale_pack *pack, const void *data, size_t len,
 		     struct shale_err *err)
 {
-	const uint8_t *at = data;
+	const uint8_t *bytes = data;
+	size_t at = 0;
 	int r = check_room(pack, len, err);
 
 	pack->content += len;
-	while (r == 0 && len) {
-		size_t taken = take_in(pack, at, len);
-		at += taken;
-		len -= taken;
-		r = look(pack, false, err);
-		if (r == 0)
-			r = cut_segment(pack, false, err);
+	while (r == 0 && at < len && at_work(pack) > at) {
+		at += take_in(pack, bytes + at, len - at);
+		r = cut_off(pack, err);
 	}
+	if (r == 0 && at_work(pack) <= at && len)
+		r = work_in_place(pack, bytes, at, len, err);
 	return checked(pack, r, err);
 }
 

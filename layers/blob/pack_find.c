@@ -94,6 +94,23 @@ struct search {
 	struct shale_chunk *chunk;
 };
 
+/* Is it all of `chunk`? */
+static bool is_whole(const struct search *s, const struct shale_chunk *chunk)
+{
+	return chunk->len == s->len &&
+	       memcmp(chunk->hash.b, s->hash->b, sizeof(s->hash->b)) == 0 &&
+	       shale_chunks_equal(s->pack->chunks, chunk, s->data);
+}
+
+static bool holds_part(const struct search *s, const struct shale_chunk *chunk,
+		       uint32_t base)
+{
+	return base <= chunk->len && s->len <= chunk->len - base &&
+	       shale_chunks_read(s->pack->chunks, chunk, base, s->len,
+				 s->scratch, NULL) == 0 &&
+	       memcmp(s->scratch, s->data, s->len) == 0;
+}
+
 /* Is it at `base` of chunk `number` of tree `lower`?  Whatever keeps that from
  * being read means no. */
 static bool is_there(struct search *s, uint32_t lower, uint32_t number,
@@ -102,12 +119,7 @@ static bool is_there(struct search *s, uint32_t lower, uint32_t number,
 	struct shale_chunk chunk;
 	if (shale_tree_chunk(s->pack->lower[lower], number, &chunk, NULL) < 0)
 		return false;
-	if (base > chunk.len || s->len > chunk.len - base ||
-	    (!packed && s->len != chunk.len))
-		return false;
-	if (shale_chunks_read(s->pack->chunks, &chunk, base, s->len, s->scratch,
-			      NULL) < 0 ||
-	    memcmp(s->scratch, s->data, s->len) != 0)
+	if (!(packed ? holds_part(s, &chunk, base) : is_whole(s, &chunk)))
 		return false;
 
 	*s->found = (struct shale_pack_unit){.state = SHALE_UNIT_LOWER,
@@ -154,12 +166,16 @@ static bool among_packed(struct search *s, uint32_t lower)
 
 bool shale_pack_find_lower(struct shale_pack *pack,
 			   const struct shale_hash128 *hash,
+			   const struct shale_pack_ref *hint,
 			   const uint8_t *data, uint32_t len, uint8_t *scratch,
 			   struct shale_pack_unit *found,
 			   struct shale_chunk *chunk)
 {
 	struct search s = {pack, hash, data, len, scratch, found, chunk};
 
+	if (hint && hint->given &&
+	    is_there(&s, hint->lower, hint->chunk, 0, false))
+		return true;
 	for (uint32_t i = 0; i < pack->n_lower; i++)
 		if (among_chunks(&s, i) ||
 		    (len < SHALE_PACK_SMALL && among_packed(&s, i)))

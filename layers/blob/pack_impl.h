@@ -5,11 +5,12 @@
 /*
  * The inside of the packer, for the pack_*.c files only.
  *
- *	pack_feed.c   bytes -> segments and holes -> chunks      (feeding
- *thread) pack_place.c  what is a duplicate, what goes into a pack (feeding
- *thread) pack_job.c    jobs: compress, or check a duplicate       (workers)
- *	pack_write.c  blob, chunks and extents, in order         (writing
- *thread) pack_find.c   reading candidates                         (any)
+ *	pack_feed.c    feeder   bytes -> segments and holes -> chunks
+ *	pack_follow.c  feeder   chunks that come as in a lower tree
+ *	pack_place.c   feeder   what is a duplicate, what goes into a pack
+ *	pack_job.c     workers  jobs: compress, or check a duplicate
+ *	pack_write.c   writer   blob, chunks and extents, in order
+ *	pack_find.c    any      reading candidates
  *
  * Jobs go through a ring, one slot each, in order: free -> (feeder) queued ->
  * (worker) done -> (writer) free.  A slot keeps its content until the feeder
@@ -34,7 +35,8 @@
 enum {
 	SHALE_PACK_JOBS = 32,        /* so at most 8 MiB are in flight */
 	SHALE_PACK_BLOCK = 4096,     /* holes are aligned to it */
-	SHALE_PACK_WINDOW = 1 << 20, /* bytes of a file not yet cut */
+	SHALE_PACK_WINDOW = 1 << 20, /* for what one call leaves … */
+	SHALE_PACK_STEP = 64 << 10,  /* … and, bit by bit, the next brings */
 	SHALE_PACK_NOTES = 512,      /* extents kept back for a job */
 	SHALE_PACK_MEMBERS = 8192,   /* extents of one pack */
 	SHALE_PACK_NO_UNIT = UINT32_MAX,
@@ -66,6 +68,22 @@ struct shale_pack_unit {
 			uint32_t lower_chunk;
 		};
 	};
+};
+
+/* A chunk of a lower tree. */
+struct shale_pack_ref {
+	bool given;
+	uint32_t lower; /* in opts.lower */
+	uint32_t chunk;
+};
+
+/* A chunk that was cut. */
+struct shale_pack_cut {
+	const uint8_t *data;
+	uint32_t len;
+	uint64_t off; /* in the file */
+	struct shale_hash128 hash;
+	struct shale_pack_ref lower; /* one of that hash and length */
 };
 
 /* An extent to be said, in its turn. */
@@ -101,7 +119,9 @@ struct shale_pack_job {
 	struct shale_extent extent; /* of a chunk */
 	struct shale_buf members;   /* of a pack */
 
-	/* An earlier unit that may hold the same at `same_off`. */
+	/* An earlier unit that may hold the same at `same_off`, and a chunk of
+	 * a lower tree that may. */
+	struct shale_pack_ref lower;
 	bool maybe_same;
 	struct shale_pack_unit same;
 	uint32_t same_off;
@@ -149,12 +169,15 @@ struct shale_pack {
 	/* The feeding thread's. */
 	uint64_t ino;
 	bool in_file, patch;
-	bool cutting;            /* the segment is known not to be small */
-	uint8_t *window;         /* the segment's bytes not cut yet, and more */
-	size_t head, tail;       /* of what is in the window */
-	size_t segment;          /* from head on: known not to be a hole */
-	uint64_t offset;         /* of head, in the file */
-	uint64_t hole, hole_len; /* a hole that may go on */
+	bool cutting;               /* the segment is known not to be small */
+	uint8_t *window;            /* bytes that a call left to the next one */
+	const uint8_t *bytes;       /* the window, or a caller's own … */
+	size_t head, tail;          /* … of which these are at work */
+	size_t segment;             /* from head on: known not to be a hole */
+	uint64_t offset;            /* of head, in the file */
+	uint64_t hole, hole_len;    /* a hole that may go on */
+	struct shale_pack_ref lead; /* the chunk that may come next … */
+	struct shale_chunk led;     /* … which is this one */
 	struct shale_pack_seen *seen;
 	struct shale_buf notes; /* for the next job */
 	uint32_t open_unit;     /* the open pack */
@@ -170,7 +193,7 @@ struct shale_pack {
 	uint32_t own;                 /* number of the new blob */
 
 	/* For progress. */
-	_Atomic uint64_t content, stored, shared, new_chunks;
+	_Atomic uint64_t content, stored, shared, followed, new_chunks;
 };
 
 /* ---------------------------------------------------------- pack_job.c */
@@ -195,11 +218,34 @@ void shale_pack_unit_get(struct shale_pack *pack, uint32_t unit,
 void shale_pack_unit_set(struct shale_pack *pack, uint32_t unit,
 			 const struct shale_pack_unit *in);
 
+/* ------------------------------------------------------- pack_follow.c */
+
+/*
+ * Content mostly comes again in the row in which a lower tree has its chunks:
+ * behind one that was found there, the next one's hash is held against the
+ * bytes that follow, which is much faster than to look for a cut in them.  Only
+ * chunks that shale_cut() would cut off here are taken, so the cuts are the
+ * same as without this.
+ *
+ * Take the next chunk of `cut->data` (the `have` bytes of the segment that are
+ * known; `end`: there are no more) if it is the one that the lead names: its
+ * length, hash and place are set in `cut`.  False, and no lead any more, if it
+ * is another one; what is not known yet is asked again when there is more.
+ */
+bool shale_pack_follow(struct shale_pack *pack, size_t have, bool end,
+		       struct shale_pack_cut *cut);
+/*
+ * A chunk was cut that is not the one that might come: set its hash, and look
+ * for one to follow.
+ */
+void shale_pack_lead(struct shale_pack *pack, struct shale_pack_cut *cut);
+
 /* -------------------------------------------------------- pack_place.c */
 
 /* A chunk that was cut, a small segment, an extent of another kind. */
-int shale_pack_place_chunk(struct shale_pack *pack, const uint8_t *data,
-			   uint32_t len, uint64_t off, struct shale_err *err);
+int shale_pack_place_chunk(struct shale_pack *pack,
+			   const struct shale_pack_cut *cut,
+			   struct shale_err *err);
 int shale_pack_place_small(struct shale_pack *pack, const uint8_t *data,
 			   uint32_t len, uint64_t off, struct shale_err *err);
 int shale_pack_place_note(struct shale_pack *pack,
@@ -216,10 +262,6 @@ int shale_pack_recall(struct shale_pack *pack,
 		      uint32_t len, uint8_t *out, struct shale_err *err);
 
 /*
- * Look for content in the lower trees.  `scratch` has room for `len` bytes.
- * True: `found` says where, `chunk` which chunk that is.
- */
-/*
  * A chunk as a lower layer names it, in `out`, if one does, else itself: where
  * layers were merged, their chunks lie elsewhere than in what was merged, and
  * naming the old place would keep the old blob in the version.
@@ -227,8 +269,14 @@ int shale_pack_recall(struct shale_pack *pack,
 const struct shale_chunk *shale_pack_known(const struct shale_pack *pack,
 					   const struct shale_chunk *chunk,
 					   struct shale_chunk *out);
+/*
+ * Look for content in the lower trees, in `hint` first (may be NULL).
+ * `scratch` has room for `len` bytes.  True: `found` says where, `chunk` which
+ * chunk that is.
+ */
 bool shale_pack_find_lower(struct shale_pack *pack,
 			   const struct shale_hash128 *hash,
+			   const struct shale_pack_ref *hint,
 			   const uint8_t *data, uint32_t len, uint8_t *scratch,
 			   struct shale_pack_unit *found,
 			   struct shale_chunk *chunk);

@@ -116,8 +116,8 @@ static int run_job(struct shale_pack *pack, struct shale_pack_job *job,
 		job->hash = shale_xxh128(job->data, job->len);
 	else if (same_as_earlier(pack, job))
 		job->answer = SHALE_FOUND_EARLIER;
-	else if (shale_pack_find_lower(pack, &job->hash, job->data, job->len,
-				       job->out, &job->found,
+	else if (shale_pack_find_lower(pack, &job->hash, &job->lower, job->data,
+				       job->len, job->out, &job->found,
 				       &job->found_chunk))
 		job->answer = SHALE_FOUND_LOWER;
 	if (job->answer != SHALE_FOUND_NOT)

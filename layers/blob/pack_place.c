@@ -209,28 +209,29 @@ int shale_pack_place_small(struct shale_pack *pack, const uint8_t *data,
 			   : recall_same(pack, place, &unit, data))
 			return share_place(pack, place, off, err);
 	}
-	if (shale_pack_find_lower(pack, &hash, data, len, pack->scratch, &unit,
-				  &chunk))
+	if (shale_pack_find_lower(pack, &hash, NULL, data, len, pack->scratch,
+				  &unit, &chunk))
 		return share_lower(pack, &hash, len, off, &unit, &chunk, err);
 	return join_pack(pack, &hash, data, len, off, place, err);
 }
 
 /* --------------------------------------------------------------- chunks */
 
-int shale_pack_place_chunk(struct shale_pack *pack, const uint8_t *data,
-			   uint32_t len, uint64_t off, struct shale_err *err)
+int shale_pack_place_chunk(struct shale_pack *pack,
+			   const struct shale_pack_cut *cut,
+			   struct shale_err *err)
 {
-	struct shale_hash128 hash = shale_xxh128(data, len);
 	const struct shale_pack_place *place =
-		shale_pack_seen_find(pack->seen, &hash, len);
+		shale_pack_seen_find(pack->seen, &cut->hash, cut->len);
 	struct shale_pack_unit same;
 	const uint8_t *memory = NULL;
 
 	if (place) {
 		shale_pack_unit_get(pack, place->unit, &same);
 		memory = in_memory(pack, place->unit, &same);
-		if (memory && memcmp(memory + place->off, data, len) == 0)
-			return share_place(pack, place, off, err);
+		if (memory &&
+		    memcmp(memory + place->off, cut->data, cut->len) == 0)
+			return share_place(pack, place, cut->off, err);
 	}
 
 	struct shale_pack_job *job;
@@ -242,10 +243,11 @@ int shale_pack_place_chunk(struct shale_pack *pack, const uint8_t *data,
 		return r;
 	job->kind = SHALE_JOB_CHUNK;
 	job->unit = unit;
-	memcpy(job->data, data, len);
-	job->len = len;
-	job->hash = hash;
-	job->extent = extent_of(pack, off, len);
+	memcpy(job->data, cut->data, cut->len);
+	job->len = cut->len;
+	job->hash = cut->hash;
+	job->lower = cut->lower;
+	job->extent = extent_of(pack, cut->off, cut->len);
 	if (place && !memory) {
 		job->maybe_same = true;
 		job->same = same;
@@ -253,7 +255,7 @@ int shale_pack_place_chunk(struct shale_pack *pack, const uint8_t *data,
 		job->same.packed |= place->packed;
 	}
 	if (!place)
-		r = remember(pack, &hash, unit, 0, len, false, err);
+		r = remember(pack, &cut->hash, unit, 0, cut->len, false, err);
 	if (r == 0)
 		shale_pack_job_give(pack, job);
 	return r;

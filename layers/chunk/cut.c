@@ -56,3 +56,16 @@ size_t shale_cut(const uint8_t *data, size_t len)
 		cut = find_cut(data, mean, len, MASK_LATE, &hash);
 	return cut ? cut : len;
 }
+
+bool shale_cut_behind(const uint8_t *data, size_t len)
+{
+	if (len <= SHALE_CHUNK_MIN || len >= SHALE_CHUNK_MAX)
+		return len == SHALE_CHUNK_MAX;
+
+	/* What lies further back has left the hash, bit by bit. */
+	size_t at = len - SHALE_CHUNK_MIN > 64 ? len - 64 : SHALE_CHUNK_MIN;
+	uint64_t hash = 0;
+	while (at < len)
+		hash = (hash << 1) + shale_gear[data[at++]];
+	return !(hash & (len <= SHALE_CHUNK_MEAN ? MASK_EARLY : MASK_LATE));
+}

@@ -9,6 +9,7 @@
  * the format only in so far as sharing depends on them; readers do not care.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,5 +23,13 @@
  * Pure.
  */
 size_t shale_cut(const uint8_t *data, size_t len);
+
+/*
+ * Would shale_cut() cut behind these `len` bytes, whatever follows, if it came
+ * so far?  Looks at no more than the last 64 of them.  So of what is known to
+ * be a chunk that was cut once, this tells that it would be cut off again.
+ * Pure.
+ */
+bool shale_cut_behind(const uint8_t *data, size_t len);
 
 #endif

@@ -313,6 +313,28 @@ TEST(two_bytes_a_round_cut_where_one_would)
 	free(noise);
 }
 
+TEST(the_end_of_a_chunk_tells_that_it_would_be_cut_there)
+{
+	uint8_t *noise = random_bytes(LEN);
+	size_t n = cuts(noise, LEN, ends[0]);
+	for (size_t i = 0; i + 1 < n; i++) {
+		size_t from = i ? ends[0][i - 1] : 0;
+		CHECK(shale_cut_behind(noise + from, ends[0][i] - from));
+	}
+	/* Behind the first cut there are others, had it not come before. */
+	size_t first = shale_cut(noise, LEN), others = 0;
+	for (size_t len = 0; len <= SHALE_CHUNK_MAX + 9; len++) {
+		bool here = shale_cut_behind(noise, len);
+		if (len <= first)
+			CHECK_INT(here, len == first);
+		if (len <= SHALE_CHUNK_MIN || len > SHALE_CHUNK_MAX)
+			CHECK(!here);
+		others += here;
+	}
+	CHECK(others > 3 && others < 40);
+	free(noise);
+}
+
 TEST(cutting_finds_its_step_again_behind_an_insertion)
 {
 	uint8_t *noise = random_bytes(LEN), *moved = malloc(LEN + 7);
