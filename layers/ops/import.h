@@ -23,7 +23,8 @@
 
 struct shale_import_opts {
 	struct shale_codec_choice codec;
-	unsigned threads; /* that compress; 0: one a processor */
+	unsigned threads; /* that compress, and that ask what names are; 0:
+			   * one a processor */
 	enum shale_xattr_policy xattrs;
 	struct shale_exclude exclude;
 	const char *prefix; /* put sources below this directory; NULL: none */

@@ -55,6 +55,7 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/restore_basis.c \
 	layers/ops/ring.c layers/ops/ring.h \
 	layers/ops/same_bytes.c layers/ops/same_bytes.h \
+	layers/ops/survey.c layers/ops/survey.h \
 	layers/ops/save.h \
 	layers/ops/save_list.c \
 	layers/ops/saved_name.c layers/ops/saved_name.h \
@@ -107,6 +108,11 @@ tests_unit_whiteout_test_SOURCES = tests/unit/whiteout-test.c
 tests_unit_whiteout_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 tests_unit_import_test_SOURCES = tests/unit/import-test.c
 tests_unit_import_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
+
+check_PROGRAMS += tests/unit/survey-test
+TESTS += tests/unit/survey-test
+tests_unit_survey_test_SOURCES = tests/unit/survey-test.c
+tests_unit_survey_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 
 check_PROGRAMS += tests/unit/filesums-test
 TESTS += tests/unit/filesums-test

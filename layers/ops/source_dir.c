@@ -4,6 +4,7 @@
 #include "layers/base/cleanup.h"
 #include "layers/ops/beneath.h"
 #include "layers/ops/import_layer.h"
+#include "layers/ops/survey.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -14,64 +15,49 @@
  * Walks the directory and takes names and attributes; contents are read when
  * all sources are known (import_read.c).  Goes into what is mounted below it,
  * follows no symlink, and leaves the store that it writes to alone.
+ *
+ * This thread lists directories and plans; what each name is, others ask
+ * (survey.h), as many names ahead as those take at a time.
  */
 struct walk {
 	struct shale_import *imp;
 	int root;
 	struct stat store;
-	struct shale_buf todo; /* names of directories */
-	struct shale_buf path, full, xattrs, kept;
-	char target[SHALE_TARGET_MAX + 2];
+	struct shale_survey *survey;
+	struct listing *listing; /* whose names come next; NULL: none is open */
+	struct shale_buf todo;   /* names of directories */
+	struct shale_buf path, full, kept;
 };
+
+/* A directory that is being listed, or of whose names some are under way. */
+struct listing {
+	DIR *dir;
+	char *path; /* in the source */
+	size_t users;
+};
+
+static void let_go(struct listing *l)
+{
+	if (!l || --l->users)
+		return;
+	closedir(l->dir);
+	free(l->path);
+	free(l);
+}
 
 static void release_walk(struct walk *w)
 {
+	struct shale_survey_batch *b;
+	while (w->survey && (b = shale_survey_take(w->survey))) {
+		let_go(b->user);
+		shale_survey_return(w->survey);
+	}
+	let_go(w->listing);
+	shale_survey_free(w->survey);
 	shale_buf_release(&w->todo);
 	shale_buf_release(&w->path);
 	shale_buf_release(&w->full);
-	shale_buf_release(&w->xattrs);
 	shale_buf_release(&w->kept);
-}
-
-/* `dir`/`name` of the source into w->path. */
-static int set_path(struct walk *w, const char *dir, const char *name,
-		    struct shale_err *err)
-{
-	w->path.len = 0;
-	if (shale_buf_printf(&w->path, "%s%s%s", dir, *dir ? "/" : "", name) <
-		    0 ||
-	    !shale_buf_str(&w->path))
-		return shale_err_set(err, ENOMEM, "a path");
-	return 0;
-}
-
-/* What fstatat did not say: target and xattrs.  1: it went away. */
-static int complete(struct walk *w, int fd, const char *name,
-		    struct shale_arrival *a, struct shale_err *err)
-{
-	struct shale_import *imp = w->imp;
-	if (S_ISLNK(a->attr.mode)) {
-		ssize_t n = readlinkat(fd, name, w->target, sizeof(w->target));
-		if (n < 0 || n > SHALE_TARGET_MAX) {
-			shale_import_problem(imp, a->path, "%s",
-					     n < 0 ? strerrordesc_np(errno)
-						   : "its target is too long");
-			return 1;
-		}
-		a->target = w->target;
-		a->attr.size = (uint64_t)n;
-	}
-	struct shale_err why = {0};
-	int r = shale_xattrs_read(fd, name, imp->opts.xattrs,
-				  imp->opts.layer == SHALE_LAYER_OVERLAY,
-				  &w->xattrs, &why);
-	if (r == -ENOMEM)
-		return shale_err_set(err, ENOMEM, "xattrs");
-	if (r < 0)
-		shale_import_problem(imp, a->path, "%s", why.msg);
-	a->xattrs = w->xattrs.data;
-	a->xattr_len = (uint32_t)w->xattrs.len;
-	return r == -ENOENT;
 }
 
 /* Put it into the plan, as a link if the inode is known. */
@@ -82,6 +68,7 @@ static int arrive(struct walk *w, struct shale_arrival *a,
 	struct shale_inodemap_slot *link = NULL;
 	uint32_t linked = SHALE_PLAN_NONE, name;
 	struct shale_whiteout mark;
+	const bool root = a->path_len == 0; /* a prefix will be its path */
 
 	int r = shale_import_mark(imp, a, &w->full, &w->kept, &mark, err);
 	if (r < 0 || mark.what != SHALE_WHITEOUT_ENTRY)
@@ -108,39 +95,79 @@ static int arrive(struct walk *w, struct shale_arrival *a,
 		in->content = SHALE_PLAN_UNREAD;
 		imp->total += a->attr.size;
 	}
-	if (S_ISDIR(a->attr.mode) && a->path_len &&
+	if (S_ISDIR(a->attr.mode) && !root &&
 	    shale_buf_append(&w->todo, &name, sizeof(name)) < 0)
 		return shale_err_set(err, ENOMEM, "directories to walk");
 	return 0;
 }
 
-static int take_name(struct walk *w, int fd, const char *dir, const char *name,
-		     struct shale_err *err)
+/* What the survey says of xattrs and a symlink's target.  1: it went away. */
+static int complete(struct walk *w, const struct shale_survey_batch *b,
+		    const struct shale_found *f, struct shale_arrival *a)
+{
+	const char *heap = (const char *)b->heap.data;
+	if (f->target_error) {
+		shale_import_problem(
+			w->imp, a->path, "%s",
+			f->target_error == ENAMETOOLONG
+				? "its target is too long"
+				: strerrordesc_np(f->target_error));
+		return 1;
+	}
+	if (S_ISLNK(a->attr.mode)) {
+		a->target = heap + f->target;
+		a->attr.size = f->target_len;
+	}
+	if (f->xattr_error)
+		shale_import_problem(w->imp, a->path, "%s",
+				     heap + f->xattr_why);
+	a->xattrs = heap + f->xattrs;
+	a->xattr_len = f->xattr_len;
+	return f->xattr_error == -ENOENT;
+}
+
+/* A name, at the path that w->path holds. */
+static int take_name(struct walk *w, const struct shale_survey_batch *b,
+		     const struct shale_found *f, struct shale_err *err)
 {
 	struct shale_import *imp = w->imp;
-	struct stat st;
-	int r = set_path(w, dir, name, err);
-	if (r < 0)
-		return r;
-	const char *path = (const char *)w->path.data;
-	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		shale_import_problem(imp, path, "%s", strerrordesc_np(errno));
+	struct shale_arrival a = {
+		.path = (const char *)w->path.data,
+		.path_len = w->path.len,
+		.attr = shale_attr_of_stat(&f->st),
+	};
+	if (f->error) {
+		shale_import_problem(imp, a.path, "%s",
+				     strerrordesc_np(f->error));
 		return 0;
 	}
-	if (st.st_dev == w->store.st_dev && st.st_ino == w->store.st_ino)
+	if (f->st.st_dev == w->store.st_dev && f->st.st_ino == w->store.st_ino)
 		return 0;
-	if (shale_exclude_match(&imp->opts.exclude, path, S_ISDIR(st.st_mode)))
+	if (a.path_len && shale_exclude_match(&imp->opts.exclude, a.path,
+					      S_ISDIR(f->st.st_mode)))
 		return 0;
+	return complete(w, b, f, &a) ? 0 : arrive(w, &a, &f->st, err);
+}
 
-	struct shale_arrival a = {
-		.path = path,
-		.path_len = w->path.len,
-		.attr = shale_attr_of_stat(&st),
-	};
-	r = complete(w, fd, name, &a, err);
-	if (r == 0)
-		r = arrive(w, &a, &st, err);
-	return r < 0 ? r : 0;
+static int take_names(struct walk *w, const struct shale_survey_batch *b,
+		      struct shale_err *err)
+{
+	const struct shale_found *all = (void *)b->items.data;
+	const struct listing *l = b->user;
+	int r = b->failed < 0
+			? shale_err_set(err, -b->failed, "walk a directory")
+			: 0;
+	for (size_t i = 0; i < shale_survey_count(b) && r == 0; i++) {
+		const char *name = (const char *)b->heap.data + all[i].name;
+		w->path.len = 0;
+		if (shale_buf_append(&w->path, l->path, strlen(l->path)) < 0 ||
+		    (w->path.len && shale_buf_append(&w->path, "/", 1) < 0) ||
+		    shale_buf_append(&w->path, name, strlen(name)) < 0 ||
+		    !shale_buf_str(&w->path))
+			return shale_err_set(err, ENOMEM, "a path");
+		r = take_name(w, b, &all[i], err);
+	}
+	return r;
 }
 
 /* The source itself, or a directory in it, cannot be listed. */
@@ -156,62 +183,114 @@ static int cannot_list(struct walk *w, const char *path, int error,
 	return 0;
 }
 
-static int take_names(struct walk *w, DIR *dir, const char *path,
-		      struct shale_err *err)
+/* Open the directory at `path` ("": the source itself). */
+static int open_listing(struct walk *w, const char *path, struct shale_err *err)
 {
-	for (;;) {
-		errno = 0;
-		const struct dirent *e = readdir(dir);
-		if (!e)
-			return errno ? cannot_list(w, path, errno, err) : 0;
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		int r = take_name(w, dirfd(dir), path, e->d_name, err);
-		if (r < 0)
-			return r;
+	struct listing *l = calloc(1, sizeof(*l));
+	if (l)
+		*l = (struct listing){.path = strdup(path), .users = 1};
+	if (!l || !l->path) {
+		free(l);
+		return shale_err_set(err, ENOMEM, "walk a directory");
 	}
-}
-
-/* Everything in the directory at `path` ("": the source itself). */
-static int take_dir(struct walk *w, const char *path, struct shale_err *err)
-{
-	int r = shale_import_check(w->imp, err);
-	if (r < 0)
-		return r;
-	int fd = shale_beneath_open(w->root, path, O_RDONLY | O_DIRECTORY, 0);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		int error = fd < 0 ? -fd : errno;
-		if (fd >= 0)
-			close(fd);
+	cleanup_fd int fd =
+		shale_beneath_open(w->root, path, O_RDONLY | O_DIRECTORY, 0);
+	int error = fd < 0 ? -fd : 0;
+	if (!error && !(l->dir = fdopendir(fd)))
+		error = errno;
+	if (error) {
+		free(l->path);
+		free(l);
 		return cannot_list(w, path, error, err);
 	}
-	r = take_names(w, dir, path, err);
-	closedir(dir);
+	steal_fd(&fd);
+	w->listing = l;
+	return 0;
+}
+
+/* Open the directory whose names come next. */
+static int list_next(struct walk *w, struct shale_err *err)
+{
+	cleanup_buf struct shale_buf path = {0};
+	size_t skip = w->imp->prefix_len + (w->imp->prefix_len != 0);
+	uint32_t name;
+	w->todo.len -= sizeof(name);
+	memcpy(&name, w->todo.data + w->todo.len, sizeof(name));
+	int r = shale_import_check(w->imp, err);
+	if (r == 0)
+		r = shale_plan_path(&w->imp->plan, name, &path, err);
+	return r < 0 ? r : open_listing(w, (const char *)path.data + skip, err);
+}
+
+/* Give the next names of the open directory. */
+static int give_names(struct walk *w, struct shale_survey_batch *b,
+		      struct shale_err *err)
+{
+	struct listing *l = w->listing;
+	const struct dirent *e = NULL;
+	int r = 0;
+	while (r == 0 && shale_survey_count(b) < SHALE_SURVEY_NAMES) {
+		errno = 0;
+		e = readdir(l->dir);
+		if (!e)
+			break;
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			r = shale_survey_add(b, e->d_name, err);
+	}
+	if (r == 0 && !e && errno)
+		r = cannot_list(w, l->path, errno, err);
+	if (r == 0 && shale_survey_count(b)) {
+		b->dirfd = dirfd(l->dir);
+		b->user = l;
+		l->users++;
+		shale_survey_give(w->survey);
+	}
+	if (!e) {
+		w->listing = NULL;
+		let_go(l);
+	}
 	return r;
 }
 
-static int walk(struct walk *w, const struct stat *st, struct shale_err *err)
+/* The source itself, whose name is nobody's. */
+static int take_root(struct walk *w, struct shale_err *err)
 {
-	struct shale_import *imp = w->imp;
-	cleanup_buf struct shale_buf path = {0};
-	struct shale_arrival root = {
-		.path = "",
-		.attr = shale_attr_of_stat(st),
-	};
-	int r = complete(w, w->root, ".", &root, err);
-	if (r >= 0)
-		r = arrive(w, &root, st, err);
-	if (r == 0)
-		r = take_dir(w, "", err);
-	while (r == 0 && w->todo.len) {
-		uint32_t name;
-		w->todo.len -= sizeof(name);
-		memcpy(&name, w->todo.data + w->todo.len, sizeof(name));
-		r = shale_plan_path(&imp->plan, name, &path, err);
-		size_t skip = imp->prefix_len + (imp->prefix_len != 0);
-		if (r == 0)
-			r = take_dir(w, (const char *)path.data + skip, err);
+	struct shale_survey_batch *b = shale_survey_room(w->survey);
+	int r = shale_survey_add(b, ".", err);
+	if (r < 0)
+		return r;
+	b->dirfd = w->root;
+	b->user = NULL;
+	shale_survey_give(w->survey);
+	b = shale_survey_take(w->survey);
+	if (b->failed < 0)
+		r = shale_err_set(err, -b->failed, "walk a directory");
+	else if (!shale_buf_str(&w->path))
+		r = shale_err_set(err, ENOMEM, "a path");
+	else
+		r = take_name(w, b, (void *)b->items.data, err);
+	shale_survey_return(w->survey);
+	return r < 0 ? r : open_listing(w, "", err);
+}
+
+static int walk(struct walk *w, struct shale_err *err)
+{
+	struct shale_survey_batch *b;
+	int r = take_root(w, err);
+	while (r == 0) {
+		b = w->listing || w->todo.len ? shale_survey_room(w->survey)
+					      : NULL;
+		if (b && !w->listing) {
+			r = list_next(w, err);
+		} else if (b) {
+			r = give_names(w, b, err);
+		} else if ((b = shale_survey_take(w->survey))) {
+			r = take_names(w, b, err);
+			let_go(b->user);
+			shale_survey_return(w->survey);
+		} else {
+			break;
+		}
 	}
 	return r;
 }
@@ -278,7 +357,11 @@ int shale_import_dir(struct shale_import *import, const char *path,
 	if (r == 0)
 		r = check_marks(import, &st, err);
 	if (r == 0)
-		r = walk(&w, &st, err);
+		r = shale_survey_new(
+			&w.survey, import->opts.threads, import->opts.xattrs,
+			import->opts.layer == SHALE_LAYER_OVERLAY, err);
+	if (r == 0)
+		r = walk(&w, err);
 	release_walk(&w);
 	return r < 0 ? shale_err_wrap(err, r, "import '%s'", path) : 0;
 }
