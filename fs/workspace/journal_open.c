@@ -147,11 +147,18 @@ static int find_end(struct shale_journal *j, uint64_t from, bool power_cut,
 		return r;
 	/* An empty segment behind a torn end was made for what is not there. */
 	forget_from(j, i + 1);
-	/* What is torn must not look like damage once more was appended. */
-	if (ftruncate(j->seg[i].fd, (off_t)(at - j->seg[i].start)) < 0)
-		return shale_err_set(err, errno, "truncate the journal");
 	j->end = j->allocated = j->zeroed = at;
-	return power_cut ? keep_end(j, err) : 0;
+	return 0;
+}
+
+/* What is torn must not look like damage once more was appended. */
+static int cut_off(struct shale_journal *j, struct shale_err *err)
+{
+	const struct shale_segment *last = &j->seg[j->n - 1];
+
+	return ftruncate(last->fd, (off_t)(j->end - last->start)) < 0
+		       ? shale_err_set(err, errno, "truncate the journal")
+		       : 0;
 }
 
 /* Open the segments that hold `from` and what follows; remove older ones. */
@@ -214,8 +221,15 @@ int shale_journal_open(struct shale_journal **out, int dirfd, uint64_t from,
 	int r = open_segments(j, from, err);
 	if (r == 0)
 		r = find_end(j, from, power_cut, fn, arg, err);
+	/* Before it is cut: of what could not be flushed there may be no other
+	 * copy than the kernel's, which it calls clean, and drops when it is to
+	 * cut a part of it off. */
 	if (r == 0 && !power_cut)
 		r = shale_journal_renew(j, from, err);
+	if (r == 0)
+		r = cut_off(j, err);
+	if (r == 0 && power_cut)
+		r = keep_end(j, err);
 	if (r < 0)
 		return r;
 	/* What was written before us may not be on disk, nor its name. */

@@ -189,6 +189,38 @@ TEST(after_a_torn_tail_the_journal_goes_on)
 	close(dir);
 }
 
+/*
+ * What a page could not be written with stays in the page cache, clean.  Linux
+ * drops such a page that is part of a larger folio when the file is truncated in
+ * it and the folio cannot be split; what is read then is what the disk has.
+ */
+TEST(what_could_not_be_flushed_is_written_anew_before_its_file_is_cut)
+{
+	uint64_t end[N];
+	struct shale_journal *j;
+	struct stat before, after;
+	int n, dir = make_journal(end, 0);
+
+	int failed = openat(dir, "journal.failed", O_WRONLY | O_CREAT, 0600);
+	int old = openat(dir, first_name, O_RDONLY);
+	CHECK(failed >= 0 && old >= 0 && fstat(old, &before) == 0);
+	CHECK((uint64_t)before.st_size > end[N - 1]);
+	CHECK_OK(open_count(&j, dir, 0, false, &n));
+	CHECK_INT(n, N);
+	CHECK(fstat(old, &after) == 0);
+	CHECK_INT(after.st_nlink, 0);
+	CHECK_INT(after.st_size, before.st_size);
+	CHECK_INT(size_of(dir), end[N - 1]);
+	append_key(j, N, 5);
+	shale_journal_close(j);
+	CHECK_OK(open_count(&j, dir, 0, false, &n));
+	CHECK_INT(n, N + 1);
+	shale_journal_close(j);
+	close(failed);
+	close(old);
+	close(dir);
+}
+
 TEST(any_bit_flipped_before_the_last_record_is_damage)
 {
 	uint64_t end[N];
