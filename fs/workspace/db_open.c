@@ -94,10 +94,11 @@ static int replay(struct shale_db *db, uint64_t applied, struct shale_err *err)
 {
 	int r = shale_journal_open(&db->journal, db->dirfd, applied, false,
 				   replay_record, db, err);
+	if (r == 0)
+		r = shale_env_mend(db->env, err);
 	if (r < 0 || atomic_load(&db->position) == applied)
 		return r;
-	r = shale_env_mend(db->env, err);
-	return r < 0 ? r : flush_left(db, err);
+	return flush_left(db, err);
 }
 
 /* ------------------------------------------------------------- opening */

@@ -169,6 +169,17 @@ static int open_main(struct shale_env *env, bool write)
 	return mdb_txn_commit(txn);
 }
 
+/*
+ * An error of what an earlier process wrote, and was not told of, is told to
+ * each descriptor that was there before the first one was told.  LMDB has two,
+ * and would take it for an error of its own first commit.
+ */
+static bool has_lost(int dirfd)
+{
+	cleanup_fd int fd = openat(dirfd, "db/data.mdb", O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && fdatasync(fd) < 0;
+}
+
 SHALE_DEFINE_CLEANUP(env, struct shale_env *, shale_env_close);
 
 int shale_env_open(struct shale_env **out, int dirfd, bool write,
@@ -184,6 +195,7 @@ int shale_env_open(struct shale_env **out, int dirfd, bool write,
 		return shale_err_set(err, ENOMEM, "database");
 	pthread_mutex_init(&env->lock, NULL);
 	pthread_mutex_init(&env->last_lock, NULL);
+	env->lost = write && has_lost(dirfd);
 
 	/* LMDB wants a path; this one is right wherever the directory is. */
 	char path[64];
@@ -222,9 +234,10 @@ int shale_env_mend(struct shale_env *env, struct shale_err *err)
 	size_t len = 2 * env->page;
 	mdb_filehandle_t fd;
 
-	/* Tells of errors that nobody was told of, once. */
-	if (mdb_env_get_fd(env->env, &fd) == 0 && fdatasync(fd) == 0)
+	if (!env->lost)
 		return 0;
+	if (mdb_env_get_fd(env->env, &fd))
+		return shale_err_set(err, EBADF, "database: open");
 	cleanup_free uint8_t *pages = malloc(len);
 	if (!pages)
 		return shale_err_set(err, ENOMEM, "database: open");
@@ -233,6 +246,7 @@ int shale_env_mend(struct shale_env *env, struct shale_err *err)
 		r = shale_pwrite_full(fd, pages, len, 0, "database", err);
 	if (r == 0 && fdatasync(fd) < 0)
 		r = shale_err_set(err, errno, "database: flush");
+	env->lost = r < 0;
 	return r;
 }
 

@@ -24,10 +24,10 @@ int shale_env_open(struct shale_env **out, int dirfd, bool write,
 void shale_env_close(struct shale_env *env);
 
 /*
- * For who comes after a process that was killed or had failed: what it wrote
- * last may have been lost on its way to the disk, and LMDB would learn of it at
- * the first commit.  All that was committed is on disk; the pages that point to
- * it are written again.
+ * For who comes after a process that was killed or had failed, before the first
+ * change: what that wrote last may have been lost on its way to the disk.  All
+ * that was committed is on disk; the pages that point to it are written again.
+ * Nothing to do: 0.
  */
 int shale_env_mend(struct shale_env *env, struct shale_err *err);
 

@@ -33,6 +33,7 @@ struct shale_env {
 	pthread_mutex_t lock; /* of the views that wait to be used again */
 	struct shale_view *idle[SHALE_ENV_VIEWS];
 	size_t n_idle;
+	bool lost; /* what an earlier process wrote did not all get to disk */
 	int ended; /* by this error (LMDB's): it takes no change any more */
 	/* LMDB begins no transaction any more either, when a page of those that
 	 * point to all others was not written: this one had begun before.  It
