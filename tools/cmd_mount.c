@@ -247,10 +247,15 @@ static int take_arguments(struct shale_ctx *ctx, struct asked *a,
 	if (a->quota && !a->rw)
 		return shale_usage(ctx, "a quota is of a writable mount: --rw, "
 					"-w NAME or --ephemeral");
-	if (how->writeback && !a->rw)
+	if ((how->writeback || how->passthrough) && !a->rw)
 		return shale_usage(ctx,
-				   "-o writeback is of a writable mount: --rw, "
-				   "-w NAME or --ephemeral");
+				   "-o %s is of a writable mount: --rw, "
+				   "-w NAME or --ephemeral",
+				   how->writeback ? "writeback"
+						  : "passthrough");
+	if (how->writeback && how->passthrough)
+		return shale_usage(ctx, "-o writeback and -o passthrough are "
+					"two ways of writing: choose one");
 	a->dir = argv[n - 1];
 	a->refs = argv;
 	a->n = (size_t)n - 1;
@@ -326,8 +331,8 @@ static int run(struct shale_ctx *ctx, int argc, char **argv)
 		{"at", 0, "TIME", "the newest version made at or before TIME",
 		 SHALE_OPT_STRING, &a.at},
 		{"options", 'o', "OPTIONS",
-		 "suid, dev, noexec, allow_other, writeback, …", SHALE_OPT_LIST,
-		 &a.options},
+		 "suid, dev, noexec, allow_other, writeback, passthrough, …",
+		 SHALE_OPT_LIST, &a.options},
 		{"foreground", 'f', NULL, "stay until unmounted",
 		 SHALE_OPT_FLAG, &a.foreground},
 		{"upgrade", 0, NULL,
@@ -391,6 +396,15 @@ const struct shale_cmd shale_cmd_mount = {
 		"file is open for writing,\n"
 		"or discarded while mounted; errors come at close; files "
 		"have no holes.\n"
+		"\n"
+		"passthrough has the kernel write files itself that are new "
+		"or were emptied since the\n"
+		"last commit: as fast as without Shale.  It needs root and "
+		"Linux 6.9; without these it\n"
+		"says so, and the mount is as any other.  Nothing is "
+		"committed or discarded while such\n"
+		"a file is open for writing or mapped; a quota counts it when "
+		"it is closed.\n"
 		"\n"
 		"Three words leave out what makes reading faster: "
 		"noreadahead (nothing is decompressed\n"

@@ -95,7 +95,7 @@ int shale_mounting_point(struct shale_ctx *ctx, const char *dir, char **out)
 struct start {
 	int fuse, lock, ready;
 	char number[6][24];
-	char *argv[28];
+	char *argv[30];
 };
 
 static void add_word(struct start *s, int *n, int slot, uint64_t value)
@@ -146,6 +146,8 @@ static void fill_arguments(struct start *s, const char *holder,
 		s->argv[n++] = (char *)"--no-direct";
 	if (how->writeback)
 		s->argv[n++] = (char *)"--writeback";
+	if (how->passthrough)
+		s->argv[n++] = (char *)"--passthrough";
 	s->argv[n] = NULL;
 }
 
@@ -167,9 +169,11 @@ static int spawn(const struct start *s, pid_t *pid)
 	return -r;
 }
 
-/* What the daemon says on its pipe: "ok", or an errno and why. */
-static int hear(int ready, struct shale_err *err)
+/* What the daemon says on its pipe: "ok", perhaps with what it does without, or
+ * an errno and why. */
+static int hear(struct shale_ctx *ctx, int ready)
 {
+	struct shale_err *err = &ctx->err;
 	char text[1200];
 	size_t n = 0;
 	char *end;
@@ -187,7 +191,9 @@ static int hear(int ready, struct shale_err *err)
 	text[n] = '\0';
 	if (n && text[n - 1] == '\n')
 		text[n - 1] = '\0';
-	if (!strcmp(text, "ok"))
+	if (!strncmp(text, "ok ", 3))
+		shale_warn(ctx, "%s", text + 3);
+	if (!strncmp(text, "ok", 2))
 		return 0;
 	if (shale_interrupted())
 		return shale_err_say(err, EINTR, "interrupted");
@@ -200,11 +206,12 @@ static int hear(int ready, struct shale_err *err)
 }
 
 /* Run the daemon behind a mounted descriptor until it serves. */
-static int start_daemon(struct shale_store *store,
+static int start_daemon(struct shale_ctx *ctx, struct shale_store *store,
 			const struct shale_mount_info *info,
 			const struct shale_mounting *how, int fuse, int lock,
-			pid_t *pid, struct shale_err *err)
+			pid_t *pid)
 {
+	struct shale_err *err = &ctx->err;
 	struct start s = {.fuse = fuse, .lock = lock};
 	int ends[2];
 
@@ -222,7 +229,7 @@ static int start_daemon(struct shale_store *store,
 	close(ends[1]);
 	if (r < 0)
 		return shale_err_set(err, -r, "run '%s'", program);
-	r = hear(ready, err);
+	r = hear(ctx, ready);
 	if (r < 0) {
 		if (r == -EINTR)
 			kill(*pid, SIGTERM);
@@ -299,7 +306,7 @@ static int mount_and_start(struct shale_ctx *ctx, struct shale_store *store,
 		return r;
 	r = check_lowest(ctx, info->mountpoint, source);
 	if (r == 0)
-		r = start_daemon(store, info, how, fuse, lock, pid, &ctx->err);
+		r = start_daemon(ctx, store, info, how, fuse, lock, pid);
 	if (r < 0)
 		(void)shale_mounting_undo(info->mountpoint, true, NULL);
 	else

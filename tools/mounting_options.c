@@ -53,6 +53,7 @@ static const struct {
 	{"allow_other", offsetof(struct shale_mounting, allow_other), true},
 	{"debug", offsetof(struct shale_mounting, debug), true},
 	{"writeback", offsetof(struct shale_mounting, writeback), true},
+	{"passthrough", offsetof(struct shale_mounting, passthrough), true},
 	{"readahead", offsetof(struct shale_mounting, no_ahead), false},
 	{"noreadahead", offsetof(struct shale_mounting, no_ahead), true},
 	{"push", offsetof(struct shale_mounting, no_push), false},

@@ -44,6 +44,7 @@ static int open_session(struct shale_daemon *d, struct shale_err *err)
 		.space = d->ws ? d->ws->dirfd : -1,
 		.slow_lookups = d->history != NULL,
 		.writeback = d->opts.writeback && d->live,
+		.passthrough = d->opts.passthrough && d->live,
 		.greeting = &d->greeting,
 		.log = log_line,
 		.trace = d->opts.debug ? trace_line : NULL,
@@ -67,6 +68,27 @@ static int open_state(struct shale_daemon *d, struct shale_err *err)
 	return d->opts.takeover
 		       ? shale_greeting_load(&d->greeting, d->state, err)
 		       : shale_greeting_init(&d->greeting, d->state, err);
+}
+
+int shale_daemon_lend(struct shale_daemon *d, struct shale_err *err)
+{
+	const struct shale_live_lender lender = {
+		.open = shale_session_lend,
+		.close = shale_session_take_back,
+		.arg = d->session,
+	};
+
+	if (!d->opts.passthrough || !d->live)
+		return 0;
+	int r = shale_live_lend(d->live, &lender, err);
+	if (r == -EOPNOTSUPP)
+		(void)shale_err_say(err, -r, "it needs Linux 6.9 or newer");
+	if (r < 0) {
+		struct shale_err why = *err;
+		(void)shale_err_say(err, -r, "without -o passthrough: %s",
+				    why.msg);
+	}
+	return r;
 }
 
 int shale_daemon_open(struct shale_daemon *d,

@@ -24,7 +24,7 @@ struct shale_daemon_opts {
 	int lock;  /* of the state directory, held */
 	bool foreground;
 	bool debug;     /* a line to the log for each request */
-	bool writeback; /* rw: as the session's */
+	bool writeback, passthrough; /* rw: as the session's */
 	int holder; /* process id of who keeps the connection */
 	struct shale_pocket pocket;
 	bool takeover; /* a daemon before this one has died */
@@ -66,6 +66,12 @@ struct shale_daemon {
 int shale_daemon_open(struct shale_daemon *d,
 		      const struct shale_daemon_opts *opts,
 		      struct shale_err *err);
+/*
+ * When the session has started: lend files to the kernel, if that was asked
+ * for.  An error says why not: they are served as ever, then.
+ */
+int shale_daemon_lend(struct shale_daemon *d, struct shale_err *err);
+
 /* Make everything durable, close, remove the state directory; if the mount is
  * to be mounted again, what that does not need of it. */
 int shale_daemon_close(struct shale_daemon *d, struct shale_err *err);

@@ -37,6 +37,7 @@ static const struct option options[] = {
 	{"foreground", no_argument, NULL, 'f'},
 	{"debug", no_argument, NULL, 'D'},
 	{"writeback", no_argument, NULL, 'W'},
+	{"passthrough", no_argument, NULL, 'T'},
 	{"holder", required_argument, NULL, 'h'},
 	{"pocket", required_argument, NULL, 'p'},
 	{"takeover", no_argument, NULL, 't'},
@@ -91,6 +92,9 @@ static int parse(struct shale_daemon_opts *o, int argc, char **argv)
 			break;
 		case 'W':
 			o->writeback = true;
+			break;
+		case 'T':
+			o->passthrough = true;
 			break;
 		case 'h':
 			o->holder = (int)strtol(optarg, NULL, 10);
@@ -252,6 +256,10 @@ static int serve(struct shale_daemon *d, struct shale_daemon_opts *opts,
 	r = pthread_create(&thread, NULL, signal_thread, d);
 	if (r != 0)
 		return shale_err_set(err, r, "start a thread");
+	if (shale_daemon_lend(d, err) < 0) {
+		shale_log("%s", err->msg);
+		say_ready(&opts->ready, "ok %s\n", err->msg);
+	}
 	say_ready(&opts->ready, "ok\n");
 	r = shale_session_run(d->session, err);
 	if (r < 0)

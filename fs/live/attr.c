@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/acl.h"
-#include "fs/live/body.h"
+#include "fs/live/lend.h"
 #include "fs/live/xattr.h"
 
 #include <errno.h>
@@ -104,6 +104,8 @@ static int setattr_locked(struct shale_live *live,
 		return r;
 	shale_change_touch(&ch, node);
 	r = set_times(node, set);
+	if (r == 0 && set->what & (SHALE_SET_SIZE | SHALE_SET_MTIME))
+		r = shale_lend_stamp(live, ino, &node->attr.mtime);
 	if (r == 0)
 		r = shale_change_commit(&ch, who);
 	if (r < 0)
@@ -117,11 +119,14 @@ int shale_live_setattr(struct shale_live *live, const struct shale_caller *who,
 		       struct shale_node *out)
 {
 	struct shale_locks locks;
+	int r;
 
-	pthread_rwlock_rdlock(&live->freeze);
-	shale_locks_take(live, &locks, &ino, 1);
-	int r = setattr_locked(live, who, ino, set, out);
-	shale_locks_drop(live, &locks);
-	pthread_rwlock_unlock(&live->freeze);
+	do {
+		pthread_rwlock_rdlock(&live->freeze);
+		shale_locks_take(live, &locks, &ino, 1);
+		r = setattr_locked(live, who, ino, set, out);
+		shale_locks_drop(live, &locks);
+		pthread_rwlock_unlock(&live->freeze);
+	} while (r == -EAGAIN && (r = shale_lend_settle(live, ino)) == 0);
 	return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/body.h"
 
+#include "fs/live/lend.h"
 #include "fs/live/ranges.h"
 
 #include <errno.h>
@@ -23,6 +24,25 @@ static int load_record(struct shale_body *body)
 	if (r == 0)
 		r = shale_rec_content_decode(&value, &body->c, NULL);
 	return r;
+}
+
+/* Who has no lock may find that it has been taken back, and has gone, since. */
+static int look_at_lent(struct shale_body *body)
+{
+	int r = 0;
+
+	for (int tries = 0; tries < 2; tries++) {
+		body->old_size = body->c.size;
+		if (!body->c.lent)
+			return 0;
+		r = shale_lend_look(body);
+		if (r != -ENOENT)
+			return r;
+		r = load_record(body);
+		if (r < 0)
+			return r;
+	}
+	return 0; /* it is missing: reading will say so */
 }
 
 /* No record: all of the base's content, or nothing. */
@@ -48,8 +68,7 @@ int shale_body_of(struct shale_body *body, struct shale_live *live,
 	int r = node->stored ? load_record(body) : -ENOENT;
 	if (r == -ENOENT)
 		r = from_base(body, node);
-	body->old_size = body->c.size;
-	return r;
+	return r < 0 ? r : look_at_lent(body);
 }
 
 int shale_body_load(struct shale_body *body, struct shale_live *live,
@@ -64,8 +83,7 @@ int shale_body_load(struct shale_body *body, struct shale_live *live,
 		if (r == 0)
 			r = from_base(body, &node);
 	}
-	body->old_size = body->c.size;
-	return r;
+	return r < 0 ? r : look_at_lent(body);
 }
 
 void shale_body_release(struct shale_body *body)
@@ -115,6 +133,14 @@ int shale_body_piece(struct shale_body *body, uint64_t off, uint64_t max,
 	const struct shale_rec_content *c = &body->c;
 	uint64_t bound = c->size, len = least(max, c->size - off);
 
+	if (body->lent) {
+		*out = (struct shale_body_piece){
+			.kind = SHALE_PIECE_FILE,
+			.len = len,
+			.epoch = c->file[0].epoch,
+		};
+		return 0;
+	}
 	for (uint32_t i = 0; i < c->n_files; i++) {
 		uint64_t block = off / SHALE_BLOCK, run;
 		bool present;
@@ -198,6 +224,8 @@ bool shale_body_store(struct shale_body *body, struct shale_change *ch)
 	cleanup_buf struct shale_buf value = {0};
 	struct shale_key key = shale_key_content(body->ino);
 
+	if (body->lent)
+		return false;
 	bool maps = shale_blockmap_store(&body->map, ch);
 	if (!maps && !body->dirty)
 		return false;

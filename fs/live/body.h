@@ -14,12 +14,16 @@
 
 #include "fs/live/blockmap.h"
 
+#include <sys/stat.h>
+
 struct shale_body {
 	struct shale_live *live;
 	uint64_t ino;
 	struct shale_rec_content c;
 	bool dirty;      /* c is to be stored */
 	bool same_epoch; /* it is not changed by that */
+	bool lent;       /* c.size, and all that is below it, is the host's */
+	struct stat host; /* of its data file, then */
 	struct shale_blockmap map;
 	uint64_t old_size;
 	uint64_t reserved;     /* blocks that are counted already */
@@ -38,12 +42,12 @@ int shale_body_of(struct shale_body *body, struct shale_live *live,
 void shale_body_release(struct shale_body *body);
 
 /*
- * Size of a regular file, and the bytes that it takes: blocks of data files that
- * count, and data of images that shows.  Found by a bounded look: what it did
- * not come to counts as if it had no holes.
+ * Size of a regular file, times of one that is lent, and the bytes that it
+ * takes: blocks of data files that count, and data of images that shows.  Found
+ * by a bounded look: what it did not come to counts as if it had no holes.
  */
 int shale_body_stat(struct shale_live *live, const struct shale_live_node *node,
-		    uint64_t *size, uint64_t *space);
+		    struct shale_node *out, uint64_t *space);
 
 /* ---------------------------------------------------------------- reading */
 
@@ -92,7 +96,8 @@ int shale_body_punch(struct shale_body *body, uint64_t off, uint64_t end);
 int shale_body_refer(struct shale_body *body,
 		     const struct shale_rec_range *range);
 
-/* Put what changed into the change.  Says whether anything did. */
+/* Put what changed into the change.  Says whether anything did: nothing that is
+ * lent does. */
 bool shale_body_store(struct shale_body *body, struct shale_change *ch);
 
 /* All of a node's content counts as changed now: see shale_live_link(). */

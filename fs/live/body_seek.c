@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/live/body.h"
+#include "fs/live/lend.h"
 
 #include <errno.h>
 
@@ -28,6 +28,8 @@ static int seek_range(struct shale_live *live,
 int shale_body_seek(struct shale_body *body, uint64_t off, bool data,
 		    uint64_t *out)
 {
+	if (body->lent)
+		return shale_lend_seek(body, off, data, out);
 	while (off < body->c.size) {
 		struct shale_body_piece piece;
 		int r = shale_body_piece(body, off, UINT64_MAX, &piece);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/live/body.h"
+#include "fs/live/lend.h"
 
 /* Ranges and pieces that are looked at for one stat. */
-enum { RANGES = 64, PIECES = 128 };
+enum { RANGES = 64, PIECES = 128, SECTOR = 512 };
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -80,14 +80,20 @@ static uint64_t space_of(struct shale_body *body)
 }
 
 int shale_body_stat(struct shale_live *live, const struct shale_live_node *node,
-		    uint64_t *size, uint64_t *space)
+		    struct shale_node *out, uint64_t *space)
 {
 	cleanup_body struct shale_body body;
 
 	int r = shale_body_of(&body, live, node);
 	if (r < 0)
 		return r;
-	*size = body.c.size;
-	*space = space_of(&body);
+	out->size = body.c.size;
+	if (body.lent) {
+		shale_lend_times(&body.host, &out->mtime, &out->ctime);
+		*space = most_behind(&body.c, 0,
+				     (uint64_t)body.host.st_blocks * SECTOR);
+	} else {
+		*space = space_of(&body);
+	}
 	return 0;
 }

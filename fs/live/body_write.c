@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/body.h"
 
+#include "fs/live/lend.h"
 #include "fs/live/quota.h"
 #include "fs/live/ranges.h"
 #include "layers/base/cleanup.h"
@@ -143,6 +144,8 @@ int shale_body_write(struct shale_body *body, uint64_t off, const void *data,
 		return -EFBIG;
 	if (!len)
 		return 0;
+	if (body->lent)
+		return shale_lend_write(body, off, data, len);
 	uint64_t end = off + len, first = block_of(off);
 	uint64_t last = block_of(end - 1), start = off, stop = end, have;
 	bool head, tail;
@@ -224,6 +227,8 @@ int shale_body_resize(struct shale_body *body, uint64_t size)
 		return -EFBIG;
 	if (size == body->c.size)
 		return 0;
+	if (body->lent)
+		return shale_lend_resize(body, size);
 	body->dirty = true;
 	if (size < body->c.size)
 		return shrink(body, size);
@@ -252,6 +257,8 @@ int shale_body_punch(struct shale_body *body, uint64_t off, uint64_t end)
 	uint64_t stop = end == body->c.size ? round_up(end)
 					    : end / SHALE_BLOCK * SHALE_BLOCK;
 
+	if (body->lent)
+		return shale_lend_punch(body, off, end);
 	if (inner > end)
 		return zero_part(body, off, end);
 	int r = zero_part(body, off, inner);
@@ -318,6 +325,7 @@ int shale_body_refer(struct shale_body *body,
 	uint64_t end = range->off + range->len;
 	uint64_t first = block_of(range->off), stop = block_of(round_up(end));
 
+	assert(!body->lent);
 	if (end > body->c.size) {
 		int r = shale_body_resize(body, end);
 		if (r < 0)

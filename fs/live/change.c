@@ -70,11 +70,16 @@ struct shale_live_node *shale_change_new(struct shale_change *ch, uint64_t ino)
 	return node;
 }
 
-void shale_change_touch(struct shale_change *ch, struct shale_live_node *node)
+void shale_change_keep(struct shale_change *ch, struct shale_live_node *node)
 {
 	for (unsigned i = 0; i < ch->n; i++)
 		if (node == &ch->nodes[i].node)
 			ch->nodes[i].dirty = true;
+}
+
+void shale_change_touch(struct shale_change *ch, struct shale_live_node *node)
+{
+	shale_change_keep(ch, node);
 	node->attr.ctime = ch->now;
 }
 
@@ -89,13 +94,9 @@ void shale_change_unsaid(struct shale_change *ch,
 void shale_change_modify(struct shale_change *ch, struct shale_live_node *node,
 			 const struct shale_caller *who)
 {
-	struct timespec ctime = node->attr.ctime;
-
-	shale_change_touch(ch, node);
-	if (who->keeps_times)
-		node->attr.ctime = ctime;
-	else
-		node->attr.mtime = ch->now;
+	shale_change_keep(ch, node);
+	if (!who->keeps_times)
+		node->attr.ctime = node->attr.mtime = ch->now;
 }
 
 void shale_change_put(struct shale_change *ch, const struct shale_key *key,

@@ -62,7 +62,9 @@ int shale_make_node(struct shale_change *ch, const struct shale_live_node *dir,
 
 /* Store the node's attributes, as they are at the commit; ctime is now. */
 void shale_change_touch(struct shale_change *ch, struct shale_live_node *node);
-/* The same when its content has changed: mtime is now, too, unless `who`
+/* The same, and ctime stays. */
+void shale_change_keep(struct shale_change *ch, struct shale_live_node *node);
+/* As touch when its content has changed: mtime is now, too, unless `who`
  * keeps the times. */
 void shale_change_modify(struct shale_change *ch, struct shale_live_node *node,
 			 const struct shale_caller *who);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/settle.h"
 
+#include "fs/live/lend.h"
 #include "fs/live/quota.h"
 
 #include <errno.h>
@@ -31,9 +32,15 @@ static void let_go(struct shale_live *live, uint32_t epoch, uint64_t pos)
 int shale_live_freeze(struct shale_live *live, uint32_t *frozen, uint64_t *pos,
 		      struct shale_err *err)
 {
+	shale_lend_end_all(live, SHALE_LEND_CLOSED);
 	pthread_rwlock_wrlock(&live->freeze);
 	struct shale_rec_state state = live->state;
-	int r = -EOVERFLOW;
+	int r = shale_lend_refuse(live, err);
+	if (r < 0) {
+		pthread_rwlock_unlock(&live->freeze);
+		return r;
+	}
+	r = -EOVERFLOW;
 	if (state.epoch < UINT32_MAX) {
 		*frozen = state.epoch++;
 		r = shale_live_set_state(live, &state, NULL, pos);

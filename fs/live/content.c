@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/live/body.h"
+#include "fs/live/lend.h"
 #include "fs/live/xattr.h"
 
 #include <errno.h>
@@ -63,6 +63,9 @@ static int edit_locked(struct shale_live *live, const struct shale_caller *who,
 	ch.lazy = !shale_body_store(&body, &ch) && r == 0;
 	shale_change_modify(&ch, node, who);
 	shale_change_unsaid(&ch, node);
+	r = shale_lend_stamp(live, ino, &node->attr.mtime);
+	if (r < 0)
+		return r;
 	return shale_change_commit(&ch, who);
 }
 
@@ -70,12 +73,15 @@ static int edit_content(struct shale_live *live, const struct shale_caller *who,
 			uint64_t ino, const struct edit *edit)
 {
 	struct shale_locks locks;
+	int r;
 
-	pthread_rwlock_rdlock(&live->freeze);
-	shale_locks_take(live, &locks, &ino, 1);
-	int r = edit_locked(live, who, ino, edit);
-	shale_locks_drop(live, &locks);
-	pthread_rwlock_unlock(&live->freeze);
+	do {
+		pthread_rwlock_rdlock(&live->freeze);
+		shale_locks_take(live, &locks, &ino, 1);
+		r = edit_locked(live, who, ino, edit);
+		shale_locks_drop(live, &locks);
+		pthread_rwlock_unlock(&live->freeze);
+	} while (r == -EAGAIN && (r = shale_lend_settle(live, ino)) == 0);
 	return r;
 }
 

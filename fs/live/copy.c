@@ -147,6 +147,8 @@ static int copy_locked(struct shale_live *live, const struct shale_caller *who,
 		r = shale_body_load(&from, live, src);
 	if (r < 0)
 		return r;
+	if (to.lent || from.lent)
+		return -EXDEV; /* the kernel has it: it copies, too */
 	to.err = from.err = who->err;
 	c->dst = &to;
 	c->src = src == dst ? &to : &from;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/discard.h"
 
+#include "fs/live/lend.h"
+
 #include "layers/base/cleanup.h"
 
 #include <errno.h>
@@ -214,11 +216,14 @@ int shale_live_discard(struct shale_live *live, const char *const *paths,
 {
 	struct shale_discard d = {.live = live};
 
+	shale_lend_end_all(live, SHALE_LEND_CLOSED);
 	pthread_rwlock_wrlock(&live->freeze);
 	pthread_mutex_lock(&live->names);
 	for (unsigned s = 0; s < LIVE_STRIPES; s++)
 		pthread_rwlock_wrlock(&live->stripe[s]);
-	int r = discard_locked(&d, paths, n, err);
+	int r = shale_lend_refuse(live, err);
+	if (r == 0)
+		r = discard_locked(&d, paths, n, err);
 	for (unsigned s = 0; s < LIVE_STRIPES; s++)
 		pthread_rwlock_unlock(&live->stripe[s]);
 	pthread_mutex_unlock(&live->names);

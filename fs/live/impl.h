@@ -9,6 +9,7 @@
 #include "fs/live/live.h"
 #include "fs/live/source.h"
 #include "fs/live/told.h"
+#include "fs/workspace/map64.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -21,6 +22,15 @@ enum {
 
 struct shale_flushed {
 	uint64_t ino, pos;
+};
+
+/* Files that are lent: see lend.h. */
+struct shale_loans {
+	struct shale_live_lender lender;
+	bool on; /* more may be */
+	_Atomic uint32_t n;
+	pthread_mutex_t lock; /* of what follows */
+	struct shale_map64 id, since;
 };
 
 struct shale_live {
@@ -41,6 +51,7 @@ struct shale_live {
 	pthread_rwlock_t freeze;
 	pthread_mutex_t names;
 	pthread_rwlock_t stripe[LIVE_STRIPES];
+	struct shale_loans loans;
 
 	/*
 	 * As stored.  The next number changes with `names` held and `freeze`

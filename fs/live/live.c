@@ -3,6 +3,7 @@
 
 #include "fs/live/discard.h"
 #include "fs/live/impl.h"
+#include "fs/live/lend.h"
 #include "fs/live/orphan.h"
 #include "fs/live/quota.h"
 #include "fs/live/resume.h"
@@ -72,6 +73,7 @@ static void init_locks(struct shale_live *live)
 		pthread_rwlock_init(&live->stripe[s], &attr);
 	pthread_rwlockattr_destroy(&attr);
 	pthread_mutex_init(&live->names, NULL);
+	pthread_mutex_init(&live->loans.lock, NULL);
 	pthread_mutex_init(&live->held_lock, NULL);
 	pthread_mutex_init(&live->replaced_flush, NULL);
 	pthread_mutex_init(&live->replaced_lock, NULL);
@@ -159,6 +161,9 @@ static void free_live(struct shale_live *live)
 	for (unsigned s = 0; s < LIVE_STRIPES; s++)
 		pthread_rwlock_destroy(&live->stripe[s]);
 	pthread_mutex_destroy(&live->names);
+	pthread_mutex_destroy(&live->loans.lock);
+	shale_map64_release(&live->loans.id);
+	shale_map64_release(&live->loans.since);
 	pthread_mutex_destroy(&live->held_lock);
 	pthread_mutex_destroy(&live->replaced_flush);
 	pthread_mutex_destroy(&live->replaced_lock);
@@ -219,6 +224,9 @@ static int resume(struct shale_live *live, const struct shale_rec_image *which,
 	live->committed = live->state.committed;
 	shale_source_pin(live->source, live->state.pinned);
 	r = shale_resume_count(live, err);
+	if (r < 0)
+		return r;
+	r = shale_lend_resume(live, err);
 	if (r < 0)
 		return r;
 	r = shale_settle(live);
@@ -284,8 +292,14 @@ void shale_live_close(struct shale_live *live)
 		return;
 	/* What fails here is done by the next open. */
 	(void)shale_orphans_free(live, SHALE_ORPHANS_ALL);
+	shale_lend_end_all(live, SHALE_LEND_GONE);
 	(void)shale_db_advance(live->db, NULL);
 	free_live(live);
+}
+
+bool shale_live_is_changed(struct shale_live *live, uint64_t ino)
+{
+	return shale_live_touched(live, ino);
 }
 
 bool shale_live_answered(struct shale_live *live,
@@ -334,6 +348,7 @@ int shale_live_counts(struct shale_live *live, struct shale_live_counts *out)
 		.quota_inodes = live->quota_inodes,
 		.used_bytes = shale_quota_bytes(live),
 		.used_inodes = shale_quota_inodes(live),
+		.lent = shale_lend_count(live),
 		.epoch = live->state.epoch,
 		.committed = live->state.committed,
 		.next_ino = live->next_ino,

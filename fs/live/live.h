@@ -235,6 +235,28 @@ int shale_live_removexattr(struct shale_live *live,
 int shale_live_opened(struct shale_live *live, const struct shale_caller *who,
 		      uint64_t ino, uint64_t *handle);
 void shale_live_released(struct shale_live *live, uint64_t handle);
+/*
+ * Files may be lent (lend.h): who opens such a file first, for writing, has the
+ * kernel read and write it itself.  `lender` hands a descriptor to the kernel,
+ * which calls it by a number, not 0, until that is closed.  It may be called
+ * until shale_live_close().  Before anybody opens anything.  An error says what
+ * is in the way: nothing will be lent, then.
+ */
+struct shale_live_lender {
+	int (*open)(void *arg, int fd, uint32_t *id);
+	void (*close)(void *arg, uint32_t id);
+	void *arg;
+};
+int shale_live_lend(struct shale_live *live,
+		    const struct shale_live_lender *lender,
+		    struct shale_err *err);
+/* As shale_live_opened(); `*lent_as` is 0 for a file that is not lent. */
+int shale_live_opened_lent(struct shale_live *live,
+			   const struct shale_caller *who, uint64_t ino,
+			   bool writes, uint64_t *handle, uint32_t *lent_as);
+/* Has the inode been changed, so that it may have been lent? */
+bool shale_live_is_changed(struct shale_live *live, uint64_t ino);
+
 /* The handle is for writing; how many are there? */
 void shale_live_writes(struct shale_live *live, uint64_t handle);
 uint32_t shale_live_writers(struct shale_live *live);
@@ -273,6 +295,7 @@ struct shale_live_counts {
 	uint64_t dirty_inodes, data_bytes;  /* of the workspace */
 	uint64_t quota_bytes, quota_inodes; /* 0: no limit */
 	uint64_t used_bytes, used_inodes;   /* what counts against it */
+	uint32_t lent; /* files that the kernel reads and writes itself */
 	uint32_t epoch, committed;
 	uint64_t next_ino;
 };
@@ -304,7 +327,7 @@ struct shale_live_discarded {
  * All paths are one batch.  Everything is as many as it takes; after a crash in
  * between the next shale_live_open() goes on.
  *
- * -ENOKEY: neither there nor in the image; -EXDEV: a directory has moved in or
+ * -EBUSY: files are lent; -ENOKEY: neither there nor in the image; -EXDEV: a directory has moved in or
  * out, or a directory above is another one (the message names both places);
  * -E2BIG: too much for one batch.
  */
@@ -315,7 +338,7 @@ int shale_live_discard(struct shale_live *live, const char *const *paths,
 /* ------------------------------------------------------- commit, section 7 */
 
 /*
- * Stop mutations for a moment, raise the epoch.  `*frozen` is the epoch that
+ * Stop mutations for a moment, raise the epoch.  -EBUSY: files are lent.  `*frozen` is the epoch that
  * the commit takes (all changes of it and older), `*pos` the journal position
  * of the raise; shale_db_pause_at(pos) then makes the snapshot.
  */

@@ -5,6 +5,7 @@ fs_live_liblive_a_SOURCES = \
 	fs/live/attr.c \
 	fs/live/blockmap.c fs/live/blockmap.h \
 	fs/live/body.c fs/live/body.h \
+	fs/live/body_lent.c \
 	fs/live/body_seek.c \
 	fs/live/body_space.c \
 	fs/live/body_write.c \
@@ -19,8 +20,11 @@ fs_live_liblive_a_SOURCES = \
 	fs/live/discard_scope.c fs/live/discard_scope.h \
 	fs/live/impl.h \
 	fs/live/key.c \
+	fs/live/lend.c fs/live/lend.h \
+	fs/live/lend_back.c \
 	fs/live/link.c \
 	fs/live/live.c fs/live/live.h \
+	fs/live/loans.c \
 	fs/live/make.c \
 	fs/live/merge.c fs/live/merge.h \
 	fs/live/names.c fs/live/names.h \

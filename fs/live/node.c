@@ -152,7 +152,7 @@ int shale_node_stat(struct shale_live *live, const struct shale_live_node *node,
 		stat.size = node->base_size;
 		space = base_space(live, node);
 	} else if (S_ISREG(attr->mode)) {
-		r = shale_body_stat(live, node, &stat.size, &space);
+		r = shale_body_stat(live, node, &stat, &space);
 	}
 	stat.blocks = (space + SHALE_BLOCK - 1) / SHALE_BLOCK *
 		      (SHALE_BLOCK / SECTOR);

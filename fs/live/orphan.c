@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/orphan.h"
 
-#include "fs/live/change.h"
+#include "fs/live/lend.h"
 
 #include <errno.h>
 #include <string.h>
@@ -112,11 +112,17 @@ void shale_live_released(struct shale_live *live, uint64_t handle)
 	uint64_t ino = shale_handles_ino(live->handles, handle);
 	struct shale_live_node node;
 
-	shale_handles_clear(live->handles, handle);
+	bool lends = ino && shale_lend_count(live);
+	if (lends)
+		shale_lend_release(live, ino, handle);
+	else
+		shale_handles_clear(live->handles, handle);
 	/* All but regular files wait to be forgotten. */
 	if (ino && atomic_load(&live->orphans) > 0 &&
 	    shale_node_load(live, ino, &node) == 0 && S_ISREG(node.attr.mode))
 		(void)free_one(live, ino, SHALE_ORPHANS_UNHELD);
+	if (lends)
+		shale_lend_end(live, ino);
 }
 
 void shale_live_forgotten(struct shale_live *live, uint64_t ino)

@@ -214,12 +214,18 @@ static const char *decode_files(struct shale_rec_content *c,
 		struct shale_rec_file *file = &c->file[i];
 		file->epoch = le32_get(disk.epoch);
 		file->limit = le64_get(disk.limit);
+		if (i == 0 && file->limit == SHALE_DISK_LENT) {
+			c->lent = true;
+			file->limit = 0;
+		}
 		if (!file->epoch || file->epoch > c->epoch ||
 		    (i && file->epoch >= c->file[i - 1].epoch))
 			return "epochs of data files";
 		if (file->limit > c->size)
 			return "limit of a data file";
 	}
+	if (c->lent && (c->n_files != 1 || c->n_ranges))
+		return "a data file is lent, and not all of the content";
 	return NULL;
 }
 
@@ -307,7 +313,8 @@ int shale_rec_content_encode(const struct shale_rec_content *in,
 	for (uint32_t i = 0; r == 0 && i < in->n_files; i++) {
 		struct shale_disk_file file = {
 			.epoch = le32_make(in->file[i].epoch),
-			.limit = le64_make(in->file[i].limit),
+			.limit = le64_make(in->lent ? SHALE_DISK_LENT
+						    : in->file[i].limit),
 		};
 		r = shale_buf_append(v, &file, sizeof(file));
 	}

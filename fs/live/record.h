@@ -109,6 +109,10 @@ struct shale_rec_attr {
  * nothing covers (a hole).  Of an inode with attr.born > state.committed all is
  * new, whatever the epochs say.
  *
+ * While it is lent (fs/live/lend.h) there is one data file and no range, and
+ * size and blocks are the data file's own, as the host's file system has them;
+ * what the record and the maps say is what they were when it was lent.
+ *
  * No C record: the base's content, or empty for an inode that the base lacks.
  */
 enum { SHALE_CONTENT_FILES = 64 };
@@ -129,6 +133,7 @@ struct shale_rec_content {
 	uint64_t size;
 	uint64_t present; /* bits set in the maps of all its files */
 	uint32_t n_files;
+	bool lent; /* see below */
 	struct shale_rec_file file[SHALE_CONTENT_FILES]; /* newest first */
 	uint32_t n_ranges;
 	struct shale_rec_range *ranges; /* owned */

@@ -60,9 +60,12 @@ static_assert(sizeof(struct shale_disk_content_head) == 0x1c, "record C");
 
 struct shale_disk_file {
 	struct le32 epoch; /* +0x00  falling */
-	struct le64 limit; /* +0x04  at most size */
+	struct le64 limit; /* +0x04  at most size; or SHALE_DISK_LENT */
 };
 static_assert(sizeof(struct shale_disk_file) == 0x0c, "record C, file");
+
+/* A limit of the only data file, if there is no range: it is lent. */
+#define SHALE_DISK_LENT UINT64_MAX
 
 struct shale_disk_range {
 	struct le64 off;   /* +0x00 */

@@ -30,6 +30,9 @@ static int sync_files(struct shale_live *live, uint64_t ino,
 {
 	int r = 0;
 
+	/* Others write it, too: whether it is clean is not known. */
+	if (body->lent)
+		r = shale_files_dirty(live->files, ino, body->c.file[0].epoch);
 	for (uint32_t i = 0; r == 0 && i < body->c.n_files; i++) {
 		r = shale_files_sync(live->files, ino, body->c.file[i].epoch,
 				     err);

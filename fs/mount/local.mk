@@ -11,6 +11,7 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/push.c fs/mount/push.h \
 	fs/mount/raw.c fs/mount/raw.h \
 	fs/mount/raw_op.c \
+	fs/mount/raw_open.c \
 	fs/mount/recall.c fs/mount/recall.h \
 	fs/mount/receivers.c fs/mount/receivers.h \
 	fs/mount/reply.c \
@@ -69,7 +70,8 @@ tests_unit_watch_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 
 BINDING_TESTS = \
 	tests/mount/browse.test tests/mount/browse-takeover.test \
-	tests/mount/mountpoints.test tests/mount/patch.test \
+	tests/mount/mountpoints.test tests/mount/passthrough.test \
+	tests/mount/patch.test \
 	tests/mount/reading.test \
 	tests/mount/readonly.test \
 	tests/mount/writable.test \

@@ -2,7 +2,6 @@
 #include "fs/mount/ops.h"
 
 #include "fs/mount/raw.h"
-#include "fs/mount/rw.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +13,22 @@
 /* Linux 6.9, newer than the header: a resent request's key has a bit set. */
 #define RESENT (UINT64_C(1) << 63)
 enum {
+	PASSTHROUGH = 1 << 5, /* FUSE_PASSTHROUGH, of flags2 */
 	HAS_RESEND = 1 << 7,  /* FUSE_HAS_RESEND, of flags2 */
 	ALLOW_IDMAP = 1 << 8, /* FUSE_ALLOW_IDMAP, of flags2; Linux 6.12 */
 	NOTIFY_RESEND = 7,    /* FUSE_NOTIFY_RESEND */
 };
+
+/* INIT's answer as of Linux 6.9: data files lie on no stacked file system, and
+ * the mount may be below one. */
+struct init_out {
+	uint8_t before[offsetof(struct fuse_init_out, flags2)];
+	uint32_t flags2;
+	uint32_t max_stack_depth;
+};
+static_assert(sizeof(struct init_out) ==
+		      offsetof(struct fuse_init_out, flags2) + 8,
+	      "the header calls it unused");
 
 const void *shale_raw_body(const struct shale_receiver *r, size_t size)
 {
@@ -126,6 +137,20 @@ bool shale_raw_see_init(struct shale_session *s, const struct shale_receiver *r)
 	return true;
 }
 
+bool shale_raw_offers_passthrough(const struct shale_session *s)
+{
+	return s->init_flags >> 32 & PASSTHROUGH;
+}
+
+static void ask_for_passthrough(struct fuse_init_out *out)
+{
+	struct init_out *more = (void *)out;
+
+	out->flags |= FUSE_INIT_EXT;
+	more->flags2 |= PASSTHROUGH;
+	more->max_stack_depth = 1;
+}
+
 bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 		     struct shale_raw_room *room)
 {
@@ -151,85 +176,8 @@ bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 		out->flags |= FUSE_INIT_EXT;
 		out->flags2 |= ALLOW_IDMAP;
 	}
-	return true;
-}
-
-/* ---------------------------------------------------------- O_TMPFILE */
-
-struct tmpfile_reply {
-	struct fuse_out_header head;
-	struct fuse_entry_out entry;
-	struct fuse_open_out open;
-};
-
-static void fill_attr(struct fuse_attr *a, const struct shale_node *node)
-{
-	*a = (struct fuse_attr){
-		.ino = node->ino,
-		.size = node->size,
-		.blocks = node->blocks,
-		.atime = (uint64_t)node->atime.tv_sec,
-		.mtime = (uint64_t)node->mtime.tv_sec,
-		.ctime = (uint64_t)node->ctime.tv_sec,
-		.atimensec = (uint32_t)node->atime.tv_nsec,
-		.mtimensec = (uint32_t)node->mtime.tv_nsec,
-		.ctimensec = (uint32_t)node->ctime.tv_nsec,
-		.mode = node->mode,
-		.nlink = node->nlink,
-		.uid = node->uid,
-		.gid = node->gid,
-		.blksize = 4096,
-	};
-}
-
-static int make_tmpfile(struct shale_receiver *r, struct tmpfile_reply *reply)
-{
-	struct shale_session *s = r->session;
-	const struct fuse_in_header *head = shale_raw_header(r);
-	const struct fuse_create_in *in = shale_raw_body(r, sizeof(*in));
-	struct shale_node node;
-	uint64_t handle;
-
-	if (!in)
-		return -EIO;
-	struct shale_caller who = {
-		.uid = head->uid,
-		.gid = head->gid,
-		.umask = in->umask,
-		.request = {s->opts.greeting->connection, shale_raw_unique(r)},
-	};
-	int ret = shale_live_tmpfile(s->opts.live, &who, head->nodeid,
-				     S_IFREG | (in->mode & 07777), &node);
-	if (ret == 0)
-		ret = shale_rw_opened(s, &who, node.ino, in->flags, &handle);
-	if (ret < 0)
-		return ret;
-	reply->entry.nodeid = node.ino;
-	reply->entry.generation = node.generation;
-	reply->entry.entry_valid = (uint64_t)SHALE_TIMEOUT;
-	reply->entry.attr_valid = (uint64_t)SHALE_TIMEOUT;
-	fill_attr(&reply->entry.attr, &node);
-	reply->open.fh = handle;
-	reply->open.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
-	return 0;
-}
-
-bool shale_raw_handle(struct shale_receiver *r)
-{
-	struct shale_session *s = r->session;
-	struct tmpfile_reply reply = {0};
-
-	if (r->len < sizeof(struct fuse_in_header) ||
-	    shale_raw_header(r)->opcode != FUSE_TMPFILE || !s->opts.live)
-		return false;
-	int ret = make_tmpfile(r, &reply);
-	reply.head.unique = shale_raw_header(r)->unique;
-	reply.head.error = ret == -EUCLEAN ? -EIO : ret;
-	reply.head.len = ret < 0 ? sizeof(reply.head) : sizeof(reply);
-	struct iovec iov = {&reply, reply.head.len};
-	/* An error here means that the caller has gone. */
-	ssize_t n = writev(s->opts.fd, &iov, 1);
-	(void)n;
-	shale_op_answered(s, &iov, 1);
+	if (s->opts.passthrough && shale_raw_offers_passthrough(s) &&
+	    len >= sizeof(struct init_out))
+		ask_for_passthrough(out);
 	return true;
 }

@@ -5,7 +5,7 @@
 /*
  * What of the kernel's protocol (linux/fuse.h) libfuse 3.14 does not hand on:
  * the request's key, the flag to clear setuid, feature bits of INIT that it
- * does not know, and O_TMPFILE.
+ * does not know, O_TMPFILE, and files that are lent to the kernel.
  */
 
 #include <stdbool.h>
@@ -63,8 +63,31 @@ struct shale_raw_room {
 bool shale_raw_patch(struct shale_session *s, struct iovec *iov, int n,
 		     struct shale_raw_room *room);
 
+/* Has the kernel offered to read and write files itself (Linux 6.9)? */
+bool shale_raw_offers_passthrough(const struct shale_session *s);
+
+/* --------------------------------------------------------- opens (raw_open.c)
+ */
+
 /* Answer a request that libfuse does not know.  False: it is none of those. */
 bool shale_raw_handle(struct shale_receiver *r);
+
+/*
+ * Have the kernel know an open file of the host by a number, not 0, and forget
+ * it.  -EPERM: it needs CAP_SYS_ADMIN; -ELOOP: that lies on a stacked file
+ * system; -EOPNOTSUPP.
+ */
+int shale_raw_backing_open(int fuse, int fd, uint32_t *id);
+void shale_raw_backing_close(int fuse, uint32_t id);
+
+/* Reply to OPEN and CREATE, as fuse_reply_open() and fuse_reply_create() do. */
+struct fuse_req;
+struct shale_node;
+struct shale_rw_handle; /* rw.h */
+int shale_raw_reply_open(struct fuse_req *req,
+			 const struct shale_rw_handle *handle);
+int shale_raw_reply_create(struct fuse_req *req, const struct shale_node *node,
+			   const struct shale_rw_handle *handle);
 
 /* ------------------------------------------- requests as they are (raw_op.c)
  */

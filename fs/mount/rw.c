@@ -149,6 +149,16 @@ static bool is_last_word(const struct shale_session *s, int r, int to_set)
 	return s->opts.writeback && r == -ESTALE && !(to_set & ~times);
 }
 
+/*
+ * Before the kernel writes to a file that is lent it has us take setuid and
+ * setgid away from it: it asks to set nothing.
+ */
+static bool before_lent_write(fuse_req_t req, int to_set)
+{
+	return shale_req_session(req)->opts.passthrough && !to_set &&
+	       fuse_req_ctx(req)->uid != 0;
+}
+
 static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		       int to_set, struct fuse_file_info *fi)
 {
@@ -169,7 +179,8 @@ static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 	for (size_t i = 0; i < sizeof(set_bits) / sizeof(*set_bits); i++)
 		if (to_set & set_bits[i].from)
 			set.what |= set_bits[i].to;
-	if (shale_raw_kills(shale_req_receiver(req)))
+	if (shale_raw_kills(shale_req_receiver(req)) ||
+	    before_lent_write(req, to_set))
 		set.what |= SHALE_SET_KILL_SUIDGID;
 	who.err = &err;
 	/* A size that is set again changes no time that the kernel keeps. */

@@ -21,8 +21,14 @@ struct shale_caller shale_rw_changer(fuse_req_t req, struct shale_stale *stale);
 void shale_rw_entry(const struct shale_node *node, struct fuse_entry_param *e);
 
 /* Take a handle for an open with these flags of open(2). */
+struct shale_rw_handle {
+	uint64_t fh;
+	uint32_t lent_as; /* the kernel reads and writes the data file; or 0 */
+	bool keeps;       /* pages that the kernel has are good */
+};
 int shale_rw_opened(struct shale_session *s, const struct shale_caller *who,
-		    fuse_ino_t ino, uint32_t flags, uint64_t *handle);
+		    fuse_ino_t ino, uint32_t flags,
+		    struct shale_rw_handle *handle);
 
 /* Has a daemon that died done this already?  Then only its answer is missing,
  * and what is stale of the node that the request names first. */

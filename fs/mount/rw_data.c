@@ -9,20 +9,23 @@
 #include <sys/stat.h>
 
 int shale_rw_opened(struct shale_session *s, const struct shale_caller *who,
-		    fuse_ino_t ino, uint32_t flags, uint64_t *handle)
+		    fuse_ino_t ino, uint32_t flags,
+		    struct shale_rw_handle *handle)
 {
-	int r = shale_live_opened(s->opts.live, who, ino, handle);
+	struct shale_live *live = s->opts.live;
+	bool writes = (flags & O_ACCMODE) != O_RDONLY;
 
-	if (r == 0 && s->opts.writeback && (flags & O_ACCMODE) != O_RDONLY)
-		shale_live_writes(s->opts.live, *handle);
+	*handle = (struct shale_rw_handle){.keeps = true};
+	if (s->opts.passthrough) {
+		/* fadvise may have read pages of a file while it was lent. */
+		handle->keeps = !shale_live_is_changed(live, ino);
+		return shale_live_opened_lent(live, who, ino, writes,
+					      &handle->fh, &handle->lent_as);
+	}
+	int r = shale_live_opened(live, who, ino, &handle->fh);
+	if (r == 0 && s->opts.writeback && writes)
+		shale_live_writes(live, handle->fh);
 	return r;
-}
-
-static void set_open(struct fuse_file_info *fi, uint64_t handle)
-{
-	fi->fh = handle;
-	fi->keep_cache = 1;
-	fi->noflush = 1;
 }
 
 /*
@@ -40,9 +43,9 @@ void shale_rw_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct shale_live *live = shale_rw_live(req);
 	struct shale_caller who = shale_rw_caller(req);
+	struct shale_rw_handle handle;
 	struct shale_node node;
 	bool lost = false;
-	uint64_t handle;
 	int r = 0;
 
 	who.lost_privileges = &lost;
@@ -58,9 +61,8 @@ void shale_rw_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	tell_lost(req, ino, lost);
 	if (r < 0)
 		return shale_rw_reply(req, r, ino);
-	set_open(fi, handle);
-	if (fuse_reply_open(req, fi) < 0)
-		shale_live_released(live, handle); /* nobody will */
+	if (shale_raw_reply_open(req, &handle) < 0)
+		shale_live_released(live, handle.fh); /* nobody will */
 }
 
 void shale_rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -70,9 +72,8 @@ void shale_rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct shale_stale stale;
 	struct shale_caller who = shale_rw_changer(req, &stale);
 	struct shale_make what = {.mode = S_IFREG | (mode & 07777)};
-	struct fuse_entry_param e;
+	struct shale_rw_handle handle;
 	struct shale_node node;
-	uint64_t handle;
 
 	size_t len = strlen(name);
 	int r = shale_rw_done(req, &who)
@@ -85,16 +86,20 @@ void shale_rw_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 				    (uint32_t)fi->flags, &handle);
 	if (r < 0)
 		return shale_rw_reply(req, r, parent);
-	shale_rw_entry(&node, &e);
-	set_open(fi, handle);
-	if (fuse_reply_create(req, &e, fi) < 0)
-		shale_live_released(live, handle);
+	if (shale_raw_reply_create(req, &node, &handle) < 0)
+		shale_live_released(live, handle.fh);
 }
 
 void shale_rw_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct shale_session *s = shale_req_session(req);
+	uint64_t handle = fi->fh;
+
 	(void)ino;
-	shale_live_released(shale_rw_live(req), fi->fh);
+	/* A file that was lent may not be let go of yet. */
+	if (s->opts.passthrough)
+		shale_receivers_let_go(&s->receivers);
+	shale_live_released(s->opts.live, handle);
 	fuse_reply_err(req, 0);
 }
 

@@ -298,6 +298,22 @@ static int store(void *arg, uint64_t ino, uint64_t off, const void *data,
 					  FUSE_BUF_NO_SPLICE);
 }
 
+int shale_session_lend(void *arg, int fd, uint32_t *id)
+{
+	const struct shale_session *s = arg;
+
+	if (!shale_raw_offers_passthrough(s))
+		return -EOPNOTSUPP;
+	return shale_raw_backing_open(s->opts.fd, fd, id);
+}
+
+void shale_session_take_back(void *arg, uint32_t id)
+{
+	const struct shale_session *s = arg;
+
+	shale_raw_backing_close(s->opts.fd, id);
+}
+
 int shale_session_run(struct shale_session *s, struct shale_err *err)
 {
 	unsigned n = s->opts.threads ? s->opts.threads : (unsigned)get_nprocs();

@@ -30,6 +30,8 @@ struct shale_session_opts {
 	 * writing are noted (SHALE_HANDLE_WRITES).
 	 */
 	bool writeback;
+	/* The kernel reads and writes files that are lent (fs/live/lend.h). */
+	bool passthrough;
 	/* Of this connection; kept by the caller, filled in by a first daemon.
 	 */
 	struct shale_greeting *greeting;
@@ -57,6 +59,15 @@ int shale_session_start(struct shale_session *s, struct shale_err *err);
  * the kernel cannot send again (before 6.9).
  */
 int shale_session_resume(struct shale_session *s, struct shale_err *err);
+
+/*
+ * For who lends files, `arg` being a session that has started: have the kernel
+ * know an open file by a number, and forget it.  -EPERM: that needs
+ * CAP_SYS_ADMIN; -ELOOP: it lies on a stacked file system; -EOPNOTSUPP: not
+ * this kernel (before 6.9).
+ */
+int shale_session_lend(void *arg, int fd, uint32_t *id);
+void shale_session_take_back(void *arg, uint32_t id);
 
 /* Serve until the file system is unmounted (0) or the connection fails. */
 int shale_session_run(struct shale_session *s, struct shale_err *err);

@@ -15,8 +15,10 @@
 
 #include "layers/base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 struct shale_files;
 
@@ -87,6 +89,37 @@ void shale_files_spare(struct shale_files *files);
 /* The inodes whose data could not be flushed, sorted; `*inos` is allocated.
  * -ENOMEM */
 int shale_files_failed(struct shale_files *files, uint64_t **inos, size_t *n);
+
+/*
+ * While a data file is lent to the kernel (fs/live/lend.h) its bytes, size and
+ * time of change are those of the file itself: as the host's file system has
+ * them.  -ENOENT: it was never made.
+ */
+int shale_files_stat(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		     struct stat *out);
+/* The next data, or hole, at or after `off`.  -ENXIO: none. */
+int shale_files_seek(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		     uint64_t off, bool data, uint64_t *out);
+/* At once, whatever a power cut would make of it: the caller knows. */
+int shale_files_resize(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		       uint64_t size);
+int shale_files_punch(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		      uint64_t off, uint64_t end);
+int shale_files_stamp(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		      const struct timespec *mtime);
+/* Somebody else has written it: the next flush is not to be spared. */
+int shale_files_dirty(struct shale_files *files, uint64_t ino, uint32_t epoch);
+/*
+ * Has anybody else it open for writing, or mapped?  True also when that is not
+ * known for a moment: ask again.
+ */
+bool shale_files_written_elsewhere(struct shale_files *files, uint64_t ino,
+				   uint32_t epoch);
+/*
+ * The same of an open file (by asking for a lease of it): -EBUSY.  Another
+ * error: the file system cannot tell.
+ */
+int shale_lease_probe(int fd);
 
 /* Bytes allocated on the host.  Looks at every file. */
 uint64_t shale_files_bytes(struct shale_files *files);

@@ -265,10 +265,31 @@ uint32_t shale_handles_noted(struct shale_handles *handles, uint32_t bits)
 	return count;
 }
 
-bool shale_handles_held(struct shale_handles *handles, uint64_t ino)
+uint32_t shale_handles_find(struct shale_handles *handles, uint64_t ino,
+			    uint32_t bits)
+{
+	uint32_t found = 0;
+
+	pthread_mutex_lock(&handles->lock);
+	for (uint32_t at = 0; at < handles->n && !found; at++) {
+		struct place *place = &handles->places[at];
+		uint32_t note = atomic_load(&place->note);
+		if (atomic_load(&place->ino) == ino && note & bits)
+			found = note;
+	}
+	pthread_mutex_unlock(&handles->lock);
+	return found;
+}
+
+uint32_t shale_handles_count(struct shale_handles *handles, uint64_t ino)
 {
 	pthread_mutex_lock(&handles->lock);
-	bool held = shale_map64_get(&handles->count, ino) != 0;
+	uint64_t count = shale_map64_get(&handles->count, ino);
 	pthread_mutex_unlock(&handles->lock);
-	return held;
+	return (uint32_t)count;
+}
+
+bool shale_handles_held(struct shale_handles *handles, uint64_t ino)
+{
+	return shale_handles_count(handles, ino) != 0;
 }

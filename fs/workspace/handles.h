@@ -36,7 +36,12 @@ void shale_handles_clear(struct shale_handles *handles, uint64_t slot);
  * What is to be known of a slot for as long as it is taken; 0 of a new one.
  * Nothing happens if it is free.
  */
-enum { SHALE_HANDLE_WRITES = 1 }; /* it was opened for writing */
+enum {
+	SHALE_HANDLE_WRITES = 1, /* it was opened for writing */
+	SHALE_HANDLE_LENT = 2,   /* the kernel has the data file … */
+	SHALE_HANDLE_LENT_AS = 2 /* … as the number from that bit on; 0: not
+				  * any more */
+};
 void shale_handles_note(struct shale_handles *handles, uint64_t slot,
 			uint32_t note);
 /* How many slots have one of those bits?  Looks at all. */
@@ -45,7 +50,13 @@ uint32_t shale_handles_noted(struct shale_handles *handles, uint32_t bits);
 /* Inode of a slot, 0 if it is free or there is none. */
 uint64_t shale_handles_ino(struct shale_handles *handles, uint64_t slot);
 
-/* Does any slot name this inode? */
+/* Does any slot name this inode?  How many do? */
 bool shale_handles_held(struct shale_handles *handles, uint64_t ino);
+uint32_t shale_handles_count(struct shale_handles *handles, uint64_t ino);
+
+/* The first note of a slot of this inode that has one of those bits; 0: none
+ * has.  Looks at all. */
+uint32_t shale_handles_find(struct shale_handles *handles, uint64_t ino,
+			    uint32_t bits);
 
 #endif

@@ -11,6 +11,7 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/file_table.c fs/workspace/file_table.h \
 	fs/workspace/files.c fs/workspace/files.h \
 	fs/workspace/files_flush.c fs/workspace/files_impl.h \
+	fs/workspace/files_lend.c \
 	fs/workspace/files_remove.c \
 	fs/workspace/handles.c fs/workspace/handles.h \
 	fs/workspace/images.c \
