@@ -80,6 +80,11 @@ TESTS += tests/unit/live-content-test
 tests_unit_live_content_test_SOURCES = tests/unit/live-content-test.c $(live_rig)
 tests_unit_live_content_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
+check_PROGRAMS += tests/unit/live-lend-test
+TESTS += tests/unit/live-lend-test
+tests_unit_live_lend_test_SOURCES = tests/unit/live-lend-test.c $(live_rig)
+tests_unit_live_lend_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
+
 check_PROGRAMS += tests/unit/live-sync-test
 TESTS += tests/unit/live-sync-test
 tests_unit_live_sync_test_SOURCES = tests/unit/live-sync-test.c $(live_rig)

@@ -6,7 +6,8 @@
 A store lies on an ext4 on a disk that remembers (disk.py), the load (load.py)
 runs on a writable mount of it.  Then, for moments of that time: the disk as the
 power would have left it, fsck, mount, `shale mount -w`, and every name and
-every sector is held against the history (history.py)."""
+every sector is held against the history (history.py).  SHALE_OPTIONS are words
+of -o."""
 import functools
 import json
 import os
@@ -21,6 +22,8 @@ from disk import Disk, run
 from history import History
 
 DISK_MIB = 192
+OPTIONS = ("-o", os.environ["SHALE_OPTIONS"]) \
+    if os.environ.get("SHALE_OPTIONS") else ()
 
 
 def shale(store, *args):
@@ -35,7 +38,7 @@ def make_history(dir, seconds, seed):
     load.make_base(f"{dir}/src")
     try:
         shale(disk.fs, "import", f"{dir}/src", "-t", "base:v1")
-        shale(disk.fs, "mount", "base:v1", f"{dir}/m", "-w", "w")
+        shale(disk.fs, "mount", "base:v1", f"{dir}/m", "-w", "w", *OPTIONS)
         run("sync", "-f", disk.fs)
         print(run(sys.executable, load.__file__, f"{disk.fuse}/control",
                   f"{dir}/m", f"{dir}/src", str(seconds), str(seed),

@@ -26,7 +26,18 @@ const struct shale_caller rig_caller;
 
 /* --------------------------------------------------------- mount, unmount */
 
-static void mount(struct rig *rig)
+static void unmount(struct rig *rig)
+{
+	struct shale_err err;
+
+	shale_live_close(rig->live);
+	rig->live = NULL;
+	shale_handles_close(rig->handles);
+	shale_image_close(rig->base);
+	CHECK_OK(shale_workspace_close(rig->ws, &err));
+}
+
+int rig_try_return(struct rig *rig, struct shale_err *why)
 {
 	struct shale_err err;
 	struct shale_rec_image which;
@@ -35,19 +46,20 @@ static void mount(struct rig *rig)
 	CHECK_OK(shale_live_base_of(rig->ws, &which, &err));
 	rig->mounted = rig_image_find(rig, &which);
 	rig->base = rig_image_open(rig, rig->mounted);
-	CHECK_OK(shale_handles_open(&rig->handles, rig->ws->dirfd, true, &err));
-	CHECK_OK(shale_live_open(&rig->live, rig->ws, rig->handles, rig->base,
-				 &which, &rig->opts, &err));
+	CHECK_OK(shale_handles_open(&rig->handles, rig->ws->dirfd,
+				    !rig->opts.takeover, &err));
+	int r = shale_live_open(&rig->live, rig->ws, rig->handles, rig->base,
+				&which, &rig->opts, why);
+	if (r < 0)
+		unmount(rig);
+	return r;
 }
 
-static void unmount(struct rig *rig)
+static void mount(struct rig *rig)
 {
 	struct shale_err err;
 
-	shale_live_close(rig->live);
-	shale_handles_close(rig->handles);
-	shale_image_close(rig->base);
-	CHECK_OK(shale_workspace_close(rig->ws, &err));
+	CHECK_OK(rig_try_return(rig, &err));
 }
 
 void rig_leave(struct rig *rig)

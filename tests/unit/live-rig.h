@@ -50,6 +50,7 @@ void rig_remount(struct rig *rig);
 /* Its two halves. */
 void rig_leave(struct rig *rig);
 void rig_return(struct rig *rig);
+int rig_try_return(struct rig *rig, struct shale_err *err);
 
 /* Freeze; the image of what there is at that moment is made, not recorded. */
 struct rig_commit {

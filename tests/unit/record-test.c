@@ -116,6 +116,27 @@ TEST(content_survives_encoding)
 	shale_rec_content_release(&out);
 }
 
+TEST(content_that_is_lent_is_one_data_file_and_nothing_else)
+{
+	struct shale_err err;
+	struct shale_rec_content in = good_content(), out;
+
+	in.lent = true;
+	CHECK_INT(content_again(&in, &out, &err), -EUCLEAN);
+	in.n_files = 1;
+	CHECK_INT(content_again(&in, &out, &err), -EUCLEAN);
+	CHECK_STR(err.msg, "workspace record is damaged: a data file is lent, "
+			   "and not all of the content");
+	in.n_ranges = 0;
+	CHECK_OK(content_again(&in, &out, &err));
+	CHECK(out.lent);
+	CHECK_INT(out.file[0].limit, 0);
+	CHECK_INT(out.size, 5000);
+	in.lent = false;
+	CHECK_OK(content_again(&in, &out, &err));
+	CHECK(!out.lent);
+}
+
 TEST(content_with_overlaps_or_beyond_its_size_is_damage)
 {
 	struct shale_err err;

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files that are lent to a kernel, which is a few descriptors here. */
+#include "fs/live/lend.h"
+#include "layers/base/cleanup.h"
+#include "tests/lib/check.h"
+#include "tests/unit/live-rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { IDS = 16 };
+
+/* What it was given, and calls by 1 to IDS - 1. */
+static struct {
+	int fd[IDS]; /* 0: nothing */
+	uint32_t n;
+	int refuses; /* errno */
+} kernel;
+
+static int kernel_open(void *arg, int fd, uint32_t *id)
+{
+	(void)arg;
+	if (kernel.refuses)
+		return -kernel.refuses;
+	CHECK(kernel.n + 1 < IDS);
+	*id = ++kernel.n;
+	kernel.fd[*id] = dup(fd);
+	return 0;
+}
+
+static void kernel_close(void *arg, uint32_t id)
+{
+	(void)arg;
+	CHECK(id > 0 && id < IDS && kernel.fd[id] > 0);
+	close(kernel.fd[id]);
+	kernel.fd[id] = 0;
+}
+
+static const struct shale_live_lender lender = {kernel_open, kernel_close,
+						NULL};
+
+/* Open a data file as the kernel does for somebody who opens the file. */
+static int kernel_file(uint32_t id, int flags)
+{
+	char path[64];
+
+	CHECK(id > 0 && id < IDS && kernel.fd[id] > 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", kernel.fd[id]);
+	int fd = open(path, flags | O_CLOEXEC);
+	CHECK(fd >= 0);
+	return fd;
+}
+
+static struct rig *lending(void)
+{
+	struct rig *rig = rig_new();
+	struct shale_err err;
+
+	memset(&kernel, 0, sizeof(kernel));
+	CHECK_OK(shale_live_lend(rig->live, &lender, &err));
+	CHECK_INT(kernel.fd[1], 0); /* it was a try */
+	return rig;
+}
+
+/* Somebody's open of a file, as the kernel has it. */
+struct file {
+	struct rig *rig;
+	uint64_t handle;
+	uint32_t id; /* 0: by way of us */
+	int fd;
+};
+
+static struct file open_file(struct rig *rig, const char *path, bool writes)
+{
+	static uint64_t unique = 1000;
+	const struct shale_caller who = {.request = {1, unique += 2}};
+	struct file f = {.rig = rig, .fd = -1};
+
+	CHECK_INT(shale_live_opened_lent(rig->live, &who, rig_ino(rig, path),
+					 writes, &f.handle, &f.id),
+		  0);
+	if (f.id)
+		f.fd = kernel_file(f.id, writes ? O_RDWR : O_RDONLY);
+	return f;
+}
+
+static void close_file(struct file *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	shale_live_released(f->rig->live, f->handle);
+}
+
+static uint32_t lent(struct rig *rig)
+{
+	struct shale_live_counts counts;
+
+	CHECK_INT(shale_live_counts(rig->live, &counts), 0);
+	return counts.lent;
+}
+
+static uint64_t data_bytes(struct rig *rig)
+{
+	struct shale_live_counts counts;
+
+	CHECK_INT(shale_live_counts(rig->live, &counts), 0);
+	return counts.data_bytes;
+}
+
+static int seek(struct rig *rig, const char *path, uint64_t off, int whence)
+{
+	uint64_t found;
+	int r = shale_live_seek(rig->live, rig_ino(rig, path), off, whence,
+				&found);
+	return r < 0 ? r : (int)found;
+}
+
+static void pause_a_tick(void)
+{
+	usleep(20000); /* of the clock that the host stamps with */
+}
+
+TEST(a_new_file_is_what_the_kernel_has_made_of_it)
+{
+	struct rig *rig = lending();
+
+	rig_file(rig, "new", "");
+	struct shale_node made = rig_stat(rig, "new");
+	struct file f = open_file(rig, "new", true);
+	CHECK(f.id);
+	CHECK_INT(lent(rig), 1);
+	struct shale_node node = rig_stat(rig, "new");
+	CHECK_INT(node.mtime.tv_nsec, made.mtime.tv_nsec);
+	CHECK_INT(node.size, 0);
+
+	pause_a_tick();
+	CHECK_INT(pwrite(f.fd, "data", 4, 10000), 4);
+	node = rig_stat(rig, "new");
+	CHECK_INT(node.size, 10004);
+	CHECK(node.mtime.tv_nsec != made.mtime.tv_nsec);
+	CHECK_INT(node.ctime.tv_nsec, node.mtime.tv_nsec);
+	CHECK_STR(rig_text(rig, "new") + 10000, "data");
+	CHECK_INT(seek(rig, "new", 0, SEEK_DATA), 8192);
+	close_file(&f);
+	CHECK_INT(lent(rig), 0);
+	CHECK_INT(kernel.fd[f.id], 0);
+
+	struct shale_node closed = rig_stat(rig, "new");
+	CHECK_INT(closed.size, 10004);
+	CHECK_INT(closed.blocks, 8);
+	CHECK_INT(closed.mtime.tv_nsec, node.mtime.tv_nsec);
+	CHECK_INT(closed.ctime.tv_nsec, node.ctime.tv_nsec);
+	CHECK_INT(data_bytes(rig), 4096);
+	CHECK_INT(seek(rig, "new", 0, SEEK_DATA), 8192);
+	rig_commit(rig);
+	CHECK_INT(data_bytes(rig), 0);
+	rig_remount(rig);
+	CHECK_STR(rig_text(rig, "new") + 10000, "data");
+	rig_free(rig);
+}
+
+TEST(a_file_that_is_lent_again_and_again_counts_what_is_there)
+{
+	struct rig *rig = lending();
+	const struct {
+		off_t off, size; /* write a byte there; be that long */
+		uint64_t blocks;
+	} steps[] = {
+		{0, 1, 1},           {4096, 4097, 2},       {8191, 8192, 2},
+		{-1, 5000, 2},       {-1, 4096, 1},         {-1, 40960, 1},
+		{36864, 40960, 2},   {8192, 40960, 3},      {-1, 0, 0},
+		{1 << 25, 1 << 26, 1}, {-1, 1 << 25, 0},    {100, 101, 1},
+	};
+
+	rig_file(rig, "f", "");
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		struct file f = open_file(rig, "f", true);
+		CHECK(f.id);
+		if (steps[i].off >= 0)
+			CHECK_INT(pwrite(f.fd, "x", 1, steps[i].off), 1);
+		CHECK(ftruncate(f.fd, steps[i].size) == 0);
+		close_file(&f);
+		struct shale_node node = rig_stat(rig, "f");
+		CHECK_INT(node.size, (uint64_t)steps[i].size);
+		CHECK_INT(data_bytes(rig), steps[i].blocks * 4096);
+		/* What is short is not read from what was longer. */
+		if (steps[i].size <= 4096)
+			rig_write(rig, "f", 4090, "yz");
+		if (steps[i].size <= 4096)
+			rig_truncate(rig, "f", (uint64_t)steps[i].size);
+		struct shale_err err;
+		CHECK_OK(shale_db_advance(rig->ws->db, &err));
+	}
+	rig_free(rig);
+}
+
+TEST(what_is_open_by_way_of_us_is_not_lent_nor_the_other_way_round)
+{
+	struct rig *rig = lending();
+
+	rig_file(rig, "f", "text");
+	struct file reader = open_file(rig, "f", false);
+	CHECK_INT(reader.id, 0); /* nobody writes */
+	struct file writer = open_file(rig, "f", true);
+	CHECK_INT(writer.id, 0);
+	close_file(&reader);
+	struct file third = open_file(rig, "f", true);
+	CHECK_INT(third.id, 0);
+	close_file(&writer);
+	close_file(&third);
+
+	writer = open_file(rig, "f", true);
+	CHECK(writer.id);
+	reader = open_file(rig, "f", false);
+	CHECK_INT(reader.id, writer.id);
+	close_file(&writer);
+	CHECK_INT(lent(rig), 1); /* as long as the reader has it */
+	writer = open_file(rig, "f", true);
+	CHECK_INT(writer.id, reader.id);
+	close_file(&reader);
+	close_file(&writer);
+	CHECK_INT(lent(rig), 0);
+	reader = open_file(rig, "f", false);
+	CHECK_INT(reader.id, 0);
+	close_file(&reader);
+	rig_free(rig);
+}
+
+TEST(what_is_mapped_stays_lent_and_nothing_is_committed_meanwhile)
+{
+	struct rig *rig = lending();
+	uint32_t frozen;
+	uint64_t pos;
+	struct shale_err err;
+
+	rig_file(rig, "f", "");
+	struct file f = open_file(rig, "f", true);
+	int mapping = kernel_file(f.id, O_RDWR);
+	close_file(&f);
+	CHECK_INT(lent(rig), 1);
+	CHECK_INT(kernel.fd[f.id], 0); /* who opens it needs another number */
+	CHECK_INT(shale_live_freeze(rig->live, &frozen, &pos, &err), -EBUSY);
+	CHECK(strstr(err.msg, "1 files are open for writing, or mapped"));
+	struct shale_live_discarded done;
+	CHECK_INT(shale_live_discard(rig->live, NULL, 0, NULL, &done, &err),
+		  -EBUSY);
+
+	struct file reader = open_file(rig, "f", false);
+	CHECK(reader.id && reader.id != f.id);
+	CHECK_INT(pwrite(mapping, "late", 4, 4096), 4);
+	CHECK_STR(rig_text(rig, "f") + 4096, "late");
+	close_file(&reader);
+	CHECK_INT(lent(rig), 1);
+	close(mapping);
+	rig_commit(rig);
+	CHECK_INT(lent(rig), 0);
+	rig_remount(rig);
+	CHECK_STR(rig_text(rig, "f") + 4096, "late");
+	rig_free(rig);
+}
+
+TEST(what_lies_below_or_in_another_epoch_is_not_lent)
+{
+	const struct shale_rec_attr file = {.epoch = 5, .mode = S_IFREG | 0644},
+				    old = {.epoch = 4, .mode = S_IFREG | 0644},
+				    dir = {.epoch = 5, .mode = S_IFDIR | 0755};
+	const struct {
+		const struct shale_rec_attr *attr;
+		uint32_t files, epoch[2], ranges;
+		bool fits;
+	} cases[] = {
+		{&file, 0, {0}, 0, true},     {&file, 1, {5}, 0, true},
+		{&file, 1, {4}, 0, false},    {&file, 2, {5, 4}, 0, false},
+		{&file, 0, {0}, 1, false},    {&file, 1, {5}, 1, false},
+		{&old, 0, {0}, 0, false},     {&dir, 0, {0}, 0, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct shale_rec_content c = {
+			.n_files = cases[i].files,
+			.n_ranges = cases[i].ranges,
+		};
+		for (uint32_t n = 0; n < c.n_files; n++)
+			c.file[n].epoch = cases[i].epoch[n];
+		CHECK_INT(shale_lend_fits(cases[i].attr, &c, 5), cases[i].fits);
+	}
+}
+
+TEST(the_time_of_a_lent_file_is_the_kernels_if_it_has_set_one)
+{
+	const struct timespec at = {100, 7}, cut = {100, 0}, later = {101, 3},
+			      earlier = {99, 3};
+	const struct {
+		struct timespec host, mtime, ctime;
+	} cases[] = {
+		{at, at, at},       /* as it was given */
+		{cut, at, at},      /* by a host that keeps seconds */
+		{later, later, later},
+		{earlier, earlier, at}, /* ctime never goes back */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct stat st = {.st_mtim = cases[i].host};
+		struct timespec mtime = at, ctime = at;
+		shale_lend_times(&st, &mtime, &ctime);
+		CHECK_INT(mtime.tv_sec, cases[i].mtime.tv_sec);
+		CHECK_INT(mtime.tv_nsec, cases[i].mtime.tv_nsec);
+		CHECK_INT(ctime.tv_sec, cases[i].ctime.tv_sec);
+		CHECK_INT(ctime.tv_nsec, cases[i].ctime.tv_nsec);
+	}
+}
+
+TEST(a_time_that_is_set_stays_until_something_is_written)
+{
+	struct rig *rig = lending();
+	const struct shale_set set = {.what = SHALE_SET_MTIME,
+				      .mtime = {1000000000, 123456789}};
+	struct shale_node node;
+
+	rig_file(rig, "f", "text");
+	struct file f = open_file(rig, "f", true);
+	CHECK_INT(pwrite(f.fd, "more", 4, 4), 4);
+	CHECK_INT(shale_live_setattr(rig->live, &rig_caller, rig_ino(rig, "f"),
+				     &set, &node),
+		  0);
+	CHECK_INT(node.mtime.tv_sec, 1000000000);
+	CHECK_INT(node.size, 8);
+	close_file(&f);
+	node = rig_stat(rig, "f");
+	CHECK_INT(node.mtime.tv_sec, 1000000000);
+	CHECK_INT(node.mtime.tv_nsec, 123456789);
+	f = open_file(rig, "f", true);
+	CHECK_INT(rig_stat(rig, "f").mtime.tv_nsec, 123456789);
+	CHECK_INT(pwrite(f.fd, "x", 1, 0), 1);
+	close_file(&f);
+	CHECK(rig_stat(rig, "f").mtime.tv_sec > 1000000000);
+	rig_free(rig);
+}
+
+TEST(a_lent_file_is_cut_and_punched_at_once)
+{
+	struct rig *rig = lending();
+
+	rig_file(rig, "f", "");
+	struct file f = open_file(rig, "f", true);
+	for (off_t off = 0; off < 5 * 4096; off += 4096)
+		CHECK_INT(pwrite(f.fd, "abcd", 4, off), 4);
+	CHECK_INT(shale_live_fallocate(
+			  rig->live, &rig_caller, rig_ino(rig, "f"),
+			  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096,
+			  8192, false),
+		  0);
+	rig_truncate(rig, "f", 4 * 4096 + 2);
+	CHECK_INT(rig_stat(rig, "f").size, 4 * 4096 + 2);
+	CHECK_INT(seek(rig, "f", 4096, SEEK_DATA), 3 * 4096);
+	char got[5] = "";
+	CHECK_INT(pread(f.fd, got, 4, 4 * 4096), 2);
+	CHECK_STR(got, "ab");
+	uint64_t done;
+	rig_file(rig, "g", "text");
+	CHECK_INT(shale_live_copy(rig->live, &rig_caller, rig_ino(rig, "g"), 0,
+				  rig_ino(rig, "f"), 0, 4, false, &done),
+		  -EXDEV);
+	close_file(&f);
+	CHECK_INT(data_bytes(rig), 4 * 4096); /* three, and g */
+	rig_free(rig);
+}
+
+TEST(a_nameless_file_goes_with_its_last_handle)
+{
+	struct rig *rig = lending();
+
+	rig_file(rig, "f", "text");
+	struct file f = open_file(rig, "f", true);
+	uint64_t ino = rig_ino(rig, "f");
+	CHECK_INT(rig_unlink(rig, "f"), 0);
+	CHECK_INT(pwrite(f.fd, "more", 4, 0), 4);
+	struct shale_node node;
+	CHECK_INT(shale_live_getattr(rig->live, ino, &node), 0);
+	CHECK_INT(node.size, 4);
+	close_file(&f);
+	CHECK_INT(shale_live_getattr(rig->live, ino, &node), -ESTALE);
+	CHECK_INT(lent(rig), 0);
+	CHECK_INT(kernel.fd[f.id], 0);
+	rig_commit(rig);
+	rig_free(rig);
+}
+
+TEST(a_kernel_that_takes_no_file_is_done_without)
+{
+	struct rig *rig = lending();
+	struct shale_err err;
+
+	rig_file(rig, "f", "text");
+	kernel.refuses = ENOMEM;
+	struct file f = open_file(rig, "f", true);
+	CHECK_INT(f.id, 0);
+	rig_write(rig, "f", 4, "more");
+	close_file(&f);
+	CHECK_STR(rig_text(rig, "f"), "textmore");
+	rig_commit(rig);
+
+	kernel.refuses = EPERM;
+	CHECK_INT(shale_live_lend(rig->live, &lender, &err), -EPERM);
+	CHECK(strstr(err.msg, "CAP_SYS_ADMIN"));
+	kernel.refuses = ELOOP;
+	CHECK_INT(shale_live_lend(rig->live, &lender, &err), -ELOOP);
+	CHECK(strstr(err.msg, "stacked file system"));
+	rig_free(rig);
+}
+
+/* ----------------------------------------------------- power cuts and kills */
+
+/* The workspace is as it is now, and this process knows nothing of that; with
+ * `boot`, of another boot. */
+static void die(struct rig *rig, const char *boot)
+{
+	char dir[64], command[400];
+
+	snprintf(dir, sizeof(dir), "/proc/self/fd/%d/workspaces", rig->dirfd);
+	snprintf(command, sizeof(command), "cp -a %s/work %s/cut", dir, dir);
+	CHECK_INT(system(command), 0);
+	rig_leave(rig);
+	snprintf(command, sizeof(command), "rm -r %s/work; mv %s/cut %s/work",
+		 dir, dir, dir);
+	CHECK_INT(system(command), 0);
+	if (boot) {
+		snprintf(command, sizeof(command), "echo %s >%s/work/boot",
+			 boot, dir);
+		CHECK_INT(system(command), 0);
+	}
+}
+
+static void fsync_file(struct rig *rig, const char *path)
+{
+	struct shale_err err;
+	CHECK_OK(shale_live_fsync(rig->live, rig_ino(rig, path), false, &err));
+}
+
+static void mark(struct rig *rig)
+{
+	struct shale_err err;
+	CHECK_OK(shale_db_advance(rig->ws->db, &err));
+}
+
+TEST(after_a_power_cut_a_fsynced_file_is_as_the_host_has_it)
+{
+	struct rig *rig = lending();
+
+	rig_file(rig, "synced", "");
+	struct file f = open_file(rig, "synced", true);
+	CHECK_INT(pwrite(f.fd, "one", 3, 0), 3);
+	fsync_file(rig, "synced");
+	CHECK_INT(pwrite(f.fd, "two", 3, 5000), 3);
+	fsync_file(rig, "synced");
+	die(rig, "other");
+	close(f.fd);
+	rig_return(rig);
+	CHECK_INT(rig_stat(rig, "synced").size, 5003);
+	CHECK_STR(rig_text(rig, "synced"), "one");
+	CHECK_STR(rig_text(rig, "synced") + 5000, "two");
+	CHECK_INT(data_bytes(rig), 8192);
+	rig_free(rig);
+}
+
+TEST(after_a_power_cut_what_was_not_synced_is_as_of_the_mark)
+{
+	struct rig *rig = lending();
+
+	rig_file(rig, "f", "text");
+	mark(rig);
+	struct file f = open_file(rig, "f", true);
+	CHECK(f.id);
+	CHECK_INT(pwrite(f.fd, "more", 4, 8000), 4);
+	die(rig, "other");
+	close(f.fd);
+	rig_return(rig);
+	CHECK_STR(rig_text(rig, "f"), "text");
+	CHECK_INT(rig_stat(rig, "f").size, 4);
+	rig_free(rig);
+}
+
+/* E4, both halves. */
+TEST(a_power_cut_shows_no_zeros_where_a_mark_had_data)
+{
+	struct rig *rig = lending();
+
+	rig_file(rig, "cut-before", "text");
+	rig_file(rig, "cut-after", "text");
+	mark(rig);
+	rig_truncate(rig, "cut-before", 0);
+	struct file before = open_file(rig, "cut-before", true);
+	CHECK_INT(before.id, 0); /* not yet */
+	struct file after = open_file(rig, "cut-after", true);
+	CHECK(after.id);
+	rig_truncate(rig, "cut-after", 0);
+	die(rig, "other");
+	close(after.fd);
+	rig_return(rig);
+	CHECK_STR(rig_text(rig, "cut-before"), "text");
+	CHECK_INT(rig_stat(rig, "cut-after").size, 0); /* not: 4 zeros */
+	rig_free(rig);
+}
+
+TEST(what_was_cut_off_and_marked_is_lent_without_it)
+{
+	struct rig *rig = lending();
+
+	rig_file(rig, "f", "text");
+	rig_write(rig, "f", 9000, "behind");
+	rig_truncate(rig, "f", 2);
+	mark(rig);
+	struct file f = open_file(rig, "f", true);
+	CHECK(f.id);
+	CHECK(ftruncate(f.fd, 10000) == 0);
+	CHECK_STR(rig_text(rig, "f") + 9000, "");
+	CHECK_STR(rig_text(rig, "f") + 2, "");
+	close_file(&f);
+	CHECK_STR(rig_text(rig, "f"), "te");
+	rig_free(rig);
+}
+
+TEST(who_takes_over_knows_what_is_lent)
+{
+	struct rig *rig = lending();
+	const struct shale_caller again = {.request = {1, 77}};
+	uint64_t ino = rig_file(rig, "f", ""), handle, handle2;
+	uint32_t id = 0, id2 = 0;
+	struct shale_err err;
+
+	CHECK_INT(shale_live_opened_lent(rig->live, &again, ino, true, &handle,
+					 &id),
+		  0);
+	CHECK(id);
+	rig_file(rig, "closed", "");
+	struct file closed = open_file(rig, "closed", true);
+	close(closed.fd);
+	CHECK_INT(pwrite(kernel_file(id, O_RDWR), "text", 4, 0), 4);
+	die(rig, NULL);
+	kernel_close(NULL, closed.id);
+	rig->opts.takeover = true;
+	rig_return(rig);
+	CHECK_OK(shale_live_lend(rig->live, &lender, &err));
+	CHECK_INT(lent(rig), 2);
+	CHECK_STR(rig_text(rig, "f"), "text");
+	/* Its open is sent again. */
+	CHECK_INT(shale_live_opened_lent(rig->live, &again, ino, true, &handle2,
+					 &id2),
+		  0);
+	CHECK_INT(handle2, handle);
+	CHECK_INT(id2, id);
+	shale_live_released(rig->live, handle);
+	CHECK_STR(rig_text(rig, "f"), "text");
+	CHECK_INT(kernel.fd[id], 0);
+	CHECK_INT(lent(rig), 1);
+	rig->opts.takeover = false;
+	rig_free(rig);
+}
+
+TEST(no_mount_while_somebody_writes_a_file_from_before)
+{
+	struct rig *rig = lending();
+	struct shale_err err;
+
+	rig_file(rig, "f", "");
+	struct file f = open_file(rig, "f", true);
+	rig_leave(rig); /* the connection was cut */
+	CHECK_INT(pwrite(f.fd, "text", 4, 0), 4);
+	CHECK_INT(rig_try_return(rig, &err), -EBUSY);
+	CHECK(strstr(err.msg, "'/f' is still open in a process"));
+	close(f.fd);
+	rig_return(rig);
+	CHECK_STR(rig_text(rig, "f"), "text");
+	rig_commit(rig);
+	rig_free(rig);
+}
