@@ -75,6 +75,7 @@ int shale_daemon_lend(struct shale_daemon *d, struct shale_err *err)
 	const struct shale_live_lender lender = {
 		.open = shale_session_lend,
 		.close = shale_session_take_back,
+		.changed = shale_session_lent_changed,
 		.arg = d->session,
 	};
 

@@ -104,8 +104,10 @@ static int setattr_locked(struct shale_live *live,
 		return r;
 	shale_change_touch(&ch, node);
 	r = set_times(node, set);
-	if (r == 0 && set->what & (SHALE_SET_SIZE | SHALE_SET_MTIME))
-		r = shale_lend_stamp(live, ino, &node->attr.mtime);
+	bool timed = set->what & (SHALE_SET_SIZE | SHALE_SET_MTIME);
+	if (r == 0)
+		r = shale_lend_stamp(live, ino,
+				     timed ? &node->attr.mtime : NULL);
 	if (r == 0)
 		r = shale_change_commit(&ch, who);
 	if (r < 0)

@@ -21,7 +21,7 @@ int shale_live_lend(struct shale_live *live,
 		openat(live->ws->dirfd, "boot", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return shale_err_set(err, errno, "open 'boot'");
-	int r = shale_lease_probe(fd);
+	int r = shale_lease_probe(fd, true);
 	if (r < 0)
 		return shale_err_set(
 			err, -r, "the store's file system knows no leases");
@@ -195,13 +195,14 @@ static void lend(struct shale_live *live, const struct shale_caller *who,
 
 /* One that is lent: as the kernel knows it, or under a new number. */
 static int lent_already(struct shale_live *live, uint64_t ino, bool writes,
-			struct shale_loan *loan)
+			struct shale_loan *loan, bool *back)
 {
 	if (loan->id)
 		return 0;
 	/* Closed, and mapped perhaps. */
-	if (!writes &&
-	    shale_lend_take_back(live, ino, SHALE_LEND_CLOSED) == 0)
+	*back = !writes &&
+		shale_lend_take_back(live, ino, SHALE_LEND_CLOSED) == 0;
+	if (*back)
 		return 0;
 	int r = hand_over(live, ino, live->state.epoch, &loan->id);
 	return r < 0 ? r : shale_loans_set(live, ino, loan);
@@ -209,7 +210,7 @@ static int lent_already(struct shale_live *live, uint64_t ino, bool writes,
 
 static int open_locked(struct shale_live *live, const struct shale_caller *who,
 		       uint64_t ino, bool writes, uint64_t *handle,
-		       uint32_t *lent_as)
+		       uint32_t *lent_as, bool *back)
 {
 	struct shale_live_node node;
 	struct shale_loan loan;
@@ -219,7 +220,7 @@ static int open_locked(struct shale_live *live, const struct shale_caller *who,
 	if (r < 0)
 		return r;
 	if (shale_loans_get(live, ino, &loan)) {
-		r = lent_already(live, ino, writes, &loan);
+		r = lent_already(live, ino, writes, &loan, back);
 		id = loan.id;
 	} else if (writes && live->loans.on && S_ISREG(node.attr.mode) &&
 		   !shale_handles_held(live->handles, ino)) {
@@ -243,11 +244,14 @@ int shale_live_opened_lent(struct shale_live *live,
 			   bool writes, uint64_t *handle, uint32_t *lent_as)
 {
 	struct shale_locks locks;
+	bool back = false;
 
 	pthread_rwlock_rdlock(&live->freeze);
 	shale_locks_take(live, &locks, &ino, 1);
-	int r = open_locked(live, who, ino, writes, handle, lent_as);
+	int r = open_locked(live, who, ino, writes, handle, lent_as, &back);
 	shale_locks_drop(live, &locks);
 	pthread_rwlock_unlock(&live->freeze);
+	if (back)
+		shale_lend_tell(live, ino);
 	return r;
 }

@@ -14,7 +14,7 @@
  *
  * A mapping outlives the handle that it was made with, and the kernel does not
  * say when it ends: a file stays lent as long as the host's file system knows
- * somebody who may write its data file (a lease is refused).
+ * somebody who has its data file (a lease is refused).
  *
  *   E1  a data file is lent only if it is of the present epoch and all of the
  *       content: nothing below it shows, and no epoch is raised while any is.
@@ -65,7 +65,8 @@ int shale_lend_seek(struct shale_body *body, uint64_t off, bool data,
 /* Make it durable that the file is lent.  No lock. */
 int shale_lend_settle(struct shale_live *live, uint64_t ino);
 
-/* The time of change is this one now; nothing happens if it is not lent. */
+/* The time of change is this one now; NULL: that of status is.  Nothing happens
+ * if it is not lent. */
 int shale_lend_stamp(struct shale_live *live, uint64_t ino,
 		     const struct timespec *mtime);
 
@@ -85,6 +86,9 @@ int shale_lend_take_back(struct shale_live *live, uint64_t ino,
 /* The same with the lock, which it takes; waits a moment for who is about to
  * let go. */
 void shale_lend_end(struct shale_live *live, uint64_t ino);
+/* Whoever caches size or times of one that was taken back has to forget them: a
+ * store to a mapping sets them, and tells nobody.  No lock. */
+void shale_lend_tell(struct shale_live *live, uint64_t ino);
 /* Of all that are lent; takes locks. */
 void shale_lend_end_all(struct shale_live *live, enum shale_lend_back how);
 

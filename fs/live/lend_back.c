@@ -184,9 +184,10 @@ static int look_for_users(struct shale_live *live, uint64_t ino,
 	if (r < 0 || !body.c.lent)
 		return r;
 	uint32_t epoch = body.c.file[0].epoch;
-	if ((how == SHALE_LEND_CLOSED &&
-	     shale_handles_held(live->handles, ino)) ||
-	    shale_files_written_elsewhere(live->files, ino, epoch))
+	bool closed = how == SHALE_LEND_CLOSED;
+	/* Who reads on after the end of his connection reads what was. */
+	if ((closed && shale_handles_held(live->handles, ino)) ||
+	    shale_files_used_elsewhere(live->files, ino, epoch, closed))
 		return -EBUSY;
 	/* Before any batch speaks of it: D2. */
 	return shale_files_dirty(live->files, ino, epoch);
@@ -222,6 +223,14 @@ static int take_back(struct shale_live *live, uint64_t ino,
 	return r;
 }
 
+void shale_lend_tell(struct shale_live *live, uint64_t ino)
+{
+	const struct shale_live_lender *lender = &live->loans.lender;
+
+	if (lender->changed)
+		lender->changed(lender->arg, ino);
+}
+
 /*
  * Who closes lets go of the data file a moment later than of the file.  What is
  * mapped stays lent: until it is opened again, or a commit asks.
@@ -231,8 +240,10 @@ void shale_lend_end(struct shale_live *live, uint64_t ino)
 	struct timespec pause = {.tv_nsec = PAUSE};
 
 	for (int i = 0; i < TRIES; i++) {
-		if (take_back(live, ino, SHALE_LEND_CLOSED) != -EBUSY ||
-		    shale_handles_held(live->handles, ino))
+		int r = take_back(live, ino, SHALE_LEND_CLOSED);
+		if (r == 0)
+			shale_lend_tell(live, ino);
+		if (r != -EBUSY || shale_handles_held(live->handles, ino))
 			return;
 		nanosleep(&pause, NULL);
 		pause.tv_nsec *= 2;
@@ -247,7 +258,9 @@ void shale_lend_end_all(struct shale_live *live, enum shale_lend_back how)
 		return;
 	const uint64_t *inos = (const void *)list.data;
 	for (size_t i = 0; i < list.len / sizeof(*inos); i++)
-		(void)take_back(live, inos[i], how);
+		if (take_back(live, inos[i], how) == 0 &&
+		    how == SHALE_LEND_CLOSED)
+			shale_lend_tell(live, inos[i]);
 }
 
 void shale_lend_release(struct shale_live *live, uint64_t ino, uint64_t handle)

@@ -238,13 +238,15 @@ void shale_live_released(struct shale_live *live, uint64_t handle);
 /*
  * Files may be lent (lend.h): who opens such a file first, for writing, has the
  * kernel read and write it itself.  `lender` hands a descriptor to the kernel,
- * which calls it by a number, not 0, until that is closed.  It may be called
- * until shale_live_close().  Before anybody opens anything.  An error says what
+ * which calls it by a number, not 0, until that is closed; and is told when size
+ * and times of a file may be others than it knows (no lock is held then; NULL:
+ * it keeps none).  Before anybody opens anything.  An error says what
  * is in the way: nothing will be lent, then.
  */
 struct shale_live_lender {
 	int (*open)(void *arg, int fd, uint32_t *id);
 	void (*close)(void *arg, uint32_t id);
+	void (*changed)(void *arg, uint64_t ino);
 	void *arg;
 };
 int shale_live_lend(struct shale_live *live,

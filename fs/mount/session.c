@@ -314,6 +314,11 @@ void shale_session_take_back(void *arg, uint32_t id)
 	shale_raw_backing_close(s->opts.fd, id);
 }
 
+void shale_session_lent_changed(void *arg, uint64_t ino)
+{
+	shale_session_forget_attr(arg, ino);
+}
+
 int shale_session_run(struct shale_session *s, struct shale_err *err)
 {
 	unsigned n = s->opts.threads ? s->opts.threads : (unsigned)get_nprocs();

@@ -61,13 +61,14 @@ int shale_session_start(struct shale_session *s, struct shale_err *err);
 int shale_session_resume(struct shale_session *s, struct shale_err *err);
 
 /*
- * For who lends files, `arg` being a session that has started: have the kernel
- * know an open file by a number, and forget it.  -EPERM: that needs
+ * For who lends files (struct shale_live_lender), `arg` being a session that has
+ * started: have the kernel know an open file by a number, and forget it.  -EPERM: that needs
  * CAP_SYS_ADMIN; -ELOOP: it lies on a stacked file system; -EOPNOTSUPP: not
  * this kernel (before 6.9).
  */
 int shale_session_lend(void *arg, int fd, uint32_t *id);
 void shale_session_take_back(void *arg, uint32_t id);
+void shale_session_lent_changed(void *arg, uint64_t ino);
 
 /* Serve until the file system is unmounted (0) or the connection fails. */
 int shale_session_run(struct shale_session *s, struct shale_err *err);

@@ -105,21 +105,24 @@ int shale_files_resize(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		       uint64_t size);
 int shale_files_punch(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		      uint64_t off, uint64_t end);
+/* NULL: only its time of status change is now; what is written from then on is
+ * later. */
 int shale_files_stamp(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		      const struct timespec *mtime);
 /* Somebody else has written it: the next flush is not to be spared. */
 int shale_files_dirty(struct shale_files *files, uint64_t ino, uint32_t epoch);
 /*
- * Has anybody else it open for writing, or mapped?  True also when that is not
- * known for a moment: ask again.
+ * Has anybody else it open for writing, or mapped so; or also for reading?
+ * True when that is not known for a moment, too: ask again.
  */
-bool shale_files_written_elsewhere(struct shale_files *files, uint64_t ino,
-				   uint32_t epoch);
+bool shale_files_used_elsewhere(struct shale_files *files, uint64_t ino,
+				uint32_t epoch, bool reads);
 /*
- * The same of an open file (by asking for a lease of it): -EBUSY.  Another
- * error: the file system cannot tell.
+ * The same of a file that is open for reading (by asking for a lease of it):
+ * -EBUSY if somebody writes it or, to be `alone`, reads it.  Another error: the
+ * file system cannot tell.
  */
-int shale_lease_probe(int fd);
+int shale_lease_probe(int fd, bool alone);
 
 /* Bytes allocated on the host.  Looks at every file. */
 uint64_t shale_files_bytes(struct shale_files *files);

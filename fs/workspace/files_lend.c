@@ -106,22 +106,27 @@ int shale_files_stamp(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		      const struct timespec *mtime)
 {
 	char name[SHALE_FILE_NAME];
-	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	int r;
 
 	shale_file_name(name, ino, epoch);
-	return utimensat(files->dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0
-		       ? -errno
-		       : 0;
+	if (mtime) {
+		times[1] = *mtime;
+		r = utimensat(files->dirfd, name, times, AT_SYMLINK_NOFOLLOW);
+	} else {
+		r = fchmodat(files->dirfd, name, 0600, 0);
+	}
+	return r < 0 ? -errno : 0;
 }
 
 /* ------------------------------------------------------------- who has it */
 
-int shale_lease_probe(int fd)
+int shale_lease_probe(int fd, bool alone)
 {
 	/* Who opens it in this very moment has the kernel send a signal, which
 	 * by default ends a process: one that is ignored, rather. */
 	if (fcntl(fd, F_SETSIG, SIGURG) < 0 ||
-	    fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+	    fcntl(fd, F_SETLEASE, alone ? F_WRLCK : F_RDLCK) < 0)
 		return errno == EAGAIN ? -EBUSY : -errno;
 	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
 	return 0;
@@ -145,8 +150,8 @@ static bool shut_own(struct shale_files *files, uint64_t ino, uint32_t epoch)
 	return shut;
 }
 
-bool shale_files_written_elsewhere(struct shale_files *files, uint64_t ino,
-				   uint32_t epoch)
+bool shale_files_used_elsewhere(struct shale_files *files, uint64_t ino,
+				uint32_t epoch, bool reads)
 {
 	cleanup_fd int fd = -1;
 
@@ -154,5 +159,5 @@ bool shale_files_written_elsewhere(struct shale_files *files, uint64_t ino,
 		return true;
 	if (shale_files_get(files, ino, epoch, &fd, NULL) < 0)
 		return false;
-	return shale_lease_probe(fd) == -EBUSY;
+	return shale_lease_probe(fd, reads) == -EBUSY;
 }

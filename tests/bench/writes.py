@@ -15,6 +15,12 @@ class ShaleWriteback(ShaleWritable):
     options = ("--rw", "--ephemeral", "-o", "writeback")
 
 
+class ShalePassthrough(ShaleWritable):
+    name = "shale -o passthrough"
+    options = ("--rw", "--ephemeral", "-o", "passthrough")
+
+
+OPTIONS = (ShaleWriteback, ShalePassthrough)
 OVERLAYS = (OverlayWritable, ShaleWritable, FuseOverlayWritable)
 WRITERS = (NativeCopy, *OVERLAYS)
 CREATE, POKE = "create small files", "one byte of the big file"
@@ -108,10 +114,9 @@ def bench(scale, work, rounds, end):
     corpus.make()
     table.note(f"base: {scale.base} files and one of {scale.table >> 20} MiB; "
                f"{scale.create} files created, {scale.write >> 20} MiB written")
-    writers = gather((*WRITERS, ShaleWriteback), work,
-                     corpus.tree, table.note)
+    writers = gather((*WRITERS, *OPTIONS), work, corpus.tree, table.note)
     overlays = [p for p in writers if isinstance(p, OVERLAYS) and
-                not isinstance(p, ShaleWriteback)]
+                not isinstance(p, OPTIONS)]
     for n in Rounds(rounds, end):
         for what, run_load, on_native in LOADS:
             for peer in taking_part(writers if on_native else overlays, n):

@@ -20,6 +20,7 @@ static struct {
 	int fd[IDS]; /* 0: nothing */
 	uint32_t n;
 	int refuses; /* errno */
+	uint64_t changed; /* it was told of that one last */
 } kernel;
 
 static int kernel_open(void *arg, int fd, uint32_t *id)
@@ -41,8 +42,14 @@ static void kernel_close(void *arg, uint32_t id)
 	kernel.fd[id] = 0;
 }
 
+static void kernel_changed(void *arg, uint64_t ino)
+{
+	(void)arg;
+	kernel.changed = ino;
+}
+
 static const struct shale_live_lender lender = {kernel_open, kernel_close,
-						NULL};
+						kernel_changed, NULL};
 
 /* Open a data file as the kernel does for somebody who opens the file. */
 static int kernel_file(uint32_t id, int flags)
@@ -149,6 +156,7 @@ TEST(a_new_file_is_what_the_kernel_has_made_of_it)
 	close_file(&f);
 	CHECK_INT(lent(rig), 0);
 	CHECK_INT(kernel.fd[f.id], 0);
+	CHECK_INT(kernel.changed, node.ino);
 
 	struct shale_node closed = rig_stat(rig, "new");
 	CHECK_INT(closed.size, 10004);
@@ -261,6 +269,24 @@ TEST(what_is_mapped_stays_lent_and_nothing_is_committed_meanwhile)
 	CHECK_INT(lent(rig), 0);
 	rig_remount(rig);
 	CHECK_STR(rig_text(rig, "f") + 4096, "late");
+	rig_free(rig);
+}
+
+TEST(a_mapping_for_reading_is_of_the_file_too)
+{
+	struct rig *rig = lending();
+
+	rig_file(rig, "f", "");
+	struct file f = open_file(rig, "f", true);
+	int mapping = kernel_file(f.id, O_RDONLY);
+	close_file(&f);
+	CHECK_INT(lent(rig), 1);
+	CHECK_INT(kernel.changed, 0);
+	close(mapping);
+	struct file reader = open_file(rig, "f", false);
+	CHECK_INT(reader.id, 0);
+	CHECK_INT(kernel.changed, rig_ino(rig, "f"));
+	close_file(&reader);
 	rig_free(rig);
 }
 
