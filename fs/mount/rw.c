@@ -156,7 +156,7 @@ static bool is_last_word(const struct shale_session *s, int r, int to_set)
 static bool before_lent_write(fuse_req_t req, int to_set)
 {
 	return shale_req_session(req)->opts.passthrough && !to_set &&
-	       fuse_req_ctx(req)->uid != 0;
+	       !shale_req_is_root(req);
 }
 
 static void rw_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
