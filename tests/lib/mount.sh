@@ -24,6 +24,7 @@ builddir=${top_builddir:-$(pwd)}
 srcdir=${top_srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 PATH=$builddir/tools:$builddir/fs:$builddir/tests/lib:$builddir/tests/mount:$PATH
 export PATH
+unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs the tests
 umask 022
 export TZ=UTC LC_ALL=C
 
