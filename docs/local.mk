@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 dist_doc_DATA = README.md LICENSE docs/architecture.md \
-	docs/durability.md docs/format.md docs/performance.md
+	docs/durability.md docs/format.md docs/performance.md \
+	docs/performance.svg
 
 dist_man1_MANS = \
 	docs/man/shale.1 \
