@@ -82,7 +82,9 @@ tests_unit_live_content_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
 check_PROGRAMS += tests/unit/live-lend-test
 TESTS += tests/unit/live-lend-test
-tests_unit_live_lend_test_SOURCES = tests/unit/live-lend-test.c $(live_rig)
+tests_unit_live_lend_test_SOURCES = tests/unit/live-lend-test.c \
+	tests/unit/live-lend-cuts.c tests/unit/live-lend-rig.c \
+	tests/unit/live-lend.h $(live_rig)
 tests_unit_live_lend_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
 check_PROGRAMS += tests/unit/live-sync-test
