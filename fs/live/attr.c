@@ -124,11 +124,9 @@ int shale_live_setattr(struct shale_live *live, const struct shale_caller *who,
 	int r;
 
 	do {
-		pthread_rwlock_rdlock(&live->freeze);
-		shale_locks_take(live, &locks, &ino, 1);
+		shale_locks_enter(live, &locks, &ino, 1);
 		r = setattr_locked(live, who, ino, set, out);
-		shale_locks_drop(live, &locks);
-		pthread_rwlock_unlock(&live->freeze);
+		shale_locks_leave(live, &locks);
 	} while (r == -EAGAIN && (r = shale_lend_settle(live, ino)) == 0);
 	return r;
 }

@@ -188,10 +188,8 @@ int shale_live_copy(struct shale_live *live, const struct shale_caller *who,
 	uint64_t inos[2] = {src, dst};
 	struct shale_locks locks;
 
-	pthread_rwlock_rdlock(&live->freeze);
-	shale_locks_take(live, &locks, inos, 2);
+	shale_locks_enter(live, &locks, inos, 2);
 	int r = copy_locked(live, who, src, dst, &c, kill, done);
-	shale_locks_drop(live, &locks);
-	pthread_rwlock_unlock(&live->freeze);
+	shale_locks_leave(live, &locks);
 	return r;
 }

@@ -130,6 +130,10 @@ struct shale_locks {
 void shale_locks_take(struct shale_live *live, struct shale_locks *locks,
 		      const uint64_t *inos, unsigned n);
 void shale_locks_drop(struct shale_live *live, struct shale_locks *locks);
+/* The same for a change that has to do with no name, which keeps a freeze off. */
+void shale_locks_enter(struct shale_live *live, struct shale_locks *locks,
+		       const uint64_t *inos, unsigned n);
+void shale_locks_leave(struct shale_live *live, struct shale_locks *locks);
 pthread_rwlock_t *shale_live_stripe(struct shale_live *live, uint64_t ino);
 
 /* Store the state, and the image that it calls last.  Locks as above. */

@@ -246,11 +246,9 @@ int shale_live_opened_lent(struct shale_live *live,
 	struct shale_locks locks;
 	bool back = false;
 
-	pthread_rwlock_rdlock(&live->freeze);
-	shale_locks_take(live, &locks, &ino, 1);
+	shale_locks_enter(live, &locks, &ino, 1);
 	int r = open_locked(live, who, ino, writes, handle, lent_as, &back);
-	shale_locks_drop(live, &locks);
-	pthread_rwlock_unlock(&live->freeze);
+	shale_locks_leave(live, &locks);
 	if (back)
 		shale_lend_tell(live, ino);
 	return r;

@@ -215,11 +215,9 @@ static int take_back(struct shale_live *live, uint64_t ino,
 {
 	struct shale_locks locks;
 
-	pthread_rwlock_rdlock(&live->freeze);
-	shale_locks_take(live, &locks, &ino, 1);
+	shale_locks_enter(live, &locks, &ino, 1);
 	int r = shale_lend_take_back(live, ino, how);
-	shale_locks_drop(live, &locks);
-	pthread_rwlock_unlock(&live->freeze);
+	shale_locks_leave(live, &locks);
 	return r;
 }
 
@@ -269,8 +267,7 @@ void shale_lend_release(struct shale_live *live, uint64_t ino, uint64_t handle)
 	struct shale_locks locks;
 	struct shale_loan loan;
 
-	pthread_rwlock_rdlock(&live->freeze);
-	shale_locks_take(live, &locks, &ino, 1);
+	shale_locks_enter(live, &locks, &ino, 1);
 	if (shale_handles_count(live->handles, ino) == 1 &&
 	    shale_loans_get(live, ino, &loan) && loan.id) {
 		uint32_t id = loan.id;
@@ -281,8 +278,7 @@ void shale_lend_release(struct shale_live *live, uint64_t ino, uint64_t handle)
 		lender->close(lender->arg, id);
 	}
 	shale_handles_clear(live->handles, handle);
-	shale_locks_drop(live, &locks);
-	pthread_rwlock_unlock(&live->freeze);
+	shale_locks_leave(live, &locks);
 }
 
 /* --------------------------------------------------------- at the beginning */

@@ -60,6 +60,19 @@ void shale_locks_drop(struct shale_live *live, struct shale_locks *locks)
 		pthread_rwlock_unlock(&live->stripe[locks->stripe[--locks->n]]);
 }
 
+void shale_locks_enter(struct shale_live *live, struct shale_locks *locks,
+		       const uint64_t *inos, unsigned n)
+{
+	pthread_rwlock_rdlock(&live->freeze);
+	shale_locks_take(live, locks, inos, n);
+}
+
+void shale_locks_leave(struct shale_live *live, struct shale_locks *locks)
+{
+	shale_locks_drop(live, locks);
+	pthread_rwlock_unlock(&live->freeze);
+}
+
 static void init_locks(struct shale_live *live)
 {
 	pthread_rwlockattr_t attr;

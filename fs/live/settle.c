@@ -153,11 +153,9 @@ static int settle_one(struct shale_live *live, uint64_t ino)
 {
 	struct shale_locks locks;
 
-	pthread_rwlock_rdlock(&live->freeze);
-	shale_locks_take(live, &locks, &ino, 1);
+	shale_locks_enter(live, &locks, &ino, 1);
 	int r = settle_locked(live, ino);
-	shale_locks_drop(live, &locks);
-	pthread_rwlock_unlock(&live->freeze);
+	shale_locks_leave(live, &locks);
 	return r;
 }
 

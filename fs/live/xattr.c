@@ -245,8 +245,7 @@ static int change_xattr(struct shale_live *live, const struct shale_caller *who,
 	struct shale_live_node *node;
 	struct shale_locks locks;
 
-	pthread_rwlock_rdlock(&live->freeze);
-	shale_locks_take(live, &locks, &ino, 1);
+	shale_locks_enter(live, &locks, &ino, 1);
 	shale_change_init(&ch, live);
 	int r = shale_change_load(&ch, ino, &node);
 	if (r == 0)
@@ -255,8 +254,7 @@ static int change_xattr(struct shale_live *live, const struct shale_caller *who,
 		shale_change_unsaid(&ch, node);
 	if (r == 0)
 		r = shale_change_commit(&ch, who);
-	shale_locks_drop(live, &locks);
-	pthread_rwlock_unlock(&live->freeze);
+	shale_locks_leave(live, &locks);
 	return r;
 }
 
