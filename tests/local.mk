@@ -75,7 +75,8 @@ EXTRA_DIST += tests/lib/crowd.sh tests/lib/fsx_load.py tests/lib/hammer.py \
 EXTRA_DIST += tests/lib/bad_archives.py tests/lib/idmap_bind.py \
 	tests/lib/inotified.py tests/lib/lmdb_writers.py \
 	tests/lib/oci_layers.py tests/lib/overlay_ops.py tests/lib/pg_ids.py \
-	tests/lib/postgres.py tests/lib/space.py tests/lib/sqlite_writers.py \
+	tests/lib/postgres.py tests/lib/processes.py tests/lib/space.py \
+	tests/lib/sqlite_writers.py \
 	tests/lib/while_reading.py
 
 # What also runs under sanitizers: all that needs no mount, and the two mount

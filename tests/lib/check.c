@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/check.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,6 +81,20 @@ const char *shale_test_dir(void)
 			shale_test_fail(__FILE__, __LINE__, "mkdtemp %s", dir);
 	}
 	return dir;
+}
+
+int shale_test_blobs(void)
+{
+	static const char *const below[] = {"blobs", "blobs/sha256", "tmp"};
+	static unsigned n;
+	char path[sizeof(dir) + 16];
+
+	snprintf(path, sizeof(path), "%s/store%u", shale_test_dir(), n++);
+	CHECK(mkdir(path, 0700) == 0);
+	int fd = open(path, O_RDONLY | O_DIRECTORY);
+	for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++)
+		CHECK(mkdirat(fd, below[i], 0700) == 0);
+	return fd;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type,

@@ -32,6 +32,9 @@ void shale_test_mem(const char *file, int line, const char *what,
 
 /* A fresh directory that is removed when the program ends; do not free. */
 const char *shale_test_dir(void);
+/* A new directory in it with what shale_blobs_open() wants; close it. Commands
+ * that are run have it, too. */
+int shale_test_blobs(void);
 
 /* A random number generator whose seed is printed on failure ($SHALE_SEED). */
 uint64_t shale_test_random(void);

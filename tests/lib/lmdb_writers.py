@@ -12,11 +12,14 @@ one, too.
 between two accounts.  While it does, and at the end, all accounts add up to
 nothing, and all transactions that were answered are there.
 """
-import os
 import random
 import sys
 
 import lmdb
+
+sys.dont_write_bytecode = True
+
+from processes import in_processes  # noqa: E402
 
 
 def connect(path, mapped=False):
@@ -72,16 +75,9 @@ def main():
         make(path, int(sys.argv[3]))
         return
     processes, transactions = int(sys.argv[3]), int(sys.argv[4])
-    children = []
-    for who in range(1, processes + 1):
-        pid = os.fork()
-        if pid == 0:
-            write(path, who, transactions, "map" in sys.argv[5:])
-            os._exit(0)
-        children.append(pid)
-    for pid in children:
-        status = os.waitpid(pid, 0)[1]
-        assert status == 0, status
+    mapped = "map" in sys.argv[5:]
+    in_processes(processes,
+                 lambda who: write(path, who, transactions, mapped))
     check(path, processes, transactions)
 
 

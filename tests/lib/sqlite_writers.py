@@ -10,10 +10,13 @@ Processes that write to one SQLite database in WAL mode at the same time.
 between two accounts.  It checks the database, and that all transactions which
 were answered are in it, once each.
 """
-import os
 import random
 import sqlite3
 import sys
+
+sys.dont_write_bytecode = True
+
+from processes import in_processes  # noqa: E402
 
 
 def connect(path):
@@ -67,16 +70,7 @@ def main():
         make(path, int(sys.argv[3]))
         return
     processes, transactions = int(sys.argv[3]), int(sys.argv[4])
-    children = []
-    for who in range(1, processes + 1):
-        pid = os.fork()
-        if pid == 0:
-            write(path, who, transactions)
-            os._exit(0)
-        children.append(pid)
-    for pid in children:
-        status = os.waitpid(pid, 0)[1]
-        assert status == 0, status
+    in_processes(processes, lambda who: write(path, who, transactions))
     check(path, processes, transactions)
 
 

@@ -23,14 +23,7 @@ struct fed fed[FILES];
 
 void open_store(void)
 {
-	static unsigned n;
-	char path[300];
-	snprintf(path, sizeof(path), "%s/pack%u", shale_test_dir(), n++);
-	CHECK(mkdir(path, 0700) == 0);
-	dir = open(path, O_RDONLY | O_DIRECTORY);
-	CHECK(mkdirat(dir, "blobs", 0700) == 0);
-	CHECK(mkdirat(dir, "blobs/sha256", 0700) == 0);
-	CHECK(mkdirat(dir, "tmp", 0700) == 0);
+	dir = shale_test_blobs();
 	CHECK_OK(shale_blobs_open(&blobs, dir, &err));
 	CHECK_OK(shale_chunks_new(&chunks, blobs, 1 << 20, &err));
 }

@@ -13,21 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A fresh store directory, open. */
-static int make_dir(void)
-{
-	static unsigned n;
-	char path[300];
-	snprintf(path, sizeof(path), "%s/blobs%u", shale_test_dir(), n++);
-	CHECK(mkdir(path, 0700) == 0);
-	int fd = open(path, O_RDONLY | O_DIRECTORY);
-	CHECK(fd >= 0);
-	CHECK(mkdirat(fd, "blobs", 0700) == 0);
-	CHECK(mkdirat(fd, "blobs/sha256", 0700) == 0);
-	CHECK(mkdirat(fd, "tmp", 0700) == 0);
-	return fd;
-}
-
 static unsigned entries(int dirfd, const char *name)
 {
 	unsigned n = 0;
@@ -51,7 +36,7 @@ TEST(a_blob_that_was_put_is_found_and_read_back)
 	struct shale_digest digest, twice, other = {{1}};
 	struct shale_buf text = {0};
 	char part[4];
-	int dir = make_dir(), fd;
+	int dir = shale_test_blobs(), fd;
 
 	CHECK_OK(shale_blobs_open(&blobs, dir, &err));
 	CHECK_OK(shale_blobs_put(blobs, "content", 7, &digest, &err));
@@ -83,7 +68,7 @@ TEST(what_is_not_there_or_too_short_is_told_apart)
 	struct shale_blobs *blobs;
 	struct shale_digest digest, none = {{1}};
 	char part[8];
-	int dir = make_dir(), fd;
+	int dir = shale_test_blobs(), fd;
 
 	CHECK_OK(shale_blobs_open(&blobs, dir, &err));
 	CHECK_OK(shale_blobs_put(blobs, "content", 7, &digest, &err));
@@ -104,7 +89,7 @@ TEST(a_damaged_small_blob_is_never_returned)
 	struct shale_blobs *blobs;
 	struct shale_digest digest;
 	struct shale_buf out = {0};
-	int dir = make_dir();
+	int dir = shale_test_blobs();
 	char path[14 + SHALE_DIGEST_HEX] = "blobs/sha256/";
 
 	CHECK_OK(shale_blobs_open(&blobs, dir, &err));
@@ -140,7 +125,7 @@ TEST(many_files_are_published_together_and_again)
 	static struct shale_blob_tmp files[N];
 	struct shale_err err = {0};
 	struct shale_blobs *blobs;
-	int dir = make_dir();
+	int dir = shale_test_blobs();
 
 	CHECK_OK(shale_blobs_open(&blobs, dir, &err));
 	for (unsigned round = 0; round < 2; round++) {
@@ -165,7 +150,7 @@ TEST(an_abandoned_file_leaves_nothing)
 	struct shale_err err = {0};
 	struct shale_blobs *blobs;
 	struct shale_blob_tmp tmp;
-	int dir = make_dir();
+	int dir = shale_test_blobs();
 
 	CHECK_OK(shale_blobs_open(&blobs, dir, &err));
 	make_files(blobs, &tmp, 1);
@@ -182,7 +167,7 @@ TEST(open_descriptors_stay_bounded_and_go_at_close)
 	static struct shale_blob_tmp files[N];
 	struct shale_err err = {0};
 	struct shale_blobs *blobs;
-	int dir = make_dir();
+	int dir = shale_test_blobs();
 	unsigned before = open_fds();
 
 	CHECK_OK(shale_blobs_open(&blobs, dir, &err));
@@ -209,7 +194,7 @@ TEST(a_blob_that_was_repaired_is_read_anew)
 	struct shale_blobs *blobs;
 	struct shale_digest digest;
 	char path[14 + SHALE_DIGEST_HEX] = "blobs/sha256/", part[7];
-	int dir = make_dir();
+	int dir = shale_test_blobs();
 
 	CHECK_OK(shale_blobs_open(&blobs, dir, &err));
 	CHECK_OK(shale_blobs_put(blobs, "content", 7, &digest, &err));

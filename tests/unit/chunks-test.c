@@ -53,16 +53,10 @@ static void make_world(void)
 	struct shale_err err = {0};
 	struct shale_compressor *c;
 	struct shale_digest digest;
-	char path[300];
 
-	snprintf(path, sizeof(path), "%s/chunks", shale_test_dir());
 	if (w.blobs)
 		return;
-	CHECK(mkdir(path, 0700) == 0);
-	w.dir = open(path, O_RDONLY | O_DIRECTORY);
-	CHECK(mkdirat(w.dir, "blobs", 0700) == 0);
-	CHECK(mkdirat(w.dir, "blobs/sha256", 0700) == 0);
-	CHECK(mkdirat(w.dir, "tmp", 0700) == 0);
+	w.dir = shale_test_blobs();
 	CHECK_OK(shale_blobs_open(&w.blobs, w.dir, &err));
 
 	uint8_t *blob = malloc(N * shale_codec_bound(LEN));

@@ -40,11 +40,8 @@ static uint64_t pick(uint64_t n)
 static void file_begin(struct file *f)
 {
 	struct shale_err err;
-	cleanup_fd int dir = open(shale_test_dir(), O_PATH | O_CLOEXEC);
+	cleanup_fd int dir = shale_test_blobs();
 
-	mkdirat(dir, "tmp", 0700);
-	mkdirat(dir, "blobs", 0700);
-	mkdirat(dir, "blobs/sha256", 0700);
 	memset(f, 0, sizeof(*f));
 	CHECK_OK(shale_blobs_open(&f->blobs, dir, &err));
 	CHECK_OK(shale_chunks_new(&f->chunks, f->blobs, 1 << 16, &err));

@@ -31,6 +31,7 @@ enum {
 static struct world {
 	struct layers layers;
 	struct shale_blobs *blobs;
+	int dir; /* of these */
 	struct shale_image image;
 	struct shale_digest blob;
 	uint8_t bytes[SIZE];
@@ -92,13 +93,10 @@ static int store(void *arg, uint64_t ino, uint64_t off, const void *data,
 static void begin(void)
 {
 	struct shale_err err;
-	cleanup_fd int dir = open(shale_test_dir(), O_PATH | O_CLOEXEC);
 
 	memset(&w, 0, sizeof(w));
-	mkdirat(dir, "tmp", 0700);
-	mkdirat(dir, "blobs", 0700);
-	mkdirat(dir, "blobs/sha256", 0700);
-	CHECK_OK(shale_blobs_open(&w.blobs, dir, &err));
+	w.dir = shale_test_blobs();
+	CHECK_OK(shale_blobs_open(&w.blobs, w.dir, &err));
 	CHECK_OK(shale_chunks_new(&w.image.chunks, w.blobs, 4 << 20, &err));
 	make_image();
 	CHECK_OK(shale_fill_new(&w.fill, &w.image, &err));
@@ -111,6 +109,7 @@ static void end(void)
 	CHECK_INT(w.wrong, 0);
 	shale_chunks_free(w.image.chunks);
 	shale_blobs_close(w.blobs);
+	close(w.dir);
 	layers_end(&w.layers);
 }
 
@@ -229,9 +228,8 @@ TEST(a_window_with_damage_is_left_to_who_reads_it)
 
 	begin();
 	shale_hex(hex, w.blob.b, sizeof(w.blob.b));
-	snprintf(path, sizeof(path), "%s/blobs/sha256/%s", shale_test_dir(),
-		 hex);
-	cleanup_fd int fd = open(path, O_RDWR | O_CLOEXEC);
+	snprintf(path, sizeof(path), "blobs/sha256/%s", hex);
+	cleanup_fd int fd = openat(w.dir, path, O_RDWR | O_CLOEXEC);
 	byte ^= w.bytes[CHUNK + 9]; /* in the first two windows */
 	CHECK(pwrite(fd, &byte, 1, CHUNK + 9) == 1);
 	for (unsigned n = 0; n < 3; n++) {

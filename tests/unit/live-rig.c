@@ -80,18 +80,11 @@ void rig_remount(struct rig *rig)
 
 struct rig *rig_new(void)
 {
-	static unsigned n;
 	struct shale_err err;
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct shale_tree_build *build;
-	char path[300];
 
-	snprintf(path, sizeof(path), "%s/rig%u", shale_test_dir(), n++);
-	CHECK(mkdir(path, 0700) == 0);
-	rig->dirfd = open(path, O_RDONLY | O_DIRECTORY);
-	CHECK(mkdirat(rig->dirfd, "blobs", 0700) == 0);
-	CHECK(mkdirat(rig->dirfd, "blobs/sha256", 0700) == 0);
-	CHECK(mkdirat(rig->dirfd, "tmp", 0700) == 0);
+	rig->dirfd = shale_test_blobs();
 	CHECK_OK(shale_blobs_open(&rig->blobs, rig->dirfd, &err));
 	CHECK_OK(shale_chunks_new(&rig->chunks, rig->blobs, 4 << 20, &err));
 	rig->opts.open_image = rig_open_image;

@@ -24,6 +24,7 @@ enum { N = 1200, FIRST = 2, LEN = 3000, A_CHUNK = 8, WAIT_S = 60 };
 static struct world {
 	struct layers layers;
 	struct shale_blobs *blobs;
+	int dir; /* of these */
 	struct shale_image image;
 	struct shale_digest blob;
 	uint8_t bytes[N][LEN];
@@ -116,13 +117,10 @@ static int store(void *arg, uint64_t ino, uint64_t off, const void *data,
 static void begin(void)
 {
 	struct shale_err err;
-	cleanup_fd int dir = open(shale_test_dir(), O_PATH | O_CLOEXEC);
 
 	memset(&w, 0, sizeof(w));
-	mkdirat(dir, "tmp", 0700);
-	mkdirat(dir, "blobs", 0700);
-	mkdirat(dir, "blobs/sha256", 0700);
-	CHECK_OK(shale_blobs_open(&w.blobs, dir, &err));
+	w.dir = shale_test_blobs();
+	CHECK_OK(shale_blobs_open(&w.blobs, w.dir, &err));
 	CHECK_OK(shale_chunks_new(&w.image.chunks, w.blobs, 4 << 20, &err));
 	make_image();
 	w.known = N;
@@ -137,6 +135,7 @@ static void end(void)
 	shale_index_close(w.image.index);
 	shale_chunks_free(w.image.chunks);
 	shale_blobs_close(w.blobs);
+	close(w.dir);
 	layers_end(&w.layers);
 }
 
@@ -233,9 +232,8 @@ TEST(files_of_a_damaged_chunk_are_left_to_who_reads_them)
 
 	begin();
 	shale_hex(hex, w.blob.b, sizeof(w.blob.b));
-	snprintf(path, sizeof(path), "%s/blobs/sha256/%s", shale_test_dir(),
-		 hex);
-	cleanup_fd int fd = open(path, O_RDWR | O_CLOEXEC);
+	snprintf(path, sizeof(path), "blobs/sha256/%s", hex);
+	cleanup_fd int fd = openat(w.dir, path, O_RDWR | O_CLOEXEC);
 	off_t at = 0;
 	for (unsigned i = 0; i < 5 * A_CHUNK; i++)
 		at += len_of(i); /* in the sixth chunk */
