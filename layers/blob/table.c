@@ -133,6 +133,8 @@ static int decode_header(struct shale_table *t,
 
 	if (t->map.size < SHALE_TABLE_BODY)
 		return damaged(t, "the file is too short", err);
+	/* Just that: a fault reads what is around it, too. */
+	shale_map_want(&t->map, 0, sizeof(disk));
 	memcpy(&disk, t->map.data, sizeof(disk));
 	int r = shale_table_intact(t, err);
 	if (r < 0)
@@ -160,6 +162,7 @@ static int decode_header(struct shale_table *t,
 	t->blocks = le64_get(disk.blocks);
 	for (unsigned i = 0; i < SHALE_TABLE_FIELDS; i++)
 		t->field[i] = le64_get(disk.field[i]);
+	shale_map_want(&t->map, t->body_end, t->map.size - t->body_end);
 	if (shale_xxh64(t->map.data + t->body_end, t->map.size - t->body_end) !=
 	    le64_get(disk.sums_hash))
 		return damaged(t, "its checksum table does not hold", err);

@@ -6,9 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void want_blocks(const struct shale_table *t, uint64_t from, uint64_t to)
+{
+	uint64_t start = SHALE_TABLE_BODY + from * SHALE_TABLE_BLOCK;
+	uint64_t stop = SHALE_TABLE_BODY + to * SHALE_TABLE_BLOCK;
+
+	shale_map_want(&t->map, start,
+		       (stop < t->body_end ? stop : t->body_end) - start);
+}
+
 /*
  * Who goes through a section from block to block has the kernel read ahead of
- * him, further with every step: a fault alone brings a block or two, and waits.
+ * him, further with every step.  Of any other block just that is read: a fault
+ * would bring what lies around it as well, and wait for all of that, which is
+ * as much as the disk's read-ahead (8 MiB on some).
  */
 static void look_ahead(const struct shale_table *t, unsigned section,
 		       uint64_t block)
@@ -21,8 +32,10 @@ static void look_ahead(const struct shale_table *t, unsigned section,
 	run = block > last && block - last <= SHALE_TABLE_NEAR ? run + 1 : 0;
 	atomic_store_explicit(&f->last, block, memory_order_relaxed);
 	atomic_store_explicit(&f->run, run, memory_order_relaxed);
-	if (run == 0)
+	if (run == 0) {
+		want_blocks(t, block, block + 1);
 		return;
+	}
 	uint64_t window = run < 4 ? 4u << run : SHALE_TABLE_AHEAD;
 	uint64_t end = (s->off + shale_table_extent(s) - 1 - SHALE_TABLE_BODY) /
 			       SHALE_TABLE_BLOCK +
@@ -33,10 +46,7 @@ static void look_ahead(const struct shale_table *t, unsigned section,
 	if (from >= to || (to < end && to - from < window / 2))
 		return;
 	atomic_store_explicit(&f->asked, to, memory_order_relaxed);
-	uint64_t start = SHALE_TABLE_BODY + from * SHALE_TABLE_BLOCK;
-	uint64_t stop = SHALE_TABLE_BODY + to * SHALE_TABLE_BLOCK;
-	shale_map_want(&t->map, start,
-		       (stop < t->body_end ? stop : t->body_end) - start);
+	want_blocks(t, from, to);
 }
 
 __attribute__((noinline, cold)) int

@@ -7,6 +7,8 @@
 #include "tests/lib/table_sums.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -233,6 +235,46 @@ TEST(a_file_cut_short_while_open_cannot_be_read)
 	CHECK_STR(err.msg, "test table x cannot be read");
 	CHECK_INT(shale_table_intact(t, &err), -EUCLEAN);
 	shale_table_close(t);
+	close(fd);
+}
+
+/* Pages of a file that are in memory. */
+static size_t resident(int fd, size_t size)
+{
+	static unsigned char in[4096];
+	size_t n = 0, pages = (size + 4095) / 4096;
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+	CHECK(map != MAP_FAILED && pages <= sizeof(in));
+	CHECK_INT(mincore(map, size, in), 0);
+	for (size_t i = 0; i < pages; i++)
+		n += in[i] & 1;
+	munmap(map, size);
+	return n;
+}
+
+TEST(of_a_file_on_disk_just_the_block_of_a_record_is_read)
+{
+	cleanup_buf struct shale_buf bytes = {0};
+	struct shale_table *t;
+	const void *out;
+	char path[400];
+	int made = make_table(1 << 20);
+
+	load(made, &bytes);
+	snprintf(path, sizeof(path), "%s/on-disk", shale_test_dir());
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	CHECK_OK(shale_pwrite_full(fd, bytes.data, bytes.len, 0, "copy", &err));
+	CHECK_INT(fsync(fd), 0);
+	CHECK_INT(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	/* Some file systems live in memory. */
+	bool dropped = resident(fd, bytes.len) == 0;
+	CHECK_OK(shale_table_open(&t, fd, &kind, "table", &err));
+	CHECK_OK(shale_table_get(t, 0, 1 << 19, 1, &out, &err));
+	if (dropped)
+		CHECK(resident(fd, bytes.len) < 64);
+	shale_table_close(t);
+	close(made);
 	close(fd);
 }
 
