@@ -87,5 +87,6 @@ tests_unit_pack_test_SOURCES = \
 	tests/unit/pack-follow.c \
 	tests/unit/pack-holes.c \
 	tests/unit/pack-lower.c \
+	tests/unit/pack-same.c \
 	tests/unit/pack-test.c
 tests_unit_pack_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)

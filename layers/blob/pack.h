@@ -18,7 +18,9 @@
  * are in flight, whatever the size of the data.
  *
  * Content that comes in the row in which a lower tree has its chunks is
- * followed there: no cut is sought in it.  The cuts are the same.
+ * followed there: no cut is sought in it.  The cuts are the same.  Where the
+ * caller has seen that content is that of a chunk of a lower tree, it need not
+ * even be brought (shale_pack_same()).
  *
  * Sharing: a chunk or packed segment with the XXH3-128 of one in `lower` or of
  * an earlier one of this packer is referred to if its bytes are equal too; a
@@ -90,6 +92,20 @@ int shale_pack_skip(struct shale_pack *pack, uint64_t len,
 int shale_pack_refer(struct shale_pack *pack, const struct shale_chunk *chunk,
 		     uint32_t chunk_off, uint32_t len,
 		     const struct shale_hash128 *packed, struct shale_err *err);
+/*
+ * Is `data`, at `off` of a file, cut off as a chunk whatever lies behind it, if
+ * one begins here?  So there is no hole in it, nor may one begin at its end.
+ * For content of a chunk of a lower tree, which has no cut within.
+ */
+bool shale_pack_ends(const uint8_t *data, size_t len, uint64_t off);
+/*
+ * The next bytes of the file are those of `chunk`, of a lower tree: each was
+ * compared, its hash is theirs, and shale_pack_ends() is true of them.  Returns
+ * 1: they were referred to, and cuts are as if they had been written; 0: where
+ * they begin no chunk does, or it is not known yet, so they are to be written.
+ */
+int shale_pack_same(struct shale_pack *pack, const struct shale_chunk *chunk,
+		    struct shale_err *err);
 /*
  * Clone `len` bytes at `off` of inode `ino` of the image below the layer
  * (struct shale_disk_clone): no chunk is named.

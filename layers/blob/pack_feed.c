@@ -21,6 +21,20 @@ static bool all_zero(const uint8_t *data, size_t len)
 	return data[0] == 0 && memcmp(data, data + 1, len - 1) == 0;
 }
 
+bool shale_pack_ends(const uint8_t *data, size_t len, uint64_t off)
+{
+	/* What lies before the first whole block belongs to the one before. */
+	size_t at =
+		(SHALE_PACK_BLOCK - off % SHALE_PACK_BLOCK) % SHALE_PACK_BLOCK;
+	for (; at < len; at += SHALE_PACK_BLOCK) {
+		size_t left = len - at;
+		if (all_zero(data + at,
+			     left < SHALE_PACK_BLOCK ? left : SHALE_PACK_BLOCK))
+			return false;
+	}
+	return shale_cut_behind(data, len);
+}
+
 /* ------------------------------------------------------------- segments */
 
 static void drop(struct shale_pack *pack, size_t len)
@@ -29,29 +43,40 @@ static void drop(struct shale_pack *pack, size_t len)
 	pack->offset += len;
 }
 
+/* What comes behind the segment. */
+enum behind {
+	MORE,     /* perhaps; it will be seen */
+	NOTHING,  /* here it ends */
+	ANYTHING, /* only what is certain anyhow is to be cut off */
+};
+
 /* Where the segment's first chunk ends; false: not known yet, for a cut needs
  * to see as much as the longest chunk. */
-static bool find_chunk(struct shale_pack *pack, bool end,
+static bool find_chunk(struct shale_pack *pack, enum behind behind,
 		       struct shale_pack_cut *cut)
 {
-	if (shale_pack_follow(pack, pack->segment, end, cut))
+	if (shale_pack_follow(pack, pack->segment, behind == NOTHING, cut))
 		return true;
-	if (!end && pack->segment < SHALE_CHUNK_MAX)
+	if (behind == MORE && pack->segment < SHALE_CHUNK_MAX)
 		return false;
 	cut->len = (uint32_t)shale_cut(cut->data, pack->segment);
+	if (behind == ANYTHING && cut->len == pack->segment &&
+	    !shale_cut_behind(cut->data, cut->len))
+		return false;
 	shale_pack_lead(pack, cut);
 	return true;
 }
 
-/* Cut chunks off a segment of which more may come.  `end`: it does not. */
-static int cut_segment(struct shale_pack *pack, bool end, struct shale_err *err)
+/* Cut chunks off a segment. */
+static int cut_segment(struct shale_pack *pack, enum behind behind,
+		       struct shale_err *err)
 {
 	while (pack->segment) {
 		struct shale_pack_cut cut = {
 			.data = pack->bytes + pack->head,
 			.off = pack->offset,
 		};
-		if (!find_chunk(pack, end, &cut))
+		if (!find_chunk(pack, behind, &cut))
 			break;
 		int r = shale_pack_place_chunk(pack, &cut, err);
 		if (r < 0)
@@ -66,7 +91,7 @@ static int end_segment(struct shale_pack *pack, struct shale_err *err)
 {
 	int r = 0;
 	if (pack->cutting || pack->segment >= SHALE_PACK_SMALL) {
-		r = cut_segment(pack, true, err);
+		r = cut_segment(pack, NOTHING, err);
 	} else if (pack->segment) {
 		r = shale_pack_place_small(pack, pack->bytes + pack->head,
 					   (uint32_t)pack->segment,
@@ -146,7 +171,7 @@ static int end_run(struct shale_pack *pack, struct shale_err *err)
 static int cut_off(struct shale_pack *pack, struct shale_err *err)
 {
 	int r = look(pack, false, err);
-	return r < 0 ? r : cut_segment(pack, false, err);
+	return r < 0 ? r : cut_segment(pack, MORE, err);
 }
 
 static size_t at_work(const struct shale_pack *pack)
@@ -330,6 +355,54 @@ int shale_pack_refer(struct shale_pack *pack, const struct shale_chunk *chunk,
 		count_shared(pack, len);
 	}
 	return checked(pack, r, err);
+}
+
+/* Cut off all that is at work, if it is certain that its last chunk ends where
+ * it does. */
+static int settle(struct shale_pack *pack, struct shale_err *err)
+{
+	const uint8_t *tail = pack->bytes + pack->head + pack->segment;
+	size_t left = at_work(pack) - pack->segment;
+	bool begins = (pack->offset + pack->segment) % SHALE_PACK_BLOCK == 0;
+
+	/* A block that begins with zeros may go on with them. */
+	if ((left && begins && all_zero(tail, left)) ||
+	    (!pack->cutting && pack->segment + left < SHALE_PACK_SMALL))
+		return 0;
+	int r = left ? end_hole(pack, err) : 0;
+	pack->cutting = true;
+	pack->segment += left;
+	if (r == 0)
+		r = cut_segment(pack, ANYTHING, err);
+	pack->segment -= left < pack->segment ? left : pack->segment;
+	return r;
+}
+
+int shale_pack_same(struct shale_pack *pack, const struct shale_chunk *chunk,
+		    struct shale_err *err)
+{
+	int r = check_room(pack, chunk->len, err);
+	if (r == 0 && at_work(pack))
+		r = settle(pack, err);
+	if (r == 0 && (at_work(pack) ||
+		       (!pack->cutting && chunk->len < SHALE_PACK_SMALL)))
+		return 0;
+	if (r == 0)
+		r = end_hole(pack, err);
+	struct shale_pack_note note = {.extent = {.ino = pack->ino,
+						  .off = pack->offset,
+						  .len = chunk->len},
+				       .kind = SHALE_NOTE_CHUNK,
+				       .chunk = *chunk};
+	if (r == 0)
+		r = shale_pack_place_note(pack, &note, err);
+	if (r < 0)
+		return checked(pack, r, err);
+	pack->cutting = true;
+	pack->lead.given = false;
+	pack->followed += chunk->len;
+	count_shared(pack, chunk->len);
+	return 1;
 }
 
 int shale_pack_end(struct shale_pack *pack, struct shale_err *err)
