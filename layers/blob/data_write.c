@@ -10,12 +10,13 @@
 #include <unistd.h>
 
 /*
- * So much is written before the kernel is asked to bring it to the disk, and
- * before more is, what was before has arrived: the fsync at publication finds
- * little left to do, and others, who flush files of the same disk meanwhile (a
- * commit runs beside a database), do not wait for more than two of these.
+ * So much is written before the kernel is asked to bring it to the disk: the
+ * fsync at publication finds little left to do.  And no more than a window is
+ * on its way, so that others, who flush files of the same disk meanwhile (a
+ * commit runs beside a database), do not wait for more.
  */
-#define SYNC_STEP (UINT64_C(16) << 20)
+#define SYNC_STEP   (UINT64_C(2) << 20)
+#define SYNC_WINDOW (UINT64_C(32) << 20)
 
 void shale_data_write_init(struct shale_data_write *w,
 			   struct shale_blobs *blobs)
@@ -51,8 +52,9 @@ int shale_data_write_begin(struct shale_data_write *w, struct shale_err *err)
 /* Who waits is told of an error, and nobody after him: fsync would not. */
 static int begin_sync(struct shale_data_write *w, struct shale_err *err)
 {
-	if (w->synced && sync_file_range(w->tmp.fd, 0, (off_t)w->synced,
-					 SYNC_FILE_RANGE_WAIT_BEFORE) < 0)
+	if (w->size > SYNC_WINDOW &&
+	    sync_file_range(w->tmp.fd, 0, (off_t)(w->size - SYNC_WINDOW),
+			    SYNC_FILE_RANGE_WAIT_BEFORE) < 0)
 		return shale_err_set(err, errno, "write the new data blob");
 	/* Not every file system can: then it is all the fsync's. */
 	(void)sync_file_range(w->tmp.fd, (off_t)w->synced,
