@@ -3,6 +3,7 @@
 
 #include "layers/base/cleanup.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { PIECE = 256 << 10 };
@@ -130,6 +131,33 @@ int shale_feed_hole(struct shale_feed *feed, uint64_t len,
 	}
 	feed->at += len;
 	return r;
+}
+
+/* They begin where no chunk does: the packer has to see them. */
+static int write_chunk(struct shale_feed *feed, const struct shale_chunk *chunk,
+		       struct shale_err *err)
+{
+	int r = shale_chunks_read(feed->chunks, chunk, 0, chunk->len,
+				  feed->scratch, err);
+	return r < 0 ? r
+		     : shale_pack_write(feed->pack, feed->scratch, chunk->len,
+					err);
+}
+
+int shale_feed_same(struct shale_feed *feed, const struct shale_chunk *chunk,
+		    bool ends, struct shale_err *err)
+{
+	assert(chunk->len <= PIECE);
+	int r = 0;
+	if (!feed->comparing) {
+		r = start_packing(feed, err);
+		if (r == 0 && ends)
+			r = shale_pack_same(feed->pack, chunk, err);
+		if (r == 0)
+			r = write_chunk(feed, chunk, err);
+	}
+	feed->at += chunk->len;
+	return r < 0 ? r : 0;
 }
 
 int shale_feed_end(struct shale_feed *feed, enum shale_plan_content *content,

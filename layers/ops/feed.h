@@ -33,6 +33,12 @@ int shale_feed_data(struct shale_feed *feed, const void *data, size_t len,
 		    struct shale_err *err);
 int shale_feed_hole(struct shale_feed *feed, uint64_t len,
 		    struct shale_err *err);
+/*
+ * The next bytes are those of `chunk`, which the parent's content has at this
+ * place, whole.  `ends`: shale_pack_ends() is true of them.
+ */
+int shale_feed_same(struct shale_feed *feed, const struct shale_chunk *chunk,
+		    bool ends, struct shale_err *err);
 /* End it; feed->at is its size. */
 int shale_feed_end(struct shale_feed *feed, enum shale_plan_content *content,
 		   struct shale_err *err);

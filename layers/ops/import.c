@@ -111,6 +111,7 @@ int shale_import_new(struct shale_import **out, struct shale_store *store,
 	imp->opts = *opts;
 	if (opts->layer)
 		imp->opts.checksum = true;
+	pthread_mutex_init(&imp->opener_lock, NULL);
 	clock_gettime(CLOCK_REALTIME, &imp->started);
 
 	int r = take_lease(imp, err);
@@ -119,12 +120,11 @@ int shale_import_new(struct shale_import **out, struct shale_store *store,
 	if (r == 0)
 		r = shale_plan_init(&imp->plan, err);
 	if (r == 0)
-		r = shale_onto_open(&imp->onto, store, opts->onto, err);
-	imp->onto.partly = opts->layer != SHALE_LAYER_NONE;
-	if (r == 0)
 		r = open_lower(imp, err);
 	if (r == 0)
 		r = begin_packing(imp, err);
+	if (r == 0)
+		shale_import_open_parent(imp);
 	if (r < 0) {
 		shale_import_free(imp);
 		return r;
@@ -147,6 +147,8 @@ void shale_import_free(struct shale_import *imp)
 {
 	if (!imp)
 		return;
+	(void)shale_import_parent(imp, NULL);
+	shale_alike_free(imp->early.alike);
 	shale_pack_free(imp->pack);
 	shale_tree_build_free(imp->build);
 	shale_feed_release(&imp->feed);
@@ -165,6 +167,8 @@ void shale_import_free(struct shale_import *imp)
 	}
 	shale_buf_release(&imp->sources);
 	shale_buf_release(&imp->roots);
+	shale_buf_release(&imp->large);
+	pthread_mutex_destroy(&imp->opener_lock);
 	free(imp->prefix);
 	shale_lease_end(&imp->lease);
 	free(imp);
@@ -421,7 +425,9 @@ int shale_import_finish(struct shale_import *import,
 {
 	struct blobs blobs = {.file = {{.fd = -1}, {.fd = -1}, {.fd = -1}}};
 
-	int r = make_version(import, version, &blobs, err);
+	int r = shale_import_parent(import, err);
+	if (r == 0)
+		r = make_version(import, version, &blobs, err);
 	abandon(import, &blobs);
 	if (r < 0)
 		return r;

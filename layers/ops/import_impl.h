@@ -41,12 +41,23 @@ struct shale_import {
 	struct timespec started;
 
 	struct shale_plan plan;
-	struct shale_onto onto;
+	struct shale_onto onto; /* good after shale_import_parent() */
 	struct shale_inodemap links;
 	struct shale_inodemap adopted; /* the parent's inodes in the plan that
 					* a layer's links name */
 	struct shale_buf sources;      /* struct shale_source */
 	struct shale_buf roots;        /* struct shale_read_root, as many */
+
+	/* import_beside.c */
+	pthread_t opener;
+	bool opener_runs;
+	struct shale_err opener_err;
+	pthread_mutex_t opener_lock; /* of these two */
+	bool is_open;
+	int opened;
+	struct shale_buf large; /* plan's inodes (uint32_t) … */
+	size_t large_seen;      /* … of which so many were looked at */
+	struct shale_read_early early;
 
 	/* The trees that the new one will stand on, and refers to. */
 	struct shale_layer_desc *below;
@@ -109,6 +120,14 @@ int shale_import_base(struct shale_import *imp,
  */
 int shale_import_drop(struct shale_import *imp, uint32_t inode,
 		      struct shale_err *err);
+
+/* Begin to open the parent, and wait for that: what it came to, each time. */
+void shale_import_open_parent(struct shale_import *imp);
+int shale_import_parent(struct shale_import *imp, struct shale_err *err);
+/* A large file of a directory is in the plan; have one compared early. */
+int shale_import_large(struct shale_import *imp, uint32_t inode,
+		       struct shale_err *err);
+void shale_import_compare_early(struct shale_import *imp);
 
 /* A number for a new inode whose content is to be packed already. */
 int shale_import_unplaced(struct shale_import *imp, uint64_t *ino,

@@ -117,6 +117,17 @@ static int leave_out(struct reading *rd, int error, struct shale_err *err)
 	return r;
 }
 
+static int take_alike(struct reading *rd, const struct shale_alike_chunk *alike,
+		      struct shale_err *err)
+{
+	struct shale_chunk chunk;
+	int r = shale_tree_chunk(alike->tree, alike->number, &chunk, err);
+	rd->imp->done += alike->len;
+	return r < 0 ? r
+		     : shale_feed_same(&rd->imp->feed, &chunk, alike->ends,
+				       err);
+}
+
 static int take_item(struct reading *rd, const struct shale_read_item *item,
 		     struct shale_err *err)
 {
@@ -131,6 +142,8 @@ static int take_item(struct reading *rd, const struct shale_read_item *item,
 	case SHALE_READ_HOLE:
 		imp->done += item->len;
 		return shale_feed_hole(&imp->feed, item->len, err);
+	case SHALE_READ_ALIKE:
+		return take_alike(rd, &item->alike, err);
 	case SHALE_READ_AGAIN:
 		rd->begun = false;
 		return shale_import_drop(imp, item->inode, err);
@@ -210,7 +223,12 @@ int shale_import_read(struct shale_import *imp, const uint32_t *order, size_t n,
 		.roots = (void *)imp->roots.data,
 		.inodes = (void *)list.data,
 		.n = list.len / sizeof(uint32_t),
+		.parent = imp->onto.image,
+		.chunks = imp->feed.chunks,
+		.threads = imp->opts.threads,
+		.early = imp->early,
 	};
+	imp->early.alike = NULL;
 	r = shale_reader_start(&reader, err);
 	bool ended = false;
 	while (r == 0 && !ended) {

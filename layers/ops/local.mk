@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += layers/ops/libops.a
 layers_ops_libops_a_SOURCES = \
+	layers/ops/alike.c layers/ops/alike.h \
 	layers/ops/arrival.c layers/ops/arrival.h \
 	layers/ops/beneath.c layers/ops/beneath.h \
 	layers/ops/diff.c layers/ops/diff.h layers/ops/diff_impl.h \
@@ -16,6 +17,7 @@ layers_ops_libops_a_SOURCES = \
 	layers/ops/filesums.c layers/ops/filesums.h \
 	layers/ops/imagedoc.c layers/ops/imagedoc.h \
 	layers/ops/import.c layers/ops/import.h \
+	layers/ops/import_beside.c \
 	layers/ops/import_emit.c \
 	layers/ops/import_impl.h \
 	layers/ops/import_layer.c layers/ops/import_layer.h \
@@ -108,6 +110,12 @@ tests_unit_whiteout_test_SOURCES = tests/unit/whiteout-test.c
 tests_unit_whiteout_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 tests_unit_import_test_SOURCES = tests/unit/import-test.c
 tests_unit_import_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
+
+check_PROGRAMS += tests/unit/alike-test
+TESTS += tests/unit/alike-test
+tests_unit_alike_test_SOURCES = tests/unit/alike-test.c \
+	tests/lib/workshop.c tests/lib/workshop.h
+tests_unit_alike_test_LDADD = tests/lib/libcheck.a $(LIBS_OPS)
 
 check_PROGRAMS += tests/unit/survey-test
 TESTS += tests/unit/survey-test

@@ -129,18 +129,40 @@ bool shale_stat_same(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+/* What is not as the parent has it; of the rest, what that is. */
+static int read_unlike(struct shale_reader *r, int fd, uint64_t size,
+		       struct shale_alike *alike)
+{
+	struct shale_read_item item = {.kind = SHALE_READ_ALIKE};
+	uint64_t at = 0;
+	while (shale_alike_next(alike, &item.alike)) {
+		int rc = read_data(r, fd, at, item.alike.off, &at);
+		if (rc == 0 && at < item.alike.off)
+			return 0; /* it got shorter */
+		if (rc == 0)
+			rc = add_item(r, &item);
+		if (rc < 0)
+			return rc;
+		at += item.alike.len;
+	}
+	return read_data(r, fd, at, size, &at);
+}
+
 /* Where a file began in a batch. */
 struct mark {
 	uint64_t turn;
 	size_t len, items;
 };
 
-/* Read the file once: 1 if it held still, 0 if not. */
+/* Read the file once: 1 if it held still, 0 if not.  `alike`: since that was
+ * begun. */
 static int read_once(struct shale_reader *r, uint32_t inode, int fd,
-		     struct mark *mark)
+		     struct shale_alike *alike, struct mark *mark)
 {
 	struct stat before, after;
-	if (fstat(fd, &before) < 0)
+	if (alike)
+		before = *shale_alike_stat(alike);
+	else if (fstat(fd, &before) < 0)
 		return -errno;
 	if (!S_ISREG(before.st_mode))
 		return -ESTALE;
@@ -160,7 +182,9 @@ static int read_once(struct shale_reader *r, uint32_t inode, int fd,
 	*mark = (struct mark){r->turn, r->batch->len, r->batch->items.len};
 	rc = add_item(r, &item);
 	uint64_t at;
-	if (rc == 0 && !size) /* /proc does not say how much there is */
+	if (rc == 0 && alike)
+		rc = read_unlike(r, fd, size, alike);
+	else if (rc == 0 && !size) /* /proc does not say how much there is */
 		rc = read_data(r, fd, 0, PSEUDO_MAX, &at);
 	else if (rc == 0 && (uint64_t)before.st_blocks * 512 < size)
 		rc = read_sparse(r, fd, size);
@@ -174,13 +198,14 @@ static int read_once(struct shale_reader *r, uint32_t inode, int fd,
 }
 
 /* Until it holds still, or is taken as read. */
-static int read_patiently(struct shale_reader *r, uint32_t inode, int fd)
+static int read_patiently(struct shale_reader *r, uint32_t inode, int fd,
+			  struct shale_alike *alike)
 {
 	struct shale_read_item item = {.inode = inode};
 	struct mark mark = {0};
 	int rc = 0;
 	for (int i = 0; rc == 0 && i < ATTEMPTS; i++) {
-		rc = read_once(r, inode, fd, &mark);
+		rc = read_once(r, inode, fd, i == 0 ? alike : NULL, &mark);
 		if (rc != 0 || i + 1 == ATTEMPTS)
 			break;
 		if (r->turn == mark.turn) { /* nobody has seen it yet */
@@ -198,6 +223,39 @@ static int read_patiently(struct shale_reader *r, uint32_t inode, int fd)
 	return add_item(r, &item);
 }
 
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	       shale_stat_same(a, b);
+}
+
+/* Have it held against the parent's, if there is one.  NULL: it is not. */
+static struct shale_alike *compare(struct shale_reader *r, uint32_t inode,
+				   uint64_t base, int fd)
+{
+	struct shale_alike *early = r->early.alike;
+	struct stat st;
+	if (!r->parent || !base)
+		return NULL;
+	if (!early || r->early.inode != inode)
+		return shale_alike_new(fd, r->parent, base, r->chunks,
+				       r->threads);
+	r->early.alike = NULL;
+	if (r->early.base == base && fstat(fd, &st) == 0 &&
+	    is_same_file(&st, shale_alike_stat(early)))
+		return early;
+	shale_alike_free(early);
+	return shale_alike_new(fd, r->parent, base, r->chunks, r->threads);
+}
+
+int shale_reader_open(int root, const char *path)
+{
+	const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+	/* Only a file's owner may ask not to have its atime moved. */
+	int fd = shale_beneath_open(root, path, flags | O_NOATIME, 0);
+	return fd == -EPERM ? shale_beneath_open(root, path, flags, 0) : fd;
+}
+
 static int read_file(struct shale_reader *r, uint32_t inode,
 		     struct shale_buf *path)
 {
@@ -206,14 +264,13 @@ static int read_file(struct shale_reader *r, uint32_t inode,
 	if (shale_plan_path(r->plan, in->name, path, NULL) < 0)
 		return -ENOMEM;
 
-	const char *name = (const char *)path->data + root->prefix;
-	const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
-	/* Only a file's owner may ask not to have its atime moved. */
-	cleanup_fd int fd =
-		shale_beneath_open(root->fd, name, flags | O_NOATIME, 0);
-	if (fd == -EPERM)
-		fd = shale_beneath_open(root->fd, name, flags, 0);
-	int rc = fd < 0 ? fd : read_patiently(r, inode, fd);
+	/* (its base may change once it is handed on) */
+	const uint64_t base = in->base;
+	cleanup_fd int fd = shale_reader_open(
+		root->fd, (const char *)path->data + root->prefix);
+	struct shale_alike *alike = fd < 0 ? NULL : compare(r, inode, base, fd);
+	int rc = fd < 0 ? fd : read_patiently(r, inode, fd, alike);
+	shale_alike_free(alike);
 	if (rc < 0 && rc != -ECANCELED) {
 		struct shale_read_item item = {
 			.kind = SHALE_READ_GONE,
@@ -239,15 +296,24 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static void let_early_go(struct shale_reader *r)
+{
+	shale_alike_free(r->early.alike);
+	r->early.alike = NULL;
+}
+
 int shale_reader_start(struct shale_reader *reader, struct shale_err *err)
 {
 	int r = shale_ring_new(&reader->ring, 6, err);
-	if (r < 0)
+	if (r < 0) {
+		let_early_go(reader);
 		return r;
+	}
 	r = pthread_create(&reader->thread, NULL, run, reader);
 	if (r) {
 		shale_ring_free(reader->ring);
 		reader->ring = NULL;
+		let_early_go(reader);
 		return shale_err_set(err, r, "start a thread");
 	}
 	return 0;
@@ -261,4 +327,5 @@ void shale_reader_stop(struct shale_reader *reader)
 	pthread_join(reader->thread, NULL);
 	shale_ring_free(reader->ring);
 	reader->ring = NULL;
+	let_early_go(reader);
 }

@@ -10,6 +10,8 @@
  * ctime are looked at before and after, and one that changed is read again.
  */
 
+#include "layers/index/image.h"
+#include "layers/ops/alike.h"
 #include "layers/ops/plan.h"
 #include "layers/ops/ring.h"
 
@@ -20,6 +22,7 @@ enum shale_read_kind {
 	SHALE_READ_BEGIN, /* attr: as it is now */
 	SHALE_READ_DATA,  /* len bytes at `at` of the batch */
 	SHALE_READ_HOLE,  /* len */
+	SHALE_READ_ALIKE, /* alike: what the parent has here */
 	SHALE_READ_AGAIN, /* it changed: begins anew with what follows */
 	SHALE_READ_END,   /* error EAGAIN: it changed each time; taken as read
 			   */
@@ -33,11 +36,19 @@ struct shale_read_item {
 	size_t at;
 	uint64_t len;
 	struct shale_attr attr;
+	struct shale_alike_chunk alike;
 };
 
 struct shale_read_root {
 	int fd;        /* of the directory; -1: not one */
 	size_t prefix; /* bytes of a plan's path that lie above it */
+};
+
+/* A file that is being held against its parent already. */
+struct shale_read_early {
+	struct shale_alike *alike; /* NULL: none is */
+	uint32_t inode;
+	uint64_t base; /* the parent's inode */
 };
 
 struct shale_reader {
@@ -46,6 +57,12 @@ struct shale_reader {
 	const struct shale_read_root *roots; /* by inode's source */
 	const uint32_t *inodes;              /* what to read */
 	size_t n;
+	const struct shale_image *parent; /* large files are held against what
+					   * it has of them; NULL: there is
+					   * none */
+	struct shale_chunks *chunks;      /* its reader */
+	unsigned threads;                 /* to compare with */
+	struct shale_read_early early;
 	struct shale_ring *ring;
 
 	struct shale_batch *batch; /* private */
@@ -53,7 +70,11 @@ struct shale_reader {
 	pthread_t thread;
 };
 
-/* The fields above the line are set; start reading. */
+/* A file to read below a directory.  Returns a descriptor or -errno. */
+int shale_reader_open(int root, const char *path);
+
+/* The fields above the line are set; start reading.  reader->early.alike is
+ * taken over, also after an error. */
 int shale_reader_start(struct shale_reader *reader, struct shale_err *err);
 /* Stop, whatever was read, and wait for the thread. */
 void shale_reader_stop(struct shale_reader *reader);

@@ -283,6 +283,9 @@ int shale_import_archive(struct shale_import *import, const char *path,
 				     "an archive with .wh. entries is an oci "
 				     "layer",
 				     path);
+	int r = shale_import_parent(import, err);
+	if (r < 0)
+		return r;
 	bool piped = strcmp(path, "-") == 0;
 	const char *name = piped ? "standard input" : path;
 	cleanup_fd int fd = piped ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
@@ -294,7 +297,7 @@ int shale_import_archive(struct shale_import *import, const char *path,
 	/* Of a device there may be no end, and of a directory no bytes. */
 	bool sequential = !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) ||
 			  lseek(fd, 0, SEEK_CUR) < 0;
-	int r = shale_import_source(import, name, "archive", &st, -1, err);
+	r = shale_import_source(import, name, "archive", &st, -1, err);
 	if (r == 0)
 		r = take_archive(import, fd, name, sequential, err);
 	if (r == 0)

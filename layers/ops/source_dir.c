@@ -94,6 +94,10 @@ static int arrive(struct walk *w, struct shale_arrival *a,
 	if (linked == SHALE_PLAN_NONE && S_ISREG(a->attr.mode)) {
 		in->content = SHALE_PLAN_UNREAD;
 		imp->total += a->attr.size;
+		if (a->attr.size >= SHALE_ALIKE_FROM)
+			r = shale_import_large(imp, inode, err);
+		if (r < 0)
+			return r;
 	}
 	if (S_ISDIR(a->attr.mode) && !root &&
 	    shale_buf_append(&w->todo, &name, sizeof(name)) < 0)
@@ -288,6 +292,7 @@ static int walk(struct walk *w, struct shale_err *err)
 			r = take_names(w, b, err);
 			let_go(b->user);
 			shale_survey_return(w->survey);
+			shale_import_compare_early(w->imp);
 		} else {
 			break;
 		}
@@ -352,6 +357,8 @@ int shale_import_dir(struct shale_import *import, const char *path,
 	}
 	w.root = fd;
 	int r = shale_import_source(import, path, "directory", &st, fd, err);
+	if (r == 0 && import->opts.layer)
+		r = shale_import_parent(import, err);
 	if (r == 0)
 		r = check_outside(&w.store, fd, err);
 	if (r == 0)
