@@ -21,8 +21,8 @@ int shale_chunks_new(struct shale_chunks **out, struct shale_blobs *blobs,
 
 	struct shale_chunks *chunks =
 		calloc(1, sizeof(*chunks) + n * sizeof(chunks->shards[0]));
-	struct shale_scratch *scratch = shale_scratch_new(SCRATCH);
-	struct shale_scratch *rooms = shale_scratch_new(SHALE_CHUNKS_ROOM);
+	struct shale_scratch *scratch = shale_scratch_new(SCRATCH, false);
+	struct shale_scratch *rooms = shale_scratch_new(SHALE_CHUNKS_ROOM, true);
 	if (!chunks || !scratch || !rooms) {
 		free(chunks);
 		shale_scratch_free(scratch);

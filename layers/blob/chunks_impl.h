@@ -11,8 +11,9 @@
 
 enum {
 	SHALE_CHUNKS_BUCKETS = 256,
-	SHALE_CHUNKS_RUN = 512 << 10, /* stored bytes that are read at once … */
-	SHALE_CHUNKS_ROOM = SHALE_CHUNKS_RUN + SHALE_BLOBS_SLACK,
+	SHALE_CHUNKS_ROOM = 512 << 10, /* four make a huge page */
+	/* stored bytes that are read at once */
+	SHALE_CHUNKS_RUN = SHALE_CHUNKS_ROOM - SHALE_BLOBS_SLACK,
 };
 
 /*

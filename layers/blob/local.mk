@@ -61,6 +61,11 @@ TESTS += tests/unit/chunks-test
 tests_unit_chunks_test_SOURCES = tests/unit/chunks-test.c
 tests_unit_chunks_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
 
+check_PROGRAMS += tests/unit/scratch-test
+TESTS += tests/unit/scratch-test
+tests_unit_scratch_test_SOURCES = tests/unit/scratch-test.c
+tests_unit_scratch_test_LDADD = tests/lib/libcheck.a $(LIBS_BLOB)
+
 check_PROGRAMS += tests/unit/table-test
 TESTS += tests/unit/table-test
 tests_unit_table_test_SOURCES = tests/unit/table-test.c tests/lib/table_sums.h

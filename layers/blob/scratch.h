@@ -7,14 +7,19 @@
  * costs a page fault every 4 KiB, more than the decompression.  Thread-safe.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct shale_scratch;
 
-/* Buffers of `size` bytes; longer ones are made, and not kept.  NULL: no memory.
+/*
+ * Buffers of `size` bytes; longer ones are made, and not kept.  `huge`: as many
+ * as a huge page has room for are parts of one, where the kernel has any.  What
+ * a disk writes there directly is one piece of memory then, not one every 4 KiB
+ * of it.  NULL: no memory.
  */
-struct shale_scratch *shale_scratch_new(size_t size);
+struct shale_scratch *shale_scratch_new(size_t size, bool huge);
 void shale_scratch_free(struct shale_scratch *s);
 
 /* At least `len` bytes from a page's start on, or NULL when out of memory. */
