@@ -410,8 +410,8 @@ const struct shale_cmd shale_cmd_mount = {
 		"noreadahead (nothing is decompressed\n"
 		"ahead of a reader), nopush (nothing is put into the kernel's "
 		"cache before it is asked\n"
-		"for; read-only mounts), nodirect (long streams go through "
-		"the page cache of the store's\n"
-		"file system).",
+		"for; read-only mounts), nodirect (long streams, and small "
+		"reads far apart, go through\n"
+		"the page cache of the store's file system).",
 	.run = run,
 };

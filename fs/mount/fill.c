@@ -8,7 +8,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { QUEUE = 16, WORKERS = 1 };
+enum {
+	QUEUE = 16,
+	WORKERS = 1,
+	ALL = 1 << 20, /* of the notes were close */
+	MEMORY = 256,  /* notes, or so, that count */
+};
 
 struct shale_fill {
 	const struct shale_image *image;
@@ -18,7 +23,8 @@ struct shale_fill {
 	void *arg;
 	/* Windows that were read from once, each where its hash says; what
 	 * comes later takes the place. */
-	uint64_t seen[SHALE_FILL_SEEN];
+	uint32_t seen[SHALE_FILL_SEEN];
+	int close; /* how many notes came close to others, of ALL */
 };
 
 struct job {
@@ -96,31 +102,50 @@ static uint64_t hash_of(uint64_t ino, uint64_t window)
 	return z ^ z >> 31;
 }
 
-/* Was this window read from before, and is not filled since? */
-static bool again(struct shale_fill *f, uint64_t hash)
+/* With the lock held: a note more, close to an earlier one or not. */
+static void weigh(struct shale_fill *f, bool close)
 {
-	uint64_t *seen = &f->seen[hash % SHALE_FILL_SEEN];
+	f->close += ((close ? ALL : 0) - f->close) / MEMORY;
+}
+
+/*
+ * Was this window read from before, and is not filled since?  `*far`: it was
+ * not, and so it goes with most.
+ */
+static bool again(struct shale_fill *f, uint64_t hash, bool *far)
+{
+	uint32_t *seen = &f->seen[hash % SHALE_FILL_SEEN];
+	uint32_t tag = (uint32_t)(hash >> 32) | 1;
 
 	pthread_mutex_lock(&f->lock);
-	bool found = f->fn && *seen == hash;
-	*seen = found ? 0 : hash;
+	bool found = f->fn && *seen == tag;
+	*seen = found ? 0 : tag;
+	weigh(f, found);
+	*far = f->fn && !found && f->close < ALL / SHALE_FILL_FEW;
 	pthread_mutex_unlock(&f->lock);
 	return found;
 }
 
-void shale_fill_note(struct shale_fill *f, uint64_t ino, uint64_t size,
-		     uint64_t off, size_t len)
+static void give_window(struct shale_fill *f, uint64_t ino, uint64_t window)
 {
-	uint64_t window = off / SHALE_FILL_WINDOW;
-
-	/* Of what is shorter the kernel has all after a read or two. */
-	if (!f || len > SHALE_FILL_SMALL || size <= 2 * SHALE_FILL_WINDOW ||
-	    !again(f, hash_of(ino, window)))
-		return;
 	cleanup_free struct job *job = malloc(sizeof(*job));
 	if (!job)
 		return;
 	*job = (struct job){f, ino, window * SHALE_FILL_WINDOW};
 	if (shale_pool_try(f->pool, run, job) == 0)
 		(void)steal_ptr(&job);
+}
+
+bool shale_fill_note(struct shale_fill *f, uint64_t ino, uint64_t size,
+		     uint64_t off, size_t len)
+{
+	uint64_t window = off / SHALE_FILL_WINDOW;
+	bool far;
+
+	/* Of what is shorter the kernel has all after a read or two. */
+	if (!f || len > SHALE_FILL_SMALL || size <= 2 * SHALE_FILL_WINDOW)
+		return false;
+	if (again(f, hash_of(ino, window), &far))
+		give_window(f, ino, window);
+	return far;
 }

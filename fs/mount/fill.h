@@ -17,7 +17,8 @@
 enum {
 	SHALE_FILL_WINDOW = 64 << 10, /* content that is given at once */
 	SHALE_FILL_SMALL = 8 << 10,   /* a longer read is no small one */
-	SHALE_FILL_SEEN = 8192,       /* windows that are remembered */
+	SHALE_FILL_SEEN = 64 << 10,   /* windows that are remembered */
+	SHALE_FILL_FEW = 8,           /* one in so many is not most */
 };
 
 struct shale_fill;
@@ -33,8 +34,11 @@ void shale_fill_to(struct shale_fill *f, shale_push_fn *fn, void *arg);
 /*
  * `len` bytes at `off` of `ino`, which has `size`, are about to be read.  Never
  * blocks, never fails.  NULL is fine.
+ *
+ * Returns whether this is a small read far from others, as most were of late:
+ * nobody will want its chunk again soon.
  */
-void shale_fill_note(struct shale_fill *f, uint64_t ino, uint64_t size,
+bool shale_fill_note(struct shale_fill *f, uint64_t ino, uint64_t size,
 		     uint64_t off, size_t len);
 
 #endif

@@ -172,6 +172,49 @@ TEST(who_reads_far_apart_is_given_nothing)
 	end();
 }
 
+/* Reads of a long file, `together` to a window: how many are far from others.
+ */
+static unsigned far_ones(unsigned from, unsigned n, unsigned together)
+{
+	unsigned far = 0;
+
+	for (uint64_t i = from; i < from + n; i++)
+		far += shale_fill_note(w.fill, INO, UINT64_C(1) << 50,
+				       i / together * 7 * WINDOW + i % 8 * 4096,
+				       4096);
+	return far;
+}
+
+TEST(reads_are_far_from_others_until_many_come_close)
+{
+	begin();
+	CHECK_INT(far_ones(0, 10000, 1), 10000);
+	/* Pairs: the first ones, until they are too many. */
+	unsigned far = far_ones(200000, 10000, 2);
+	CHECK(far > 10);
+	CHECK(far < 300);
+	CHECK_INT(far_ones(300000, 1000, 2), 0);
+	/* And again, when that is long ago. */
+	far = far_ones(400000, 10000, 1);
+	CHECK(far > 8000);
+	CHECK(far < 10000);
+	end();
+}
+
+TEST(what_is_not_small_or_not_of_a_long_file_is_not_far)
+{
+	begin();
+	CHECK(!shale_fill_note(w.fill, INO, SIZE, 0, SHALE_FILL_SMALL + 1));
+	CHECK(!shale_fill_note(w.fill, INO, 2 * WINDOW, 0, 4096));
+	CHECK(!shale_fill_note(NULL, INO, SIZE, 0, 4096));
+	CHECK(shale_fill_note(w.fill, INO, SIZE, 0, SHALE_FILL_SMALL));
+	CHECK(!shale_fill_note(w.fill, INO, SIZE, 0, SHALE_FILL_SMALL));
+	/* Where windows cannot be given, chunks are wanted again. */
+	shale_fill_to(w.fill, NULL, NULL);
+	CHECK_INT(far_ones(0, 100, 1), 0);
+	end();
+}
+
 TEST(long_reads_and_short_files_are_the_kernels_to_read_ahead)
 {
 	begin();
