@@ -13,7 +13,6 @@ struct shale_region {
 	uint32_t epoch;
 	uint64_t index;
 	bool stored, dirty;
-	unsigned count; /* bits set */
 	uint8_t bits[SHALE_REGION_BYTES];
 };
 
@@ -31,13 +30,11 @@ void shale_blockmap_release(struct shale_blockmap *map)
 	*map = (struct shale_blockmap){0};
 }
 
-static unsigned count_bits(const uint8_t *bits)
+static bool is_empty(const struct shale_region *region)
 {
-	unsigned n = 0;
+	static const uint8_t none[SHALE_REGION_BYTES];
 
-	for (size_t i = 0; i < SHALE_REGION_BYTES; i++)
-		n += (unsigned)__builtin_popcount(bits[i]);
-	return n;
+	return memcmp(region->bits, none, sizeof(none)) == 0;
 }
 
 static bool bit(const struct shale_region *region, unsigned i)
@@ -85,7 +82,6 @@ static int get(struct shale_blockmap *map, uint32_t epoch, uint64_t index,
 	       struct shale_region **out)
 {
 	cleanup_buf struct shale_buf value = {0};
-	struct shale_key key = shale_key_map(map->ino, epoch, index);
 	size_t place = place_of(map, epoch, index);
 
 	if (place < map->n && map->regions[place]->epoch == epoch &&
@@ -93,20 +89,22 @@ static int get(struct shale_blockmap *map, uint32_t epoch, uint64_t index,
 		*out = map->regions[place];
 		return 0;
 	}
+	struct shale_key key = shale_key_map(map->ino, epoch, index);
 	int r = shale_db_get(map->db, key.b, key.len, &value, NULL);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == 0 && value.len != SHALE_REGION_BYTES)
 		return -EUCLEAN;
-	cleanup_free struct shale_region *region = calloc(1, sizeof(*region));
+	cleanup_free struct shale_region *region = malloc(sizeof(*region));
 	if (!region)
 		return -ENOMEM;
-	region->epoch = epoch;
-	region->index = index;
-	region->stored = r == 0;
+	*region = (struct shale_region){
+		.epoch = epoch,
+		.index = index,
+		.stored = r == 0,
+	};
 	if (region->stored)
 		memcpy(region->bits, value.data, SHALE_REGION_BYTES);
-	region->count = count_bits(region->bits);
 	r = add(map, place, region);
 	if (r == 0)
 		*out = steal_ptr(&region);
@@ -136,7 +134,7 @@ static int next_region(struct shale_blockmap *map, uint32_t epoch,
 		size_t place = place_of(map, epoch, index);
 
 		while (place < map->n && map->regions[place]->epoch == epoch &&
-		       !map->regions[place]->count)
+		       is_empty(map->regions[place]))
 			place++;
 		if (place < map->n && map->regions[place]->epoch == epoch)
 			found = map->regions[place]->index;
@@ -149,7 +147,7 @@ static int next_region(struct shale_blockmap *map, uint32_t epoch,
 		if (found == UINT64_MAX)
 			return -ENOENT;
 		r = get(map, epoch, found, out);
-		if (r < 0 || (*out)->count)
+		if (r < 0 || !is_empty(*out))
 			return r;
 		index = found + 1; /* emptied since it was stored */
 	}
@@ -243,7 +241,6 @@ int shale_blockmap_set(struct shale_blockmap *map, uint32_t epoch,
 			if (bit(region, b))
 				continue;
 			region->bits[b / 8] |= (uint8_t)(1 << b % 8);
-			region->count++;
 			region->dirty = true;
 			++*changed;
 		}
@@ -273,7 +270,6 @@ int shale_blockmap_clear(struct shale_blockmap *map, uint32_t epoch,
 			if (!bit(region, b))
 				continue;
 			region->bits[b / 8] &= (uint8_t) ~(1 << b % 8);
-			region->count--;
 			region->dirty = true;
 			++*changed;
 		}
@@ -291,7 +287,7 @@ bool shale_blockmap_store(struct shale_blockmap *map, struct shale_change *ch)
 			shale_key_map(map->ino, region->epoch, region->index);
 		if (!region->dirty)
 			continue;
-		if (region->count)
+		if (!is_empty(region))
 			shale_change_put(ch, &key, region->bits,
 					 SHALE_REGION_BYTES);
 		else if (region->stored)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/record.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -15,8 +16,10 @@ static struct shale_key key_of(char letter)
 
 static void put(struct shale_key *key, uint64_t v, size_t bytes)
 {
-	for (size_t i = bytes; i-- > 0;)
-		key->b[key->len++] = (uint8_t)(v >> (8 * i));
+	uint64_t big = htobe64(v << (64 - 8 * bytes));
+
+	memcpy(key->b + key->len, &big, bytes);
+	key->len += bytes;
 }
 
 static uint64_t take(const uint8_t *from, size_t bytes)

@@ -46,9 +46,8 @@ void shale_locks_take(struct shale_live *live, struct shale_locks *locks,
 		if (inos[i])
 			wanted |= UINT64_C(1) << (inos[i] % LIVE_STRIPES);
 	locks->n = 0;
-	for (unsigned s = 0; s < LIVE_STRIPES; s++) {
-		if (!(wanted >> s & 1))
-			continue;
+	for (; wanted; wanted &= wanted - 1) { /* the lowest bit goes */
+		unsigned s = (unsigned)__builtin_ctzll(wanted);
 		pthread_rwlock_wrlock(&live->stripe[s]);
 		locks->stripe[locks->n++] = s;
 	}

@@ -156,7 +156,6 @@ static void init_parts(struct shale_db *db)
 	pthread_cond_init(&db->done, NULL);
 	pthread_mutex_init(&db->commit, NULL);
 	pthread_mutex_init(&db->lock, NULL);
-	shale_results_init(&db->results);
 	atomic_store(&db->barrier, SHALE_NO_BARRIER);
 }
 
@@ -200,7 +199,9 @@ int shale_db_open(struct shale_db **out, int dirfd,
 	if (!db->recent)
 		return shale_err_set(err, ENOMEM, "open the workspace");
 
-	int r = open_parts(db, err);
+	int r = shale_results_init(&db->results, err);
+	if (r == 0)
+		r = open_parts(db, err);
 	if (r == 0)
 		r = shale_applier_start(db, err);
 	if (r < 0)

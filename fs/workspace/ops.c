@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+enum { FIRST = 512 }; /* bytes that a batch begins with */
+
 void shale_batch_release(struct shale_batch *batch)
 {
 	if (!batch)
@@ -27,7 +29,10 @@ static int add(struct shale_batch *batch, uint8_t kind, const void *key,
 		.key_len = le16_make((uint16_t)key_len),
 		.value_len = le32_make((uint32_t)value_len),
 	};
-	if (shale_buf_reserve(&batch->ops, sizeof(head) + key_len + value_len))
+	size_t len = sizeof(head) + key_len + value_len;
+	/* Room for what most batches are, at once. */
+	if (shale_buf_reserve(&batch->ops,
+			      !batch->n && len < FIRST ? FIRST : len) < 0)
 		return -ENOMEM;
 	shale_buf_append(&batch->ops, &head, sizeof(head));
 	shale_buf_append(&batch->ops, key, key_len);

@@ -38,8 +38,14 @@ struct shale_recent {
 	uint64_t random;
 	struct shale_recent_node *head[LEVELS];
 	struct shale_recent_node *oldest, *newest;
+	size_t bytes; /* of all keys and values */
 	struct shale_recent_node *bucket[BUCKETS];
 };
+
+static size_t bytes_of(const struct shale_recent_node *node)
+{
+	return (size_t)node->key_len + node->value_len;
+}
 
 int shale_key_compare(const void *a, size_t a_len, const void *b, size_t b_len)
 {
@@ -196,6 +202,20 @@ static struct shale_recent_node **bucket_of(struct shale_recent *recent,
 	return &recent->bucket[hash % BUCKETS];
 }
 
+/* The node of a key; NULL. */
+static struct shale_recent_node *lookup(struct shale_recent *recent,
+					uint32_t hash, const void *key,
+					size_t key_len)
+{
+	struct shale_recent_node *node = *bucket_of(recent, hash);
+
+	while (node &&
+	       (node->hash != hash ||
+		shale_key_compare(node->key, node->key_len, key, key_len) != 0))
+		node = node->same_bucket;
+	return node;
+}
+
 static void bucket_remove(struct shale_recent *recent,
 			  struct shale_recent_node *node)
 {
@@ -222,16 +242,40 @@ static void unlink_node(struct shale_recent *recent,
 		*links[i] = node->next[i];
 	list_remove(recent, node);
 	bucket_remove(recent, node);
+	recent->bytes -= bytes_of(node);
+}
+
+/*
+ * A key that changes again and again (an inode that is written, a directory in
+ * which names are made) keeps its node: no search.  Nobody reads meanwhile.
+ */
+static bool overwrite(struct shale_recent *recent,
+		      struct shale_recent_node *old,
+		      const struct shale_recent_node *node)
+{
+	if (old->value_len != node->value_len)
+		return false;
+	memcpy(old->key + old->key_len, node->key + node->key_len,
+	       node->value_len);
+	old->deleted = node->deleted;
+	old->pos = node->pos;
+	list_remove(recent, old);
+	list_append(recent, old);
+	return true;
 }
 
 static void insert(struct shale_recent *recent, struct shale_recent_node *node)
 {
 	struct shale_recent_node **links[LEVELS];
 	struct shale_recent_node *old =
-		find(recent, node->key, node->key_len, links);
+		lookup(recent, node->hash, node->key, node->key_len);
 
-	if (old && shale_key_compare(old->key, old->key_len, node->key,
-				     node->key_len) == 0) {
+	if (old && overwrite(recent, old, node)) {
+		free(node);
+		return;
+	}
+	find(recent, node->key, node->key_len, links);
+	if (old) {
 		unlink_node(recent, old, links);
 		free(old);
 	}
@@ -241,6 +285,7 @@ static void insert(struct shale_recent *recent, struct shale_recent_node *node)
 	}
 	list_append(recent, node);
 	bucket_add(recent, node);
+	recent->bytes += bytes_of(node);
 }
 
 void shale_recent_insert(struct shale_recent *recent,
@@ -298,11 +343,7 @@ int shale_recent_get(struct shale_recent *recent, const void *key,
 	int r = SHALE_RECENT_UNKNOWN;
 
 	pthread_rwlock_rdlock(&recent->lock);
-	struct shale_recent_node *node = *bucket_of(recent, hash);
-	while (node &&
-	       (node->hash != hash ||
-		shale_key_compare(node->key, node->key_len, key, key_len) != 0))
-		node = node->same_bucket;
+	struct shale_recent_node *node = lookup(recent, hash, key, key_len);
 	if (node)
 		r = answer(node, value);
 	pthread_rwlock_unlock(&recent->lock);
@@ -322,6 +363,35 @@ int shale_recent_next(struct shale_recent *recent, const void *from,
 		r = answer(node, value);
 		if (shale_buf_append(key, node->key, node->key_len) < 0)
 			r = -ENOMEM;
+	}
+	pthread_rwlock_unlock(&recent->lock);
+	return r;
+}
+
+size_t shale_recent_bytes(struct shale_recent *recent)
+{
+	pthread_rwlock_rdlock(&recent->lock);
+	size_t bytes = recent->bytes;
+	pthread_rwlock_unlock(&recent->lock);
+	return bytes;
+}
+
+int shale_recent_each(struct shale_recent *recent, shale_recent_fn *fn,
+		      void *arg)
+{
+	int r = 0;
+
+	pthread_rwlock_rdlock(&recent->lock);
+	for (const struct shale_recent_node *node = recent->head[0]; node && !r;
+	     node = node->next[0]) {
+		const struct shale_op op = {
+			.put = !node->deleted,
+			.key = node->key,
+			.key_len = node->key_len,
+			.value = node->key + node->key_len,
+			.value_len = node->value_len,
+		};
+		r = fn(arg, &op);
 	}
 	pthread_rwlock_unlock(&recent->lock);
 	return r;

@@ -3,12 +3,14 @@
 #define SHALE_WORKSPACE_RECENT_H
 
 /*
- * What was committed and is not applied yet, newest value of each key: an
- * ordered map in memory (a skip list; W. Pugh, "Skip Lists: A Probabilistic
+ * The newest value of each key of some batches (of all that were committed and
+ * are not applied yet; of those that are being applied): an ordered map in
+ * memory (a skip list; W. Pugh, "Skip Lists: A Probabilistic
  * Alternative to Balanced Trees", 1990).  Thread-safe: readers in parallel, a
  * batch becomes visible as a whole.
  */
 
+#include "fs/workspace/ops.h"
 #include "layers/base/buf.h"
 
 #include <stddef.h>
@@ -47,6 +49,17 @@ int shale_recent_get(struct shale_recent *recent, const void *key,
 int shale_recent_next(struct shale_recent *recent, const void *from,
 		      size_t from_len, struct shale_buf *key,
 		      struct shale_buf *value);
+
+/* Bytes of its keys and values. */
+size_t shale_recent_bytes(struct shale_recent *recent);
+
+/*
+ * All of them in order, deleted ones too, until `fn` returns anything but 0,
+ * which is returned.  It must not change the map.
+ */
+typedef int shale_recent_fn(void *arg, const struct shale_op *op);
+int shale_recent_each(struct shale_recent *recent, shale_recent_fn *fn,
+		      void *arg);
 
 /* memcmp order of keys, a prefix first. */
 int shale_key_compare(const void *a, size_t a_len, const void *b, size_t b_len);

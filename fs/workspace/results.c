@@ -8,23 +8,42 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-void shale_results_init(struct shale_results *results)
+int shale_results_init(struct shale_results *results, struct shale_err *err)
 {
+	uint32_t first;
+
 	*results = (struct shale_results){0};
+	int r = pthread_key_create(&results->own, NULL);
+	if (r)
+		return shale_err_set(err, r, "open the workspace");
 	pthread_mutex_init(&results->lock, NULL);
-	if (getrandom(&results->salt, sizeof(results->salt), 0) !=
-	    sizeof(results->salt))
-		results->salt = (uint32_t)getpid() * 0x9e3779b1u;
+	if (getrandom(&first, sizeof(first), 0) != sizeof(first))
+		first = (uint32_t)getpid() * 0x9e3779b1u;
+	atomic_store(&results->next, first);
+	results->ready = true;
+	return 0;
 }
 
 void shale_results_release(struct shale_results *results)
 {
+	if (!results->ready)
+		return;
+	pthread_key_delete(results->own);
 	pthread_mutex_destroy(&results->lock);
+	results->ready = false;
 }
 
-uint32_t shale_results_thread(const struct shale_results *results)
+/* As much as gettid() would tell, without a system call a batch. */
+uint32_t shale_results_thread(struct shale_results *results)
 {
-	return (uint32_t)gettid() ^ results->salt;
+	uintptr_t tag = (uintptr_t)pthread_getspecific(results->own);
+
+	while (!tag) { /* 0 is what a thread has that was not here */
+		tag = atomic_fetch_add(&results->next, 1);
+		/* No memory: it gets another one the next time. */
+		(void)pthread_setspecific(results->own, (void *)tag);
+	}
+	return (uint32_t)tag;
 }
 
 void shale_results_note(struct shale_results *results,

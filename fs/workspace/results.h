@@ -14,6 +14,7 @@
 #include "layers/base/err.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,17 +27,20 @@ struct shale_result {
 };
 
 struct shale_results {
-	pthread_mutex_t lock;
-	uint32_t salt; /* tells this process's threads from earlier ones' */
+	bool ready;
+	pthread_key_t own;     /* this thread's tag; 0: it has none yet */
+	_Atomic uint32_t next; /* from a random one on: earlier processes had
+				* others */
+	pthread_mutex_t lock;  /* of what follows */
 	size_t n;
 	struct shale_result list[SHALE_RESULTS_MAX];
 };
 
-void shale_results_init(struct shale_results *results);
+int shale_results_init(struct shale_results *results, struct shale_err *err);
 void shale_results_release(struct shale_results *results);
 
 /* The calling thread's tag. */
-uint32_t shale_results_thread(const struct shale_results *results);
+uint32_t shale_results_thread(struct shale_results *results);
 
 void shale_results_note(struct shale_results *results,
 			const struct shale_result *result);

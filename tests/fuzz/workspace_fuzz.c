@@ -49,8 +49,9 @@ static void results(const uint8_t *data, size_t size)
 	struct shale_results got, again;
 	cleanup_buf struct shale_buf bytes = {0};
 
-	shale_results_init(&got);
-	shale_results_init(&again);
+	if (shale_results_init(&got, NULL) < 0 ||
+	    shale_results_init(&again, NULL) < 0)
+		abort();
 	if (shale_results_decode(&got, &in, NULL) == 0 &&
 	    (shale_results_encode(&got, UINT64_MAX, &bytes) < 0 ||
 	     shale_results_decode(&again, &bytes, NULL) < 0 ||
