@@ -65,3 +65,8 @@ check_PROGRAMS += tests/unit/journal-test
 TESTS += tests/unit/journal-test
 tests_unit_journal_test_SOURCES = tests/unit/journal-test.c
 tests_unit_journal_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
+
+check_PROGRAMS += tests/unit/recent-test
+TESTS += tests/unit/recent-test
+tests_unit_recent_test_SOURCES = tests/unit/recent-test.c
+tests_unit_recent_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)

@@ -3,7 +3,6 @@
 #include "fs/workspace/journal.h"
 #include "fs/workspace/journal_disk.h"
 #include "fs/workspace/ops.h"
-#include "fs/workspace/recent.h"
 #include "layers/base/hash.h"
 #include "tests/lib/check.h"
 
@@ -405,35 +404,4 @@ TEST(operations_that_do_not_add_up_are_refused)
 		copy[bad[i].at] = bad[i].value;
 		CHECK_INT(shale_ops_next(&data, &len, &op), -EUCLEAN);
 	}
-}
-
-TEST(recent_keys_stay_until_their_last_change_is_dropped)
-{
-	struct shale_recent *recent = shale_recent_new();
-	cleanup_buf struct shale_buf value = {0}, key = {0};
-
-	for (uint64_t pos = 1; pos <= 3; pos++) {
-		cleanup_batch struct shale_batch batch = {0};
-		struct shale_recent_node *nodes;
-		char own[2] = {'a' + (char)pos, 0};
-		CHECK_INT(shale_batch_put(&batch, "same", 4, own, 1), 0);
-		CHECK_INT(shale_batch_put(&batch, own, 1, own, 1), 0);
-		CHECK_INT(shale_recent_prepare(recent, batch.ops.data,
-					       batch.ops.len, &nodes),
-			  0);
-		shale_recent_insert(recent, nodes, pos);
-	}
-	shale_recent_drop(recent, 2);
-	CHECK_INT(shale_recent_get(recent, "same", 4, &value),
-		  SHALE_RECENT_VALUE);
-	CHECK_MEM(value.data, "d", 1);
-	CHECK_INT(shale_recent_get(recent, "b", 1, &value),
-		  SHALE_RECENT_UNKNOWN);
-	CHECK_INT(shale_recent_next(recent, "", 0, &key, &value),
-		  SHALE_RECENT_VALUE);
-	CHECK_MEM(key.data, "d", 1);
-	shale_recent_drop(recent, 3);
-	CHECK_INT(shale_recent_next(recent, "", 0, &key, &value),
-		  SHALE_RECENT_UNKNOWN);
-	shale_recent_free(recent);
 }
