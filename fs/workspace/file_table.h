@@ -10,6 +10,7 @@
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,9 @@ struct shale_file {
 	uint64_t flushed; /* of those, on disk for sure */
 	bool remove;      /* when batches up to `remove_at` are applied */
 	uint64_t remove_at;
+	/* Of who writes it, one thread at a time: the data file had so many
+	 * bytes when that was last asked, or written; see files_write.c. */
+	_Atomic uint64_t end;
 	struct shale_file *next;          /* in its bucket */
 	struct shale_file *older, *newer; /* of the open ones, by last use */
 };

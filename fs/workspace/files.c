@@ -51,36 +51,7 @@ void shale_files_spare(struct shale_files *files)
 	shale_file_table_spare(&files->table);
 }
 
-/* ------------------------------------------------------- reading, writing */
-
-int shale_files_write(struct shale_files *files, uint64_t ino, uint32_t epoch,
-		      const void *data, size_t len, uint64_t off,
-		      struct shale_err *err)
-{
-	struct shale_file *file;
-	int r = shale_file_acquire(&files->table, ino, epoch, true, &file);
-	if (r < 0)
-		return shale_err_set(err, -r, "data of inode %llu",
-				     (unsigned long long)ino);
-
-	r = shale_pwrite_full(file->fd, data, len, off, "data file", err);
-	/* What was removed may still take the space. */
-	if ((r == -ENOSPC || r == -EDQUOT) && shale_trash_wait(files->trash))
-		r = shale_pwrite_full(file->fd, data, len, off, "data file",
-				      err);
-	/* Counted when it is done, also if only a part was. */
-	pthread_mutex_lock(&files->table.lock);
-	file->written++;
-	if (file->remove) {
-		files->table.n_remove--;
-		/* A killed process may have made it, and not flushed that. */
-		file->made = true;
-	}
-	file->remove = false;
-	pthread_mutex_unlock(&files->table.lock);
-	shale_file_release(&files->table, file);
-	return r;
-}
+/* --------------------------------------------------------------- reading */
 
 int shale_files_read(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		     void *data, size_t len, uint64_t off,

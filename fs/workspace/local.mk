@@ -13,6 +13,7 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/files_flush.c fs/workspace/files_impl.h \
 	fs/workspace/files_lend.c \
 	fs/workspace/files_remove.c \
+	fs/workspace/files_write.c \
 	fs/workspace/handles.c fs/workspace/handles.h \
 	fs/workspace/images.c \
 	fs/workspace/info.c fs/workspace/info.h \
@@ -70,3 +71,8 @@ check_PROGRAMS += tests/unit/recent-test
 TESTS += tests/unit/recent-test
 tests_unit_recent_test_SOURCES = tests/unit/recent-test.c
 tests_unit_recent_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
+
+check_PROGRAMS += tests/unit/append-test
+TESTS += tests/unit/append-test
+tests_unit_append_test_SOURCES = tests/unit/append-test.c
+tests_unit_append_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
