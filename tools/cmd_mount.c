@@ -253,6 +253,8 @@ static int take_arguments(struct shale_ctx *ctx, struct asked *a,
 				   "-w NAME or --ephemeral",
 				   how->writeback ? "writeback"
 						  : "passthrough");
+	if (how->lean && a->rw)
+		return shale_usage(ctx, "-o lean is of a read-only mount");
 	if (how->writeback && how->passthrough)
 		return shale_usage(ctx, "-o writeback and -o passthrough are "
 					"two ways of writing: choose one");
@@ -412,6 +414,15 @@ const struct shale_cmd shale_cmd_mount = {
 		"cache before it is asked\n"
 		"for; read-only mounts), nodirect (long streams, and small "
 		"reads far apart, go through\n"
-		"the page cache of the store's file system).",
+		"the page cache of the store's file system).\n"
+		"\n"
+		"lean (read-only mounts) is for trees that are searched by "
+		"name: who only lists some\n"
+		"thousand files and looks at none is given names without "
+		"inodes from then on, so that the\n"
+		"first find of a large tree takes half as long, and next to "
+		"no memory of the kernel.  Who\n"
+		"lists all files first and reads all of them later waits "
+		"several times as long.",
 	.run = run,
 };

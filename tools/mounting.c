@@ -142,6 +142,8 @@ static void fill_arguments(struct start *s, const char *holder,
 		s->argv[n++] = (char *)"--no-ahead";
 	if (how->no_push)
 		s->argv[n++] = (char *)"--no-push";
+	if (how->lean)
+		s->argv[n++] = (char *)"--lean";
 	if (how->no_direct)
 		s->argv[n++] = (char *)"--no-direct";
 	if (how->writeback)

@@ -54,6 +54,7 @@ static const struct {
 	{"debug", offsetof(struct shale_mounting, debug), true},
 	{"writeback", offsetof(struct shale_mounting, writeback), true},
 	{"passthrough", offsetof(struct shale_mounting, passthrough), true},
+	{"lean", offsetof(struct shale_mounting, lean), true},
 	{"readahead", offsetof(struct shale_mounting, no_ahead), false},
 	{"noreadahead", offsetof(struct shale_mounting, no_ahead), true},
 	{"push", offsetof(struct shale_mounting, no_push), false},

@@ -15,6 +15,7 @@ struct shale_mounting {
 	bool debug;     /* a line to the daemon's log for each request */
 	bool writeback; /* written data waits in the kernel's cache */
 	bool passthrough; /* the kernel writes data files itself */
+	bool lean;      /* who only lists is given no inodes */
 	bool quota;     /* of the workspace, from now on */
 	uint64_t quota_bytes, quota_inodes;
 	/* Ways to read faster that are left out. */

@@ -42,6 +42,7 @@ static int open_session(struct shale_daemon *d, struct shale_err *err)
 		.forest = d->forest,
 		.live = d->live,
 		.space = d->ws ? d->ws->dirfd : -1,
+		.lean = d->opts.lean,
 		.slow_lookups = d->history != NULL,
 		.writeback = d->opts.writeback && d->live,
 		.passthrough = d->opts.passthrough && d->live,

@@ -31,6 +31,7 @@ struct shale_daemon_opts {
 	bool quota;    /* both were given; else the workspace's own count */
 	uint64_t quota_bytes, quota_inodes;
 	struct shale_reading reading;
+	bool lean;      /* ro: as the session's */
 	bool no_direct; /* blobs are read through the page cache */
 };
 

@@ -43,6 +43,7 @@ static const struct option options[] = {
 	{"takeover", no_argument, NULL, 't'},
 	{"no-ahead", no_argument, NULL, 'A'},
 	{"no-push", no_argument, NULL, 'P'},
+	{"lean", no_argument, NULL, 'L'},
 	{"no-direct", no_argument, NULL, 'C'},
 	{NULL, 0, NULL, 0},
 };
@@ -111,6 +112,9 @@ static int parse(struct shale_daemon_opts *o, int argc, char **argv)
 			break;
 		case 'P':
 			o->reading.no_push = true;
+			break;
+		case 'L':
+			o->lean = true;
 			break;
 		case 'C':
 			o->no_direct = true;

@@ -82,17 +82,24 @@ int shale_forest_lookup(struct shale_forest *f, uint64_t dir, const char *name,
 int shale_forest_getattr(struct shale_forest *f, uint64_t id,
 			 struct shale_forest_node *out, struct shale_err *err);
 
+/* Of which entries the attributes are wanted. */
+enum shale_listing {
+	SHALE_LIST_NAMES, /* of none */
+	SHALE_LIST_DIRS,  /* of directories */
+	SHALE_LIST_ALL,
+};
+
 /*
- * Entries from offset `off` on.  `fn` returns false when it has no room.  With
- * `plus`, `node` holds all attributes, or its attr.mode has the type only when
- * `filled` is false ("." and "..", and images that are not open).
+ * Entries from offset `off` on.  `fn` returns false when it has no room.  Where
+ * `filled`, `node` holds all attributes; else its id, and in attr.mode the type
+ * ("." and "..", what is not wanted, and images that are not open).
  */
 typedef bool shale_forest_entry_fn(void *arg, const char *name, size_t len,
 				   const struct shale_forest_node *node,
 				   bool filled, uint64_t next);
 int shale_forest_readdir(struct shale_forest *f, uint64_t dir, uint64_t off,
-			 bool plus, shale_forest_entry_fn *fn, void *arg,
-			 struct shale_err *err);
+			 enum shale_listing what, shale_forest_entry_fn *fn,
+			 void *arg, struct shale_err *err);
 
 /* What they find is appended to `out`. */
 int shale_forest_readlink(struct shale_forest *f, uint64_t id,

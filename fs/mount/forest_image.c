@@ -122,15 +122,33 @@ static bool emit_dots(const struct place *p, const struct shale_index_dir *dir,
 	return off >= 2 || fn(arg, "..", 2, &node, false, 2);
 }
 
+/* Returns 1: all attributes, 0: number and type. */
+static int get_entry(const struct place *p, const struct shale_entry *entry,
+		     enum shale_listing what, struct shale_forest_node *out,
+		     struct shale_err *err)
+{
+	uint32_t type = (uint32_t)entry->type << 12;
+
+	if (what == SHALE_LIST_ALL ||
+	    (what == SHALE_LIST_DIRS && S_ISDIR(type))) {
+		int r = get_node(p, entry->ino, out, err);
+		return r < 0 ? r : 1;
+	}
+	out->id = shale_node_id(p->number, entry->ino);
+	out->attr.mode = type;
+	return 0;
+}
+
 int shale_forest_readdir(struct shale_forest *f, uint64_t id, uint64_t off,
-			 bool plus, shale_forest_entry_fn *fn, void *arg,
-			 struct shale_err *err)
+			 enum shale_listing what, shale_forest_entry_fn *fn,
+			 void *arg, struct shale_err *err)
 {
 	struct shale_index_dir dir;
 	struct shale_entry entry;
 
 	if (shale_forest_is_top(f, id))
-		return shale_forest_top_readdir(f, id, off, plus, fn, arg, err);
+		return shale_forest_top_readdir(
+			f, id, off, what != SHALE_LIST_NAMES, fn, arg, err);
 	cleanup_place struct place p = {0};
 	int r = enter(&p, f, id, err);
 	if (r == 0)
@@ -142,15 +160,11 @@ int shale_forest_readdir(struct shale_forest *f, uint64_t id, uint64_t off,
 	for (uint64_t i = off < 3 ? 0 : off - 2; i < dir.count; i++) {
 		struct shale_forest_node node = {0};
 		r = shale_index_entry(p.ix, dir.first + i, &entry, err);
-		if (r == 0 && plus)
-			r = get_node(&p, entry.ino, &node, err);
+		if (r == 0)
+			r = get_entry(&p, &entry, what, &node, err);
 		if (r < 0)
 			return r;
-		if (!plus) {
-			node.id = shale_node_id(p.number, entry.ino);
-			node.attr.mode = (uint32_t)entry.type << 12;
-		}
-		if (!fn(arg, entry.name, entry.name_len, &node, plus, i + 3))
+		if (!fn(arg, entry.name, entry.name_len, &node, r > 0, i + 3))
 			return 0;
 	}
 	return 0;

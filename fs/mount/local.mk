@@ -5,6 +5,7 @@ fs_mount_libmount_a_SOURCES = \
 	fs/mount/forest.c fs/mount/forest.h \
 	fs/mount/forest_image.c fs/mount/forest_impl.h \
 	fs/mount/greeting.c fs/mount/greeting.h \
+	fs/mount/lean.c fs/mount/lean.h \
 	fs/mount/op.c fs/mount/op.h \
 	fs/mount/opcount.c fs/mount/opcount.h \
 	fs/mount/ops.h \
@@ -43,6 +44,12 @@ tests_unit_receivers_test_SOURCES = tests/unit/receivers-test.c
 tests_unit_receivers_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 	$(LIBS_BASE)
 
+check_PROGRAMS += tests/unit/lean-test
+TESTS += tests/unit/lean-test
+tests_unit_lean_test_SOURCES = tests/unit/lean-test.c
+tests_unit_lean_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
+	$(LIBS_WORKSPACE)
+
 check_PROGRAMS += tests/unit/push-test
 TESTS += tests/unit/push-test
 tests_unit_push_test_SOURCES = tests/unit/push-test.c \
@@ -70,6 +77,7 @@ tests_unit_watch_test_LDADD = tests/lib/libcheck.a fs/mount/libmount.a \
 
 BINDING_TESTS = \
 	tests/mount/browse.test tests/mount/browse-takeover.test \
+	tests/mount/lean.test \
 	tests/mount/mountpoints.test tests/mount/passthrough.test \
 	tests/mount/patch.test \
 	tests/mount/reading.test \

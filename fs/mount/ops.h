@@ -8,6 +8,7 @@
  */
 
 #define FUSE_USE_VERSION 314
+#include "fs/mount/lean.h"
 #include "fs/mount/op.h"
 #include "fs/mount/opcount.h"
 #include "fs/mount/receivers.h"
@@ -28,6 +29,7 @@ struct shale_session {
 	struct shale_session_opts opts;
 	struct fuse_session *fuse;
 	struct shale_receivers receivers;
+	struct shale_lean *lean; /* NULL: no listing is */
 	pthread_key_t op; /* this thread's struct shale_op, while it has one */
 	struct shale_opcount *counts;
 	struct shale_trace *trace;

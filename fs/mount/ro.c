@@ -40,13 +40,25 @@ static struct shale_forest *forest_of(fuse_req_t req)
 	return shale_req_session(req)->opts.forest;
 }
 
+/* Is this directory made up, above the images? */
+static bool is_made_up(fuse_req_t req, fuse_ino_t dir)
+{
+	return shale_req_session(req)->opts.slow_lookups &&
+	       shale_node_tree(dir) == 0;
+}
+
+/* NULL: all that this directory's listing names has an inode. */
+static struct shale_lean *lean_of(fuse_req_t req, fuse_ino_t dir)
+{
+	return is_made_up(req, dir) ? NULL : shale_req_session(req)->lean;
+}
+
 /* A name that is not there is remembered by the kernel, too. */
 static void reply_absent(fuse_req_t req, fuse_ino_t parent)
 {
-	bool changes = shale_req_session(req)->opts.slow_lookups &&
-		       shale_node_tree(parent) == 0;
 	struct fuse_entry_param e = {
-		.entry_timeout = changes ? SHALE_TIMEOUT_SHORT : SHALE_TIMEOUT,
+		.entry_timeout = is_made_up(req, parent) ? SHALE_TIMEOUT_SHORT
+							 : SHALE_TIMEOUT,
 	};
 	fuse_reply_entry(req, &e);
 }
@@ -63,6 +75,8 @@ static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return reply_absent(req, parent);
 	if (r < 0)
 		return shale_reply_error(req, r, parent, &err);
+	if (!S_ISDIR(node.attr.mode))
+		shale_lean_looked(lean_of(req, parent), parent, node.id);
 	fill_entry(&node, &e);
 	fuse_reply_entry(req, &e);
 }
@@ -81,8 +95,7 @@ static void slow_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void ro_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	if (shale_req_session(req)->opts.slow_lookups &&
-	    shale_node_tree(parent) == 0)
+	if (is_made_up(req, parent))
 		slow_lookup(req, parent, name);
 	else
 		do_lookup(req, parent, name);
@@ -131,7 +144,24 @@ struct listing {
 	char *buf;
 	size_t len, room;
 	bool plus;
+	bool probe;     /* the next file is to be one */
+	uint64_t files; /* so far */
+	uint64_t left_out;
 };
+
+/* Does the kernel get an inode with this entry? */
+static bool with_inode(struct listing *l, const struct shale_forest_node *node,
+		       bool filled)
+{
+	if (S_ISDIR(node->attr.mode))
+		return filled;
+	l->files++;
+	if (!l->probe)
+		return filled;
+	l->probe = false;
+	l->left_out = node->id;
+	return false;
+}
 
 static bool add_entry(void *arg, const char *name, size_t len,
 		      const struct shale_forest_node *node, bool filled,
@@ -145,7 +175,7 @@ static bool add_entry(void *arg, const char *name, size_t len,
 	memcpy(text, name, len);
 	text[len] = '\0';
 	fill_entry(node, &e);
-	if (!filled)
+	if (!with_inode(l, node, filled))
 		e.ino = 0; /* the kernel then looks it up when it needs it */
 	if (l->plus)
 		n = fuse_add_direntry_plus(l->req, l->buf + l->len,
@@ -163,16 +193,25 @@ static bool add_entry(void *arg, const char *name, size_t len,
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		 bool plus)
 {
+	struct shale_lean *lean = plus ? lean_of(req, ino) : NULL;
+	uint32_t reader = (uint32_t)fuse_req_ctx(req)->pid;
+	struct shale_lean_plan plan =
+		shale_lean_begin(lean, reader, ino, (uint64_t)off);
+	enum shale_listing what = !plus       ? SHALE_LIST_NAMES
+				  : plan.lean ? SHALE_LIST_DIRS
+					      : SHALE_LIST_ALL;
 	struct shale_err err = {0};
 	struct listing l = {
 		.req = req,
 		.buf = (char *)shale_req_receiver(req)->out,
 		.room = size < SHALE_FUSE_MAX_IO ? size : SHALE_FUSE_MAX_IO,
 		.plus = plus,
+		.probe = plan.probe,
 	};
 
-	int r = shale_forest_readdir(forest_of(req), ino, (uint64_t)off, plus,
+	int r = shale_forest_readdir(forest_of(req), ino, (uint64_t)off, what,
 				     add_entry, &l, &err);
+	shale_lean_end(lean, reader, l.files, l.left_out);
 	/* What came before an error is delivered, the error next time. */
 	if (r < 0 && l.len == 0)
 		return shale_reply_error(req, r, ino, &err);
@@ -204,6 +243,8 @@ static void ro_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	(void)fi;
 	if (size > SHALE_FUSE_MAX_IO)
 		size = SHALE_FUSE_MAX_IO;
+	if (off == 0)
+		shale_lean_read(s->lean);
 	shale_view_init(&view);
 	int r = shale_forest_read(s->opts.forest, ino, (uint64_t)off, room,
 				  size, &view, &err);

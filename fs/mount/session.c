@@ -189,9 +189,14 @@ static int init_session(struct shale_session *s, struct shale_err *err)
 	int r = shale_receivers_init(&s->receivers, process, err);
 	if (r < 0)
 		return r;
-	r = init_watch(s, err);
-	if (r < 0)
+	if (s->opts.forest && s->opts.lean)
+		r = shale_lean_new(&s->lean, err);
+	if (r == 0)
+		r = init_watch(s, err);
+	if (r < 0) {
+		shale_lean_free(s->lean);
 		shale_receivers_release(&s->receivers);
+	}
 	return r;
 }
 
@@ -233,6 +238,7 @@ void shale_session_free(struct shale_session *s)
 	if (s->fuse)
 		fuse_session_destroy(s->fuse);
 	release_watch(s);
+	shale_lean_free(s->lean);
 	shale_receivers_release(&s->receivers);
 	free(s);
 }
@@ -321,6 +327,11 @@ static int store(void *arg, uint64_t ino, uint64_t off, const void *data,
 					  FUSE_BUF_NO_SPLICE);
 }
 
+static void forget_listing(void *arg, uint64_t dir)
+{
+	shale_session_forget_inode(arg, dir);
+}
+
 int shale_session_lend(void *arg, int fd, uint32_t *id)
 {
 	const struct shale_session *s = arg;
@@ -355,7 +366,9 @@ int shale_session_run(struct shale_session *s, struct shale_err *err)
 
 	if (s->opts.forest)
 		shale_forest_push_to(s->opts.forest, store, s);
+	shale_lean_to(s->lean, forget_listing, s);
 	int r = shale_receivers_run(&s->receivers, &opts, err);
+	shale_lean_to(s->lean, NULL, NULL);
 	if (s->opts.forest)
 		shale_forest_push_to(s->opts.forest, NULL, NULL);
 	return r;

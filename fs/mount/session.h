@@ -23,6 +23,7 @@ struct shale_session_opts {
 	struct shale_live *live;     /* … read-write */
 	int space; /* a directory on the file system that new data goes to; rw
 		    */
+	bool lean; /* not all listings hold inodes (fs/mount/lean.h); ro */
 	bool slow_lookups; /* a lookup may open an image (history mounts) */
 	/*
 	 * The kernel keeps what is written until it is flushed or closed, and
