@@ -109,6 +109,9 @@ int shale_forest_getxattr(struct shale_forest *f, uint64_t id, const char *name,
 int shale_forest_listxattr(struct shale_forest *f, uint64_t id,
 			   struct shale_buf *out, struct shale_err *err);
 
+/* False: no node has any, and none will. */
+bool shale_forest_has_xattrs(const struct shale_forest *f);
+
 /* Up to `len` bytes are appended to `view`, as by shale_content_view(). */
 int shale_forest_read(struct shale_forest *f, uint64_t id, uint64_t off,
 		      void *room, size_t len, struct shale_view *view,

@@ -227,6 +227,11 @@ int shale_forest_listxattr(struct shale_forest *f, uint64_t id,
 	return r;
 }
 
+bool shale_forest_has_xattrs(const struct shale_forest *f)
+{
+	return !f->single || shale_index_has_xattrs(f->single->index);
+}
+
 /*
  * A chunk of which no more is wanted is read past the page cache of the store:
  * that takes a third less time.  Errors are for the read to find.

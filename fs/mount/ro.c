@@ -275,6 +275,8 @@ static void ro_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	cleanup_buf struct shale_buf value = {0};
 	struct shale_err err = {0};
 
+	if (!shale_forest_has_xattrs(forest_of(req)))
+		return (void)fuse_reply_err(req, ENOSYS); /* no more of them */
 	int r = shale_forest_getxattr(forest_of(req), ino, name, &value, &err);
 	if (r < 0)
 		return shale_reply_error(req, r, ino, &err);

@@ -101,6 +101,12 @@ uint64_t shale_index_bytes(const struct shale_index *ix)
 	return shale_table_field(ix->table, SHALE_INDEX_BYTES);
 }
 
+bool shale_index_has_xattrs(const struct shale_index *ix)
+{
+	return shale_table_count(ix->table, SHALE_INDEX_XATTRS) > 0 ||
+	       (ix->base && shale_index_has_xattrs(ix->base));
+}
+
 uint32_t shale_index_trees(const struct shale_index *ix)
 {
 	return ix->trees;

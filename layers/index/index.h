@@ -70,6 +70,8 @@ uint64_t shale_index_inodes(const struct shale_index *ix);  /* how many */
 uint64_t shale_index_entries(const struct shale_index *ix); /* of all dirs */
 uint64_t shale_index_next_ino(const struct shale_index *ix);
 uint64_t shale_index_bytes(const struct shale_index *ix); /* sum of sizes */
+/* False: no inode has xattrs. */
+bool shale_index_has_xattrs(const struct shale_index *ix);
 
 /* The trees that it merges, bottom first, and the image each belongs to. */
 uint32_t shale_index_trees(const struct shale_index *ix);
