@@ -226,6 +226,7 @@ bool shale_body_store(struct shale_body *body, struct shale_change *ch)
 
 	if (body->lent)
 		return false;
+	ch->batch.follows |= body->wrote;
 	bool maps = shale_blockmap_store(&body->map, ch);
 	if (!maps && !body->dirty)
 		return false;

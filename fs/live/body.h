@@ -22,6 +22,7 @@ struct shale_body {
 	struct shale_rec_content c;
 	bool dirty;      /* c is to be stored */
 	bool same_epoch; /* it is not changed by that */
+	bool wrote;      /* to a data file, and the last time that went well */
 	bool lent;       /* c.size, and all that is below it, is the host's */
 	struct stat host; /* of its data file, then */
 	struct shale_blockmap map;

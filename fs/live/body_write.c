@@ -74,9 +74,12 @@ static int in_active(struct shale_body *body, uint64_t block, bool *out)
 static int write_active(struct shale_body *body, uint64_t off, const void *data,
 			size_t len)
 {
-	return shale_files_write(body->live->files, body->ino,
-				 body->live->state.epoch, data, len, off,
-				 body->err);
+	int r = shale_files_write(body->live->files, body->ino,
+				  body->live->state.epoch, data, len, off,
+				  body->err);
+
+	body->wrote = r == 0;
+	return r;
 }
 
 /*

@@ -133,6 +133,7 @@ static int commit_locked(struct shale_db *db, const struct shale_batch *batch,
 		.thread = shale_results_thread(&db->results),
 		.connection = request ? request->connection : 0,
 		.unique = request ? request->unique : 0,
+		.follows = batch->follows,
 		.body = batch->ops.data,
 		.len = batch->ops.len,
 	};

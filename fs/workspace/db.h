@@ -119,6 +119,9 @@ struct shale_batch {
 	/* Does not wait for the applier, however far that is behind: everybody
 	 * else waits for who commits it. */
 	bool urgent;
+	/* Data that it speaks of has just been written to the workspace's file
+	 * system: see shale_journal_append(). */
+	bool follows;
 	/*
 	 * Nothing behind this batch is applied until shale_db_pause_at() its
 	 * position and shale_db_resume(): set by the freeze of a commit.  Who

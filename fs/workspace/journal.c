@@ -134,6 +134,7 @@ static int rotate(struct shale_journal *j)
 		return r;
 	}
 	steal_fd(&fd);
+	shale_journal_unmap(j);
 	j->allocated = j->zeroed = j->end;
 	j->new_names = true;
 	return 0;
@@ -180,9 +181,12 @@ static void zero_ahead(struct shale_journal *j, size_t len)
 	j->zeroed = from + (done > 0 ? (uint64_t)done : 0);
 }
 
-static int write_scratch(struct shale_journal *j, struct shale_err *err)
+static int write_scratch(struct shale_journal *j, bool follows,
+			 struct shale_err *err)
 {
 	uint64_t off = j->end - last(j)->start;
+	if (follows && shale_journal_store(j))
+		return 0;
 	int r = shale_pwrite_full(last(j)->fd, j->scratch.data, j->scratch.len,
 				  off, "journal", err);
 	if (r == 0)
@@ -212,7 +216,7 @@ static int append_locked(struct shale_journal *j, struct shale_record *record,
 	if (r < 0)
 		return shale_err_set(err, -r, "extend the journal");
 	zero_ahead(j, j->scratch.len);
-	r = write_scratch(j, err);
+	r = write_scratch(j, record->follows, err);
 	if (r < 0)
 		return r;
 	j->end += j->scratch.len;

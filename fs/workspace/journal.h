@@ -38,6 +38,12 @@ void shale_journal_close(struct shale_journal *journal);
 /*
  * Append a record; its positions are filled in.  `reserve`: it may use the
  * reserve.  -ENOSPC, -EDQUOT, -EIO.
+ *
+ * One that follows a write (segment.h) may be stored through a mapping: that
+ * survives a kill as a write does, for it is the same page of the page cache;
+ * and of a page that cannot be had, a write is tried, which tells why.  What
+ * stores do not tell is that the file system takes no writes any more: the one
+ * before has found it well.
  */
 int shale_journal_append(struct shale_journal *journal,
 			 struct shale_record *record, bool reserve,

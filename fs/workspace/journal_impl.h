@@ -3,11 +3,13 @@
 #define SHALE_WORKSPACE_JOURNAL_IMPL_H
 
 /*
- * What journal.c (a journal at work), journal_open.c (finding it) and
- * journal_renew.c (after it failed) share.
+ * What journal.c (a journal at work), journal_map.c (records without a system
+ * call), journal_open.c (finding it) and journal_renew.c (after it failed)
+ * share.
  */
 
 #include "fs/workspace/journal.h"
+#include "layers/base/map.h"
 
 #include <pthread.h>
 
@@ -33,6 +35,9 @@ struct shale_journal {
 	bool new_names;     /* segments were made since the directory's fsync */
 	int failed; /* -errno of what ended it: it takes no change any more */
 	struct shale_buf scratch; /* the record being written */
+	struct shale_map map;     /* a window of the last segment; or nothing */
+	uint64_t mapped;          /* position of its first byte */
+	bool never_map;           /* a store there failed */
 };
 
 void shale_segment_name(char name[SHALE_SEGMENT_NAME], uint64_t start);
@@ -50,6 +55,14 @@ void shale_journal_note_failed(struct shale_journal *journal);
  */
 int shale_journal_renew(struct shale_journal *journal, uint64_t from,
 			struct shale_err *err);
+
+/*
+ * Store the record in `scratch` at the end through a mapping: it is in the page
+ * cache then, as if it had been written.  False: it has to be written; what is
+ * there may be a part of it.
+ */
+bool shale_journal_store(struct shale_journal *journal);
+void shale_journal_unmap(struct shale_journal *journal);
 
 /* Add a segment behind the others; owns `fd` from then on. */
 int shale_journal_add(struct shale_journal *journal, uint64_t start, int fd);

@@ -244,6 +244,7 @@ void shale_journal_close(struct shale_journal *j)
 {
 	if (!j)
 		return;
+	shale_journal_unmap(j);
 	for (size_t i = 0; i < j->n; i++)
 		close(j->seg[i].fd);
 	free(j->seg);

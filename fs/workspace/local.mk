@@ -19,6 +19,7 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/info.c fs/workspace/info.h \
 	fs/workspace/journal.c fs/workspace/journal.h \
 	fs/workspace/journal_disk.h fs/workspace/journal_impl.h \
+	fs/workspace/journal_map.c \
 	fs/workspace/journal_open.c fs/workspace/journal_renew.c \
 	fs/workspace/map64.c fs/workspace/map64.h \
 	fs/workspace/ops.c fs/workspace/ops.h \
@@ -76,3 +77,8 @@ check_PROGRAMS += tests/unit/append-test
 TESTS += tests/unit/append-test
 tests_unit_append_test_SOURCES = tests/unit/append-test.c
 tests_unit_append_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)
+
+check_PROGRAMS += tests/unit/journal-map-test
+TESTS += tests/unit/journal-map-test
+tests_unit_journal_map_test_SOURCES = tests/unit/journal-map-test.c
+tests_unit_journal_map_test_LDADD = tests/lib/libcheck.a $(LIBS_WORKSPACE)

@@ -22,6 +22,10 @@ struct shale_record {
 	uint64_t durable;    /* the journal was fsynced up to here */
 	uint64_t connection; /* the request it answers, or zeros */
 	uint64_t unique;
+	/* Only of one that is appended: this thread has just written to a file
+	 * of the same file system, for what the record says, and that went
+	 * well. */
+	bool follows;
 	const uint8_t *body; /* points into what was decoded */
 	size_t len;
 };

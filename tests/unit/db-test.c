@@ -179,7 +179,7 @@ static void commit_until_killed(int dir, struct shared *shared)
 	if (shale_db_open(&db, dir, &eager, &err) < 0)
 		_exit(1);
 	for (int n = atomic_load(&shared->acknowledged) + 1;; n++) {
-		struct shale_batch batch = {0};
+		struct shale_batch batch = {.follows = n % 3};
 		char key[16], value[16];
 		snprintf(key, sizeof(key), "k%d", n % 997);
 		snprintf(value, sizeof(value), "%d", n);
