@@ -2,7 +2,6 @@
 #include "layers/base/hash.h"
 
 #include "layers/base/cleanup.h"
-#include "layers/base/sha256_pair.h"
 
 /*
  * The digest itself, without OpenSSL's machinery around it, whose start (a
@@ -17,7 +16,6 @@
 
 struct shale_sha256 {
 	SHA256_CTX state;
-	bool pairs;
 };
 
 struct shale_hash128 shale_xxh128(const void *data, size_t len)
@@ -47,10 +45,8 @@ void shale_sha256(const void *data, size_t len, struct shale_digest *out)
 struct shale_sha256 *shale_sha256_new(void)
 {
 	struct shale_sha256 *ctx = calloc(1, sizeof(*ctx));
-	if (ctx) {
+	if (ctx)
 		SHA256_Init(&ctx->state);
-		ctx->pairs = shale_sha256_pairs();
-	}
 	return ctx;
 }
 
@@ -63,40 +59,6 @@ void shale_sha256_update(struct shale_sha256 *ctx, const void *d, size_t len)
 {
 	if (len)
 		SHA256_Update(&ctx->state, d, len);
-}
-
-/* So many bytes went past OpenSSL into the state. */
-static void count_bytes(SHA256_CTX *state, size_t len)
-{
-	uint64_t bits = (uint64_t)state->Nh << 32 | state->Nl;
-	bits += (uint64_t)len * 8;
-	state->Nl = (SHA_LONG)bits;
-	state->Nh = (SHA_LONG)(bits >> 32);
-}
-
-void shale_sha256_update_both(struct shale_sha256 *ctx, const void *d,
-			      size_t len, struct shale_digest *out)
-{
-	const size_t block = SHA256_CBLOCK;
-	const uint8_t *data = d;
-	struct shale_sha256 own;
-	/* Behind what the state has of a block, it stands between two. */
-	size_t lead = (block - ctx->state.num % block) % block;
-	size_t both =
-		ctx->pairs && len > lead ? (len - lead) / block * block : 0;
-	SHA256_Init(&own.state);
-	if (both) {
-		shale_sha256_update(ctx, data, lead);
-		shale_sha256_pair(own.state.h, data, ctx->state.h, data + lead,
-				  both / block);
-		count_bytes(&own.state, both);
-		count_bytes(&ctx->state, both);
-		shale_sha256_update(ctx, data + lead + both, len - lead - both);
-	} else {
-		shale_sha256_update(ctx, data, len);
-	}
-	shale_sha256_update(&own, data + both, len - both);
-	SHA256_Final(out->b, &own.state);
 }
 
 void shale_sha256_final(struct shale_sha256 *ctx, struct shale_digest *out)

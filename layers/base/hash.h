@@ -39,10 +39,6 @@ void shale_sha256_free(struct shale_sha256 *ctx);
 SHALE_DEFINE_CLEANUP(sha256, struct shale_sha256 *, shale_sha256_free);
 #define cleanup_sha256 SHALE_CLEANUP(shale_cleanup_sha256)
 void shale_sha256_update(struct shale_sha256 *ctx, const void *d, size_t len);
-/* shale_sha256_update(), and `out` becomes the digest of `d` by itself: where
- * shale_sha256_pairs(), both in the time of one. */
-void shale_sha256_update_both(struct shale_sha256 *ctx, const void *d,
-			      size_t len, struct shale_digest *out);
 void shale_sha256_final(struct shale_sha256 *ctx, struct shale_digest *out);
 
 /* SHA-256 and size of what `fd` holds from offset 0.  Returns 0 or -errno. */

@@ -11,7 +11,6 @@ layers_base_libbase_a_SOURCES = \
 	layers/base/io.c layers/base/io.h \
 	layers/base/map.c layers/base/map.h \
 	layers/base/pool.c layers/base/pool.h \
-	layers/base/sha256_pair.c layers/base/sha256_pair.h \
 	layers/base/text.c layers/base/text.h \
 	layers/base/turns.c layers/base/turns.h
 

@@ -64,30 +64,16 @@ static int begin_sync(struct shale_data_write *w, struct shale_err *err)
 	return 0;
 }
 
-static int put(struct shale_data_write *w, const void *data, size_t len,
-	       struct shale_err *err)
+int shale_data_write_append(struct shale_data_write *w, const void *data,
+			    size_t len, struct shale_err *err)
 {
 	int r = shale_pwrite_full(w->tmp.fd, data, len, w->size,
 				  "the new data blob", err);
 	if (r < 0)
 		return r;
+	shale_sha256_update(w->sha256, data, len);
 	w->size += len;
 	return w->size - w->synced >= SYNC_STEP ? begin_sync(w, err) : 0;
-}
-
-int shale_data_write_append(struct shale_data_write *w, const void *data,
-			    size_t len, struct shale_err *err)
-{
-	shale_sha256_update(w->sha256, data, len);
-	return put(w, data, len, err);
-}
-
-int shale_data_write_chunk(struct shale_data_write *w, const void *data,
-			   size_t len, struct shale_digest *sha256,
-			   struct shale_err *err)
-{
-	shale_sha256_update_both(w->sha256, data, len, sha256);
-	return put(w, data, len, err);
 }
 
 void shale_data_write_finish(struct shale_data_write *w,

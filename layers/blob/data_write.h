@@ -28,11 +28,6 @@ int shale_data_write_begin(struct shale_data_write *w, struct shale_err *err);
 int shale_data_write_append(struct shale_data_write *w, const void *data,
 			    size_t len, struct shale_err *err);
 
-/* The same for a stored chunk, whose own digest comes with it. */
-int shale_data_write_chunk(struct shale_data_write *w, const void *data,
-			   size_t len, struct shale_digest *sha256,
-			   struct shale_err *err);
-
 /* The file with its digest is the caller's, descriptor and all; `fd` -1: it was
  * never begun. */
 void shale_data_write_finish(struct shale_data_write *w,

@@ -2,7 +2,6 @@
 #include "layers/blob/pack_impl.h"
 
 #include "layers/base/cleanup.h"
-#include "layers/base/sha256_pair.h"
 
 #include <assert.h>
 #include <string.h>
@@ -59,7 +58,6 @@ int shale_pack_new(struct shale_pack **out, struct shale_blobs *blobs,
 	pack->chunks = chunks;
 	pack->build = build;
 	pack->codec = opts->codec;
-	pack->pairs = shale_sha256_pairs();
 	shale_data_write_init(&pack->data, blobs);
 	pack->open_unit = pack->recalled = SHALE_PACK_NO_UNIT;
 	for (size_t i = 0; i < SHALE_PACK_JOBS; i++)

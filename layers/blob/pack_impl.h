@@ -139,7 +139,7 @@ struct shale_pack_job {
 	uint8_t *out;
 	uint32_t stored;
 	enum shale_codec codec;
-	struct shale_digest sha256; /* unless pack->pairs */
+	struct shale_digest sha256;
 };
 
 struct shale_pack {
@@ -149,7 +149,6 @@ struct shale_pack {
 	struct shale_codec_choice codec;
 	struct shale_tree **lower;
 	size_t n_lower;
-	bool pairs; /* the writer takes digests of chunks with the blob's */
 
 	struct shale_pool *pool;
 	pthread_t writer;

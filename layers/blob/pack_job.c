@@ -130,8 +130,7 @@ static int run_job(struct shale_pack *pack, struct shale_pack_job *job,
 	job->stored = (uint32_t)shale_compress(c, job->data, job->len, job->out,
 					       &job->codec);
 	give_compressor(pack, c);
-	if (!pack->pairs)
-		shale_sha256(job->out, job->stored, &job->sha256);
+	shale_sha256(job->out, job->stored, &job->sha256);
 	return 0;
 }
 

@@ -5,17 +5,10 @@
 
 /* ------------------------------------------------------------- the blob */
 
-static int append(struct shale_pack *pack, const struct shale_pack_job *job,
-		  struct shale_digest *sha256, struct shale_err *err)
+static int append(struct shale_pack *pack, const void *data, size_t len,
+		  struct shale_err *err)
 {
-	int r;
-	*sha256 = job->sha256;
-	if (pack->pairs)
-		r = shale_data_write_chunk(&pack->data, job->out, job->stored,
-					   sha256, err);
-	else
-		r = shale_data_write_append(&pack->data, job->out, job->stored,
-					    err);
+	int r = shale_data_write_append(&pack->data, data, len, err);
 	if (r == 0)
 		pack->stored = pack->data.size;
 	return r;
@@ -42,13 +35,14 @@ static int store(struct shale_pack *pack, const struct shale_pack_job *job,
 				    .stored = job->stored,
 				    .codec = job->codec,
 				    .off = pack->data.size,
-				    .hash = job->hash};
+				    .hash = job->hash,
+				    .sha256 = job->sha256};
 	*unit = (struct shale_pack_unit){.state = SHALE_UNIT_OWN,
 					 .codec = job->codec,
 					 .len = job->len,
 					 .off = pack->data.size,
 					 .stored = job->stored};
-	r = append(pack, job, &chunk.sha256, err);
+	r = append(pack, job->out, job->stored, err);
 	if (r == 0)
 		r = shale_tree_build_chunk(pack->build, &chunk, pack->own,
 					   &unit->chunk, err);

@@ -41,29 +41,6 @@ TEST(a_digest_survives_its_text_and_rejects_other_text)
 	CHECK_INT(shale_digest_parse("sha256:12", &b), -EINVAL);
 }
 
-TEST(a_digest_by_itself_and_one_that_goes_on_are_as_if_taken_alone)
-{
-	enum { LEN = 3000 };
-	static uint8_t data[LEN];
-	struct shale_digest got, want, all, both;
-	struct shale_sha256 *one = shale_sha256_new();
-	struct shale_sha256 *two = shale_sha256_new();
-
-	for (size_t i = 0; i < LEN; i++)
-		data[i] = (uint8_t)(i * i + i / 7);
-	for (size_t len = 0; len < LEN; len += len < 300 ? 1 : 77) {
-		shale_sha256_update_both(one, data + LEN - len, len, &got);
-		shale_sha256(data + LEN - len, len, &want);
-		CHECK(shale_digest_equal(&got, &want));
-		shale_sha256_update(two, data + LEN - len, len);
-	}
-	shale_sha256_final(one, &both);
-	shale_sha256_final(two, &all);
-	CHECK(shale_digest_equal(&both, &all));
-	shale_sha256_free(one);
-	shale_sha256_free(two);
-}
-
 TEST(a_mapped_file_that_is_truncated_poisons_its_map_only)
 {
 	struct shale_err err;
