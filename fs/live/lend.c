@@ -23,8 +23,8 @@ int shale_live_lend(struct shale_live *live,
 		return shale_err_set(err, errno, "open 'boot'");
 	int r = shale_lease_probe(fd, true);
 	if (r < 0)
-		return shale_err_set(
-			err, -r, "the store's file system knows no leases");
+		return shale_err_set(err, -r,
+				     "the store's file system knows no leases");
 	r = lender->open(lender->arg, fd, &id);
 	if (r == -EPERM)
 		return shale_err_say(err, EPERM,
@@ -114,6 +114,10 @@ static int prepare(struct shale_body *body, uint32_t epoch,
 	if (r < 0)
 		return r;
 	uint64_t size = (uint64_t)st.st_size;
+	/* What the journal has of it a power cut would put over what the kernel
+	 * may be told to have on disk by then. */
+	if (shale_files_kept(files, body->ino, epoch))
+		return -EAGAIN;
 	bool dense = c->present * SHALE_BLOCK >= c->size;
 	if (size > c->size || (size && !dense))
 		r = clean(body, epoch, size);

@@ -18,6 +18,7 @@ fs_live_liblive_a_SOURCES = \
 	fs/live/discard_name.c \
 	fs/live/discard_paths.c \
 	fs/live/discard_scope.c fs/live/discard_scope.h \
+	fs/live/flush.c fs/live/flush.h \
 	fs/live/impl.h \
 	fs/live/key.c \
 	fs/live/lend.c fs/live/lend.h \
@@ -91,6 +92,11 @@ check_PROGRAMS += tests/unit/live-sync-test
 TESTS += tests/unit/live-sync-test
 tests_unit_live_sync_test_SOURCES = tests/unit/live-sync-test.c $(live_rig)
 tests_unit_live_sync_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
+
+check_PROGRAMS += tests/unit/live-cut-test
+TESTS += tests/unit/live-cut-test
+tests_unit_live_cut_test_SOURCES = tests/unit/live-cut-test.c $(live_rig)
+tests_unit_live_cut_test_LDADD = tests/lib/libcheck.a $(LIBS_LIVE)
 
 check_PROGRAMS += tests/unit/live-thread-test
 TESTS += tests/unit/live-thread-test

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/live/sync.h"
 
-#include "fs/live/body.h"
+#include "fs/live/flush.h"
 #include "layers/base/cleanup.h"
 
 #include <errno.h>
@@ -11,97 +11,6 @@ enum {
 	REPLACED_MANY = 64 << 10, /* bytes */
 	SYNC_TRIES = 4
 };
-
-static _Atomic uint64_t *changed_at(struct shale_live *live, uint64_t ino)
-{
-	return &live->sync[ino % LIVE_SYNC_SLOTS];
-}
-
-/* What data files a file has; -ENODATA: it is none. */
-static int load_files(struct shale_live *live, uint64_t ino,
-		      struct shale_body *body)
-{
-	int r = shale_body_load(body, live, ino);
-	return r == -EISDIR || r == -EINVAL ? -ENODATA : r;
-}
-
-static int sync_files(struct shale_live *live, uint64_t ino,
-		      const struct shale_body *body, struct shale_err *err)
-{
-	int r = 0;
-
-	/* Others write it, too: whether it is clean is not known. */
-	if (body->lent)
-		r = shale_files_dirty(live->files, ino, body->c.file[0].epoch);
-	for (uint32_t i = 0; r == 0 && i < body->c.n_files; i++) {
-		r = shale_files_sync(live->files, ino, body->c.file[i].epoch,
-				     err);
-		if (r == -ENOENT)
-			r = 0; /* never written, or let go of since */
-	}
-	return r;
-}
-
-/* With the inode's lock, so that its records are those of flushed data. */
-static int note_flushed(struct shale_live *live, uint64_t ino, uint64_t seen,
-			uint64_t *pos, struct shale_err *err)
-{
-	cleanup_body struct shale_body body = {.live = live};
-	int r = 0;
-
-	*pos = atomic_load(changed_at(live, ino));
-	if (*pos != seen) {
-		r = load_files(live, ino, &body);
-		if (r == 0)
-			r = sync_files(live, ino, &body, err);
-	}
-	return r < 0 ? r : shale_db_flushed(live->db, &ino, 1, err);
-}
-
-/* Does a durable record say that all of the file is on disk? */
-static bool is_fsynced(struct shale_live *live, uint64_t ino, uint64_t pos)
-{
-	const struct shale_flushed *it = &live->fsynced[ino % LIVE_SYNC_SLOTS];
-
-	pthread_mutex_lock(&live->fsynced_lock);
-	bool is = !pos || (it->ino == ino && it->pos >= pos);
-	pthread_mutex_unlock(&live->fsynced_lock);
-	return is;
-}
-
-static void set_fsynced(struct shale_live *live, uint64_t ino, uint64_t pos)
-{
-	pthread_mutex_lock(&live->fsynced_lock);
-	live->fsynced[ino % LIVE_SYNC_SLOTS] = (struct shale_flushed){ino, pos};
-	pthread_mutex_unlock(&live->fsynced_lock);
-}
-
-/*
- * Flush a file's data, and have the journal say so: a replay after a power cut
- * believes records of its content up to there.  `*pos` is where its last change
- * stands if the journal has to be flushed for that, 0 if not.
- */
-static int flush_file(struct shale_live *live, uint64_t ino, uint64_t *pos,
-		      struct shale_err *err)
-{
-	cleanup_body struct shale_body body = {.live = live};
-	uint64_t seen = atomic_load(changed_at(live, ino));
-
-	*pos = 0;
-	pthread_rwlock_rdlock(shale_live_stripe(live, ino));
-	int r = load_files(live, ino, &body);
-	pthread_rwlock_unlock(shale_live_stripe(live, ino));
-	if (r == 0)
-		r = sync_files(live, ino, &body, err);
-	if (r < 0 || is_fsynced(live, ino, seen))
-		return r;
-
-	/* Most is flushed by now; what came meanwhile is, under the lock. */
-	pthread_rwlock_rdlock(shale_live_stripe(live, ino));
-	r = note_flushed(live, ino, seen, pos, err);
-	pthread_rwlock_unlock(shale_live_stripe(live, ino));
-	return r;
-}
 
 /* ----------------------------------------------------- replaced by rename */
 
@@ -166,10 +75,10 @@ static int flush_taken(struct shale_live *live, struct shale_err *err)
 {
 	const struct shale_replaced *it = (const void *)live->flushing.data;
 	size_t n = live->flushing.len / sizeof(*it);
-	uint64_t pos;
+	struct shale_flush flush;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = flush_file(live, it[i].ino, &pos, err);
+		int r = shale_flush_file(live, it[i].ino, &flush, err);
 		if (r == -ESTALE)
 			live->names_from = shale_db_position(live->db);
 		else if (r < 0 && r != -ENODATA)
@@ -217,31 +126,32 @@ static int sync_names(struct shale_live *live, uint64_t *now,
 }
 
 /*
- * The data first, then the journal that says that it counts, and only if it has
- * something to say: overwriting in place costs one flush.  What another file's
- * fsync made durable of the journal counts for names, not for content: a replay
- * asks for the file's own.
+ * The data first, or with it, then the journal that says that it counts, and
+ * only if it has something to say: one flush, but for much that is new.  What
+ * another file's fsync made durable of the journal counts for names, not for
+ * content: a replay asks for the file's own.
  */
 int shale_live_fsync(struct shale_live *live, uint64_t ino, bool datasync,
 		     struct shale_err *err)
 {
-	uint64_t pos = atomic_load(changed_at(live, ino)), flushed = 0, now;
+	uint64_t pos = shale_flush_changed(live, ino), now;
+	struct shale_flush flush = {0};
 
 	(void)datasync; /* size and names count for both, times for neither */
 	int r = shale_live_touched(live, ino)
-			? flush_file(live, ino, &flushed, err)
+			? shale_flush_file(live, ino, &flush, err)
 			: 0;
 	if (r == -ENODATA)
 		r = 0;
-	if (r < 0 || (!flushed && atomic_load(&live->synced) >= pos))
+	if (r < 0 || (!flush.noted && atomic_load(&live->synced) >= pos))
 		return r;
 	r = sync_names(live, &now, err);
 	uint64_t old = atomic_load(&live->synced);
 	while (r == 0 && old < now &&
 	       !atomic_compare_exchange_weak(&live->synced, &old, now))
 		;
-	if (r == 0 && flushed)
-		set_fsynced(live, ino, flushed);
+	if (r == 0)
+		shale_flush_done(live, ino, &flush);
 	return r;
 }
 

@@ -64,6 +64,7 @@ static int turn(struct shale_db *db, uint64_t *marked, struct shale_err *err)
 	if (db->opts.applied)
 		db->opts.applied(db->opts.arg, applied);
 	shale_journal_drop(db->journal, applied);
+	shale_journal_prepare(db->journal);
 	if (r == 0)
 		shale_journal_keep_reserve(db->journal);
 	return r;
@@ -145,6 +146,7 @@ static void *applier(void *arg)
 	struct shale_db *db = arg;
 	struct shale_err err;
 
+	shale_journal_prepare(db->journal); /* while nobody waits for it */
 	pthread_mutex_lock(&db->lock);
 	for (;;) {
 		wait_for_work(db);

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { DATA_MAX = 2 }; /* times opts.unapplied, in the journal */
+
 /* ------------------------------------------------------------- reading */
 
 /*
@@ -189,13 +191,16 @@ bool shale_db_answered(struct shale_db *db, const struct shale_request *request)
 				 request->unique);
 }
 
-/* Append a record that a sync, this one or a later one, has to flush. */
+/*
+ * Append a record that a sync, this one or a later one, has to flush; `reserve`
+ * as of shale_journal_append().
+ */
 static int note_locked(struct shale_db *db, unsigned type, const uint8_t *body,
-		       size_t len, struct shale_err *err)
+		       size_t len, bool reserve, struct shale_err *err)
 {
 	struct shale_record record = {.type = type, .body = body, .len = len};
 
-	int r = shale_journal_append(db->journal, &record, true, err);
+	int r = shale_journal_append(db->journal, &record, reserve, err);
 	if (r == 0)
 		db->noted_end = record.end;
 	return r;
@@ -209,7 +214,7 @@ int shale_db_sync(struct shale_db *db, uint64_t pos, struct shale_err *err)
 	pthread_mutex_lock(&db->commit);
 	if (pos > db->noted) {
 		r = note_locked(db, SHALE_JOURNAL_NAMES, body.b, sizeof(body),
-				err);
+				true, err);
 		if (r == 0)
 			db->noted = pos;
 	}
@@ -230,9 +235,32 @@ int shale_db_flushed(struct shale_db *db, const uint64_t *inos, size_t n,
 	if (!n)
 		return 0;
 	pthread_mutex_lock(&db->commit);
-	int r = note_locked(db, SHALE_JOURNAL_FSYNC, body.data, body.len, err);
+	int r = note_locked(db, SHALE_JOURNAL_FSYNC, body.data, body.len, true,
+			    err);
 	pthread_mutex_unlock(&db->commit);
 	return r;
+}
+
+int shale_db_data(struct shale_db *db, const struct shale_buf *body,
+		  uint64_t *pos, struct shale_err *err)
+{
+	int r = -E2BIG;
+
+	pthread_mutex_lock(&db->commit);
+	/* The applier is told of batches only, and makes room for no more. */
+	if (shale_journal_end(db->journal) - atomic_load(&db->applied) <
+	    DATA_MAX * db->opts.unapplied)
+		r = note_locked(db, SHALE_JOURNAL_DATA, body->data, body->len,
+				false, err);
+	if (r == 0)
+		*pos = db->noted_end;
+	pthread_mutex_unlock(&db->commit);
+	return r;
+}
+
+int shale_db_data_sync(struct shale_db *db, uint64_t pos, struct shale_err *err)
+{
+	return shale_journal_sync(db->journal, pos, err);
 }
 
 uint64_t shale_db_position(struct shale_db *db)

@@ -57,9 +57,17 @@ struct shale_db_opts {
 	void (*applied)(void *arg, uint64_t pos);
 	/*
 	 * There was a power cut: of what was not flushed before, nothing is
-	 * believed.  Called once, by the open.  May be NULL.
+	 * believed.  Called once, by the open, first.  May be NULL.
 	 */
 	int (*power_cut)(void *arg, struct shale_err *err);
+	/*
+	 * What shale_db_data() kept, by the open: after a power cut bytes to be
+	 * written to a data file (`flush` follows), otherwise only that they
+	 * are in the journal, at `pos`.  NULL: there are no data files.
+	 */
+	int (*write)(void *arg, uint64_t ino, uint32_t epoch, const void *data,
+		     size_t len, uint64_t off, struct shale_err *err);
+	int (*kept)(void *arg, uint64_t ino, uint32_t epoch, uint64_t pos);
 	void *arg;
 	/*
 	 * First letters of keys that say which bytes of an inode's data files
@@ -181,6 +189,20 @@ int shale_db_sync(struct shale_db *db, uint64_t pos, struct shale_err *err);
  */
 int shale_db_flushed(struct shale_db *db, const uint64_t *inos, size_t n,
 		     struct shale_err *err);
+
+/*
+ * The same for one inode, whose data files have bytes that are not on disk:
+ * they are in `body`, the body of a record DATA (pieces.h), or in those before
+ * it; a replay after a power cut writes them down.  So the data files need no
+ * flush.  `*pos` is behind the record.  -E2BIG: there is much of that already,
+ * and the files are to be flushed; -ENOSPC, -EDQUOT.
+ */
+int shale_db_data(struct shale_db *db, const struct shale_buf *body,
+		  uint64_t *pos, struct shale_err *err);
+
+/* Make what it kept durable up to `pos`, if it is not yet. */
+int shale_db_data_sync(struct shale_db *db, uint64_t pos,
+		       struct shale_err *err);
 
 /* Position behind the last batch. */
 uint64_t shale_db_position(struct shale_db *db);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/workspace/db_impl.h"
 #include "fs/workspace/journal_disk.h"
+#include "fs/workspace/pieces.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/clock.h"
 #include "layers/base/io.h"
@@ -46,12 +47,30 @@ static int write_boot(struct shale_db *db, struct shale_err *err)
 
 /* ------------------------------------------------------------- replaying */
 
+/* A replay after a power cut would write these bytes down. */
+static int keep_pieces(struct shale_db *db, const struct shale_record *record,
+		       struct shale_err *err)
+{
+	const uint8_t *data = record->body;
+	size_t len = record->len;
+	struct shale_data_piece piece;
+	uint64_t ino;
+
+	int r = shale_pieces_open(&data, &len, &ino);
+	while (r == 0 && db->opts.kept &&
+	       shale_pieces_next(&data, &len, &piece) > 0)
+		r = db->opts.kept(db->opts.arg, ino, piece.epoch, record->end);
+	return r < 0 ? shale_err_set(err, -r, "replay the journal") : 0;
+}
+
 static int replay_record(void *arg, const struct shale_record *record,
 			 struct shale_err *err)
 {
 	struct shale_db *db = arg;
 	struct shale_recent_node *nodes;
 
+	if (record->type == SHALE_JOURNAL_DATA)
+		return keep_pieces(db, record, err);
 	if (record->type != SHALE_JOURNAL_BATCH)
 		return 0;
 	int r = shale_recent_prepare(db->recent, record->body, record->len,
@@ -144,9 +163,10 @@ static int open_parts(struct shale_db *db, struct shale_err *err)
 	atomic_store(&db->position, applied);
 	if (same)
 		return replay(db, applied, err);
-	r = shale_db_recover(db, err);
-	if (r == 0 && db->opts.power_cut)
+	if (db->opts.power_cut)
 		r = db->opts.power_cut(db->opts.arg, err);
+	if (r == 0)
+		r = shale_db_recover(db, err);
 	return r < 0 ? r : write_boot(db, err);
 }
 

@@ -98,13 +98,21 @@ static void free_if_idle(struct shale_file_table *table,
 			 struct shale_file *file)
 {
 	if (file->users || file->fd >= 0 || file->written != file->flushed ||
-	    file->failed || file->remove || file->made)
+	    file->failed || file->remove || file->made || file->kept)
 		return;
 	struct shale_file **link = bucket_of(table, file->ino, file->epoch);
 	while (*link != file)
 		link = &(*link)->next;
 	*link = file->next;
 	free(file);
+}
+
+void shale_file_flushed(struct shale_file *file, uint64_t written)
+{
+	if (file->flushed < written)
+		file->flushed = written;
+	shale_dirty_clean(&file->dirty, written);
+	file->untold = file->kept;
 }
 
 void shale_file_shut(struct shale_file_table *table, struct shale_file *file)

@@ -9,6 +9,8 @@
  * opened, read and written without a lock.
  */
 
+#include "fs/workspace/dirty.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -25,7 +27,11 @@ struct shale_file {
 	int failed;       /* a flush failed: errno, never clean again */
 	uint64_t written; /* writes so far */
 	uint64_t flushed; /* of those, on disk for sure */
-	bool remove;      /* when batches up to `remove_at` are applied */
+	struct shale_dirty dirty; /* what is neither there nor in the journal */
+	uint64_t kept; /* behind its last bytes in the journal; 0: none count */
+	uint32_t keeps; /* how often some went there since it was flushed */
+	bool untold;    /* the disk may be newer than those in it */
+	bool remove;    /* when batches up to `remove_at` are applied */
 	uint64_t remove_at;
 	/* Of who writes it, one thread at a time: the data file had so many
 	 * bytes when that was last asked, or written; see files_write.c. */
@@ -41,7 +47,7 @@ struct shale_file_table {
 	pthread_mutex_t lock;
 	bool named[256]; /* the directory's own name is on disk */
 	size_t n_open;
-	size_t n_remove;
+	size_t n_remove, n_kept;
 	struct shale_file *oldest, *newest;
 	struct shale_file *bucket[SHALE_FILE_BUCKETS];
 };
@@ -67,6 +73,9 @@ struct shale_file *shale_file_enter(struct shale_file_table *table,
 				    uint64_t ino, uint32_t epoch);
 void shale_file_release(struct shale_file_table *table,
 			struct shale_file *file);
+
+/* What was written up to write `written` is on disk now; the lock is held. */
+void shale_file_flushed(struct shale_file *file, uint64_t written);
 
 /* Close all descriptors that nobody uses: there are no others left. */
 void shale_file_table_spare(struct shale_file_table *table);

@@ -13,6 +13,7 @@
  * a journal position and done by shale_files_applied().
  */
 
+#include "layers/base/buf.h"
 #include "layers/base/err.h"
 
 #include <stdbool.h>
@@ -67,6 +68,46 @@ int shale_files_flush(struct shale_files *files, uint64_t pos,
 int shale_files_flush_all(struct shale_files *files, struct shale_err *err);
 /* After a power cut no such failure counts any more. */
 int shale_files_power_cut(struct shale_files *files, struct shale_err *err);
+
+/* -------------------------------------------------- bytes in the journal */
+
+/*
+ * Instead of a flush of a file of which few bytes were written since its last
+ * one, these can be kept in the journal (shale_db_data()).  Whoever does that
+ * sees to it that nobody writes the file meanwhile.
+ */
+
+/* Is a flush better: are they many, or has that been done for a while? */
+bool shale_files_much(struct shale_files *files, uint64_t ino, uint32_t epoch);
+/* Are there any, or an error of an earlier flush, or has the disk newer ones
+ * than the journal, which says nothing of that? */
+bool shale_files_loose(struct shale_files *files, uint64_t ino, uint32_t epoch);
+/*
+ * Add them to the body of a record (pieces.h); `*written` is for
+ * shale_files_keep(), 0: there are none.  -E2BIG: flush the file, and have the
+ * journal say so (shale_db_flushed()); an error of a flush that failed.
+ */
+int shale_files_gather(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		       struct shale_buf *body, uint64_t *written,
+		       struct shale_err *err);
+/* They are in a record that ends at `pos`. */
+void shale_files_keep(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		      uint64_t written, uint64_t pos);
+/* Bytes of it are in the journal; on disk it may be any of older and newer. */
+int shale_files_kept_before(struct shale_files *files, uint64_t ino,
+			    uint32_t epoch, uint64_t pos);
+/* The journal says that all of it is on disk. */
+void shale_files_told(struct shale_files *files, uint64_t ino, uint32_t epoch);
+/* That is durable: bytes in the journal up to `kept` do not count any more. */
+void shale_files_void(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		      uint64_t kept);
+/*
+ * Up to which position would a replay after a power cut put bytes from the
+ * journal into it?  Then no flush of it is worth anything before the journal
+ * says so.  0: none.
+ */
+uint64_t shale_files_kept(struct shale_files *files, uint64_t ino,
+			  uint32_t epoch);
 
 /*
  * Remove when batches up to `pos` are applied.  The space comes back behind

@@ -86,8 +86,7 @@ static int sync_file(struct shale_files *files, struct shale_file *file,
 				     (unsigned long long)file->ino);
 	}
 	pthread_mutex_lock(&files->table.lock);
-	if (file->flushed < written)
-		file->flushed = written;
+	shale_file_flushed(file, written);
 	if (made)
 		file->made = false;
 	pthread_mutex_unlock(&files->table.lock);
@@ -137,8 +136,7 @@ static int sync_all(struct shale_files *files, struct shale_file **list,
 	pthread_mutex_lock(&files->table.lock);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		list[i]->made = false;
-		if (list[i]->flushed < written[i])
-			list[i]->flushed = written[i];
+		shale_file_flushed(list[i], written[i]);
 	}
 	pthread_mutex_unlock(&files->table.lock);
 	return r < 0 ? shale_err_set(err, -r, "flush data files") : 0;
@@ -175,6 +173,7 @@ static int flush_unknown(void *arg, uint64_t ino, uint32_t epoch)
 		return r;
 	pthread_mutex_lock(&files->table.lock);
 	file->written++; /* for all that is known */
+	shale_dirty_all(&file->dirty, file->written);
 	pthread_mutex_unlock(&files->table.lock);
 	sync_file(files, file, NULL); /* its failure stays with the file */
 	shale_file_release(&files->table, file);

@@ -14,4 +14,7 @@ struct shale_files {
 	struct shale_file_table table;
 };
 
+/* A mark at `pos` is durable: what the journal kept before it is on disk. */
+void shale_files_unkeep(struct shale_files *files, uint64_t pos);
+
 #endif

@@ -43,6 +43,7 @@ static void note_written(struct shale_files *files, struct shale_file *file)
 {
 	pthread_mutex_lock(&files->table.lock);
 	file->written++;
+	shale_dirty_all(&file->dirty, file->written);
 	pthread_mutex_unlock(&files->table.lock);
 	shale_file_release(&files->table, file);
 }

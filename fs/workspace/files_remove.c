@@ -43,7 +43,7 @@ static void remove_file(struct shale_files *files, struct shale_file *file)
 		file->remove = file->made = false;
 		file->remove_at = 0;
 		shale_file_unfail(&files->table, file);
-		file->flushed = file->written;
+		shale_file_flushed(file, file->written);
 		files->table.n_remove--;
 	} /* else it is in use: the next time */
 	pthread_mutex_unlock(&files->table.lock);
@@ -62,6 +62,7 @@ void shale_files_applied(struct shale_files *files, uint64_t pos)
 	cleanup_free struct shale_file **list = NULL;
 	size_t n;
 
+	shale_files_unkeep(files, pos);
 	pthread_mutex_lock(&files->table.lock);
 	bool none = !files->table.n_remove;
 	pthread_mutex_unlock(&files->table.lock);

@@ -92,6 +92,8 @@ int shale_files_write(struct shale_files *files, uint64_t ino, uint32_t epoch,
 	/* Counted when it is done, also if only a part was. */
 	pthread_mutex_lock(&files->table.lock);
 	file->written++;
+	/* Zeros ahead are not missed: they do not count. */
+	shale_dirty_add(&file->dirty, off, len, file->written);
 	if (file->remove) {
 		files->table.n_remove--;
 		/* A killed process may have made it, and not flushed that. */

@@ -18,7 +18,10 @@ enum {
 	AHEAD_MIN = 64 << 10, /* when there is no room for that */
 	RESERVE = 8 << 20,
 	ZEROS = 4096,
-	ZEROS_AHEAD = 16, /* times that at a time */
+	ZEROS_AHEAD = 16,  /* times that at a time, … */
+	ZEROS_MOST = 128,  /* or up to this */
+	RECORDS_AHEAD = 8, /* for so many of the present one */
+	PLENTY = 64 << 20
 };
 
 static struct shale_segment *last(struct shale_journal *j)
@@ -164,16 +167,19 @@ static int make_room(struct shale_journal *j, size_t len, bool reserve)
 static void zero_ahead(struct shale_journal *j, size_t len)
 {
 	static const uint8_t zeros[ZEROS];
-	struct iovec iov[ZEROS_AHEAD];
+	struct iovec iov[ZEROS_MOST];
 	uint64_t start = last(j)->start;
 
 	if (j->end + len <= j->zeroed)
 		return;
 	uint64_t from = j->zeroed > j->end ? j->zeroed : j->end;
-	uint64_t want = (uint64_t)ZEROS_AHEAD * ZEROS;
-	if (from + want > j->allocated)
-		want = j->allocated > from ? j->allocated - from : 0;
-	int n = (int)(want / ZEROS);
+	uint64_t want = RECORDS_AHEAD * len / ZEROS;
+	if (want < ZEROS_AHEAD)
+		want = ZEROS_AHEAD;
+	if (want > ZEROS_MOST)
+		want = ZEROS_MOST;
+	uint64_t room = j->allocated > from ? (j->allocated - from) / ZEROS : 0;
+	int n = (int)(want < room ? want : room);
 	for (int i = 0; i < n; i++)
 		iov[i] = (struct iovec){(void *)(uintptr_t)zeros, ZEROS};
 	ssize_t done =
@@ -289,6 +295,26 @@ int shale_journal_sync(struct shale_journal *j, uint64_t pos,
 	}
 	pthread_mutex_unlock(&j->lock);
 	return r < 0 ? shale_err_set(err, -r, "flush the journal") : 0;
+}
+
+/* On a full disk what is not needed yet is left to others. */
+static bool plenty_of_room(const struct shale_journal *j)
+{
+	struct statvfs fs;
+
+	return fstatvfs(j->dirfd, &fs) == 0 &&
+	       (uint64_t)fs.f_bavail * fs.f_frsize >= PLENTY;
+}
+
+void shale_journal_prepare(struct shale_journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	if ((j->zeroed <= j->end || j->new_names) && !j->failed &&
+	    !j->syncing && plenty_of_room(j) && make_room(j, 1, false) == 0) {
+		zero_ahead(j, 1);
+		sync_step(j);
+	}
+	pthread_mutex_unlock(&j->lock);
 }
 
 /* --------------------------------------------------------------- reading */

@@ -49,6 +49,12 @@ int shale_journal_append(struct shale_journal *journal,
 			 struct shale_record *record, bool reserve,
 			 struct shale_err *err);
 
+/*
+ * Have the first flush of the segment cost what those behind it do: it would
+ * have to make the file's extents, size and name durable.
+ */
+void shale_journal_prepare(struct shale_journal *journal);
+
 /* Make it durable up to `pos`.  Concurrent calls share one flush. */
 int shale_journal_sync(struct shale_journal *journal, uint64_t pos,
 		       struct shale_err *err);

@@ -20,7 +20,13 @@
  *           record was written
  *   NAMES   one le64, a position: of files that replaced others by rename in
  *           batches up to there, the data was on disk before this record was
- *           written, and an FSYNC or MARK before it says so
+ *           written, or in the journal, and an FSYNC, DATA or MARK before it
+ *           says so
+ *   DATA    one le64, an inode, and pieces of its data files, one by one,
+ *           ending exactly with the record: whatever was written to them since
+ *           they were last on disk is in this record and DATA records before
+ *           it.  What a MARK or an FSYNC covers is not to be taken from them
+ *           any more: the files may be newer
  */
 
 #include "layers/base/bytes.h"
@@ -32,6 +38,7 @@ enum {
 	SHALE_JOURNAL_MARK = 2,
 	SHALE_JOURNAL_FSYNC = 3,
 	SHALE_JOURNAL_NAMES = 4,
+	SHALE_JOURNAL_DATA = 5,
 };
 
 enum {
@@ -62,6 +69,13 @@ struct shale_disk_op {
 	struct le32 value_len; /* +0x04  0 in a DEL */
 };                             /* +0x08  the key, then the value */
 static_assert(sizeof(struct shale_disk_op) == 0x08, "docs/format.md 11.1");
+
+struct shale_disk_piece {
+	struct le64 off;   /* +0x00  in the data file */
+	struct le32 len;   /* +0x08  bytes that follow, at least 1 */
+	struct le32 epoch; /* +0x0c  which of the inode's data files */
+};                         /* +0x10 */
+static_assert(sizeof(struct shale_disk_piece) == 0x10, "docs/format.md 11.1");
 
 /*
  * The LMDB side, `db/`: the unnamed database.  A value is followed by the

@@ -5,13 +5,14 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/apply_journal.c \
 	fs/workspace/db.c fs/workspace/db.h fs/workspace/db_impl.h \
 	fs/workspace/db_open.c \
+	fs/workspace/dirty.c fs/workspace/dirty.h \
 	fs/workspace/env.c fs/workspace/env.h fs/workspace/env_impl.h \
 	fs/workspace/env_txn.c fs/workspace/env_view.c \
 	fs/workspace/file_failed.c fs/workspace/file_failed.h \
 	fs/workspace/file_table.c fs/workspace/file_table.h \
 	fs/workspace/files.c fs/workspace/files.h \
 	fs/workspace/files_flush.c fs/workspace/files_impl.h \
-	fs/workspace/files_lend.c \
+	fs/workspace/files_keep.c fs/workspace/files_lend.c \
 	fs/workspace/files_remove.c \
 	fs/workspace/files_write.c \
 	fs/workspace/handles.c fs/workspace/handles.h \
@@ -23,6 +24,7 @@ fs_workspace_libworkspace_a_SOURCES = \
 	fs/workspace/journal_open.c fs/workspace/journal_renew.c \
 	fs/workspace/map64.c fs/workspace/map64.h \
 	fs/workspace/ops.c fs/workspace/ops.h \
+	fs/workspace/pieces.c fs/workspace/pieces.h \
 	fs/workspace/recent.c fs/workspace/recent.h \
 	fs/workspace/recover.c \
 	fs/workspace/results.c fs/workspace/results.h \

@@ -3,6 +3,7 @@
 
 #include "fs/workspace/journal_disk.h"
 #include "fs/workspace/ops.h"
+#include "fs/workspace/pieces.h"
 #include "layers/base/cleanup.h"
 #include "layers/base/hash.h"
 
@@ -37,6 +38,19 @@ int shale_record_encode(const struct shale_record *record,
 	return 0;
 }
 
+static int check_pieces(const uint8_t *data, size_t len)
+{
+	struct shale_data_piece piece;
+	uint64_t ino;
+
+	int r = shale_pieces_open(&data, &len, &ino);
+	if (r < 0)
+		return r;
+	while ((r = shale_pieces_next(&data, &len, &piece)) > 0)
+		;
+	return r;
+}
+
 static int check_body(const struct shale_record *record)
 {
 	if (record->type == SHALE_JOURNAL_MARK ||
@@ -44,6 +58,8 @@ static int check_body(const struct shale_record *record)
 		return record->len == 8 ? 0 : -EUCLEAN;
 	if (record->type == SHALE_JOURNAL_FSYNC)
 		return record->len % 8 == 0 ? 0 : -EUCLEAN;
+	if (record->type == SHALE_JOURNAL_DATA)
+		return check_pieces(record->body, record->len);
 	if (record->type != SHALE_JOURNAL_BATCH)
 		return -EUCLEAN;
 

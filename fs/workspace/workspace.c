@@ -207,6 +207,19 @@ static int power_cut(void *arg, struct shale_err *err)
 	return shale_files_power_cut(ws->files, err);
 }
 
+static int write_data(void *arg, uint64_t ino, uint32_t epoch, const void *data,
+		      size_t len, uint64_t off, struct shale_err *err)
+{
+	struct shale_workspace *ws = arg;
+	return shale_files_write(ws->files, ino, epoch, data, len, off, err);
+}
+
+static int kept(void *arg, uint64_t ino, uint32_t epoch, uint64_t pos)
+{
+	struct shale_workspace *ws = arg;
+	return shale_files_kept_before(ws->files, ino, epoch, pos);
+}
+
 static void applied(void *arg, uint64_t pos)
 {
 	struct shale_workspace *ws = arg;
@@ -254,6 +267,8 @@ int shale_workspace_reopen(struct shale_workspace **out, int store_dirfd,
 		.flush_all = flush_all,
 		.applied = applied,
 		.power_cut = power_cut,
+		.write = write_data,
+		.kept = kept,
 		.arg = ws,
 		.content_letters = "CM", /* as fs/live/record.h has them */
 	};

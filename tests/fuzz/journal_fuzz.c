@@ -9,6 +9,7 @@
 
 #include "fs/workspace/journal_disk.h"
 #include "fs/workspace/ops.h"
+#include "fs/workspace/pieces.h"
 #include "fs/workspace/segment.h"
 #include "layers/base/hash.h"
 
@@ -42,6 +43,19 @@ static void fix_sums(uint8_t *data, size_t size)
 	}
 }
 
+static void use_pieces(const struct shale_record *record, uint64_t *sum)
+{
+	const uint8_t *body = record->body;
+	size_t len = record->len;
+	struct shale_data_piece piece;
+	uint64_t ino;
+
+	if (shale_pieces_open(&body, &len, &ino) < 0)
+		abort(); /* it was looked at */
+	while (shale_pieces_next(&body, &len, &piece) > 0)
+		*sum += shale_xxh64(piece.data, piece.len);
+}
+
 static int use_record(void *arg, const struct shale_record *record,
 		      struct shale_err *err)
 {
@@ -51,6 +65,8 @@ static int use_record(void *arg, const struct shale_record *record,
 	struct shale_op op;
 
 	(void)err;
+	if (record->type == SHALE_JOURNAL_DATA)
+		use_pieces(record, sum);
 	if (record->type != SHALE_JOURNAL_BATCH)
 		return 0;
 	while (shale_ops_next(&body, &len, &op) > 0) {

@@ -17,7 +17,7 @@ import sys
 from disk import Disk, SECTOR, mount_checked, run, unmount
 from history import content
 
-DISK_MIB = 128
+DISK_MIB, LARGE = 128, 200
 
 
 class Fault:
@@ -123,12 +123,13 @@ def data_flush(fault):
     fault.mount()
     good, bad = fault.new("good", 2), fault.new("bad", 3)
     os.fsync(good)
-    os.pwrite(bad, content(3, 0, 64, 7), 0)
+    # More than the journal keeps for a file.
+    os.pwrite(bad, content(3, 0, LARGE, 7), 0)
     fault.disk.tell("fail write 0 1 SHALEPWR")
     refuses(os.fsync, bad)
     fault.disk.tell("heal")
     refuses(os.fsync, bad)
-    fault.holds("bad", 3)
+    fault.holds("bad", 3, LARGE)
     os.fsync(good)
     if "nput/output" not in fault.fails("commit", fault.m, "-t", "p:v2"):
         raise ValueError("a commit does not say why it fails")

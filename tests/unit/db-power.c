@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/workspace/pieces.h"
 #include "tests/lib/check.h"
 #include "tests/unit/db-rig.h"
 
@@ -184,6 +185,138 @@ TEST(after_a_kill_the_whole_tail_is_there)
 	CHECK_STR(get_ino(db, 'C', 1), "unsynced");
 	CHECK_STR(get_ino(db, 'M', 2), "later");
 	CHECK_STR(get_ino(db, 'N', 10), "tail");
+	CHECK_OK(shale_db_close(db, &err));
+	close(dir);
+}
+
+/* ---------------------------------------------- bytes kept in the journal */
+
+/* What the open says of them: "inode.epoch@off=bytes " each. */
+struct told {
+	char text[500];
+	bool flushed; /* behind the last of them */
+};
+
+static int tell_bytes(void *arg, uint64_t ino, uint32_t epoch, const void *data,
+		      size_t len, uint64_t off, struct shale_err *e)
+{
+	struct told *told = arg;
+	size_t at = strlen(told->text);
+
+	(void)e;
+	snprintf(told->text + at, sizeof(told->text) - at, "%llu.%u@%llu=%.*s ",
+		 (unsigned long long)ino, epoch, (unsigned long long)off,
+		 (int)len, (const char *)data);
+	told->flushed = false;
+	return 0;
+}
+
+static int tell_kept(void *arg, uint64_t ino, uint32_t epoch, uint64_t pos)
+{
+	CHECK(pos > 0);
+	return tell_bytes(arg, ino, epoch, "", 0, 0, NULL);
+}
+
+static int tell_flushed(void *arg, uint64_t pos, struct shale_err *e)
+{
+	struct told *told = arg;
+
+	(void)pos;
+	(void)e;
+	told->flushed = true;
+	return 0;
+}
+
+static struct shale_db_opts telling(struct told *told)
+{
+	struct shale_db_opts opts = db_lazy;
+
+	opts.write = tell_bytes;
+	opts.kept = tell_kept;
+	opts.flush = tell_flushed;
+	opts.arg = told;
+	return opts;
+}
+
+static void keep_bytes(struct shale_db *db, uint64_t ino, const char *text)
+{
+	cleanup_buf struct shale_buf body = {0};
+	uint64_t pos;
+
+	CHECK_INT(shale_pieces_begin(&body, ino), 0);
+	for (uint32_t epoch = 1; *text; epoch++, text++)
+		memcpy(shale_pieces_add(&body, epoch, 10 * epoch, 1), text, 1);
+	CHECK_OK(shale_db_data(db, &body, &pos, &err));
+}
+
+static void keep_some_bytes(struct shale_db *db)
+{
+	uint64_t ino = 2;
+
+	put_ino(db, 'C', 1, "marked");
+	keep_bytes(db, 1, "a");
+	put_ino(db, 'N', 1, "name");
+	CHECK_OK(shale_db_advance(db, &err));
+	keep_bytes(db, 2, "b");
+	CHECK_OK(shale_db_flushed(db, &ino, 1, &err));
+	put_ino(db, 'C', 3, "kept");
+	keep_bytes(db, 3, "cd");
+	keep_bytes(db, 2, "e");
+	put_ino(db, 'C', 3, "later");
+	put_ino(db, 'C', 4, "unsynced");
+	CHECK_OK(shale_db_sync(db, shale_db_position(db), &err));
+}
+
+TEST(after_a_power_cut_bytes_in_the_journal_are_written_unless_flushed_since)
+{
+	int dir = db_dir();
+	struct told told = {0};
+	struct shale_db_opts opts = telling(&told);
+
+	db_die_after(dir, keep_some_bytes);
+	change_boot_id(dir);
+	struct shale_db *db = db_open(dir, &opts);
+	CHECK_STR(told.text, "3.1@10=c 3.2@20=d 2.1@10=e ");
+	CHECK(told.flushed);
+	CHECK_STR(get_ino(db, 'C', 1), "marked");
+	CHECK_STR(get_ino(db, 'C', 3), "kept");
+	CHECK_STR(get_ino(db, 'C', 4), "-");
+	CHECK_OK(shale_db_close(db, &err));
+	close(dir);
+}
+
+TEST(after_a_kill_it_is_known_of_which_files_the_journal_has_bytes)
+{
+	int dir = db_dir();
+	struct told told = {0};
+	struct shale_db_opts opts = telling(&told);
+
+	db_die_after(dir, keep_some_bytes);
+	struct shale_db *db = db_open(dir, &opts);
+	CHECK_STR(told.text, "2.1@0= 3.1@0= 3.2@0= 2.1@0= ");
+	CHECK_STR(get_ino(db, 'C', 3), "later");
+	CHECK_OK(shale_db_close(db, &err));
+	close(dir);
+}
+
+TEST(the_journal_keeps_bytes_only_as_long_as_it_is_short)
+{
+	struct shale_db_opts opts = db_lazy;
+	cleanup_buf struct shale_buf body = {0};
+	uint64_t pos;
+	int dir = db_dir(), n = 0, r;
+
+	opts.unapplied = 4096;
+	CHECK_INT(shale_pieces_begin(&body, 1), 0);
+	CHECK(shale_pieces_add(&body, 1, 0, 1000));
+	struct shale_db *db = db_open(dir, &opts);
+	while ((r = shale_db_data(db, &body, &pos, &err)) == 0)
+		CHECK(n++ < 8);
+	CHECK_INT(r, -E2BIG);
+	CHECK(n > 4);
+	db_put(db, "key", "value");
+	CHECK_OK(shale_db_advance(db, &err));
+	CHECK_OK(shale_db_data(db, &body, &pos, &err));
 	CHECK_OK(shale_db_close(db, &err));
 	close(dir);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/workspace/dirty.h"
 #include "fs/workspace/files.h"
+#include "fs/workspace/pieces.h"
 #include "fs/workspace/trash.h"
 #include "tests/lib/check.h"
 
@@ -338,5 +340,202 @@ TEST(who_needs_space_waits_also_for_what_an_earlier_process_left)
 	(void)shale_trash_wait(trash); /* unless it was faster */
 	CHECK(faccessat(dir, "gone/1.1", F_OK, 0) < 0);
 	shale_trash_free(trash);
+	close(dir);
+}
+
+/* ------------------------------------------------ bytes not on disk yet */
+
+enum { DIRTY_SPACE = 200 };
+
+/* Every byte written after the clean one is in exactly one range. */
+static void check_dirty(const struct shale_dirty *d,
+			const uint64_t last[DIRTY_SPACE], uint64_t clean)
+{
+	for (uint64_t b = 0; b < DIRTY_SPACE; b++) {
+		int in = 0;
+		for (uint32_t i = 0; i < d->n; i++)
+			in += d->range[i].off <= b && b < d->range[i].end;
+		CHECK(in <= 1);
+		if (!d->much && last[b] > clean)
+			CHECK_INT(in, 1);
+	}
+}
+
+TEST(what_is_written_and_not_clean_is_in_the_dirty_ranges_or_they_are_much)
+{
+	for (int run = 0; run < 300; run++) {
+		struct shale_dirty d = {0};
+		uint64_t last[DIRTY_SPACE] = {0}, clean = 0;
+		for (uint64_t n = 1; n < 30; n++) {
+			uint64_t at = shale_test_random() % DIRTY_SPACE;
+			uint64_t len = shale_test_random() % 20;
+			if (at + len > DIRTY_SPACE)
+				len = DIRTY_SPACE - at;
+			shale_dirty_add(&d, at, len, n);
+			for (uint64_t b = at; b < at + len; b++)
+				last[b] = n;
+			if (shale_test_random() % 5 == 0) {
+				uint64_t to = n - shale_test_random() % 3;
+				clean = to > clean ? to : clean;
+				shale_dirty_clean(&d, to);
+			}
+			check_dirty(&d, last, clean);
+		}
+		shale_dirty_clean(&d, 30);
+		CHECK(!d.n && !d.much);
+	}
+}
+
+TEST(many_bytes_are_much_until_they_are_clean)
+{
+	struct shale_dirty d = {0};
+
+	shale_dirty_add(&d, 0, SHALE_DIRTY_MAX, 1);
+	CHECK(!d.much && shale_dirty_bytes(&d) == SHALE_DIRTY_MAX);
+	shale_dirty_add(&d, 1 << 20, 1, 2);
+	CHECK(d.much && !d.n);
+	shale_dirty_add(&d, 0, 1, 3);
+	shale_dirty_clean(&d, 2);
+	CHECK(d.much);
+	shale_dirty_clean(&d, 3);
+	CHECK(!d.much);
+	shale_dirty_add(&d, 7, 2, 4);
+	CHECK_INT(shale_dirty_bytes(&d), 2);
+}
+
+/* The body of a record with what of a file is not on disk, "-" if much. */
+static const char *gather(struct shale_files *f, uint64_t ino,
+			  uint64_t *written)
+{
+	static char text[100];
+	cleanup_buf struct shale_buf body = {0};
+	struct shale_data_piece piece;
+	size_t at = 0;
+
+	CHECK_INT(shale_pieces_begin(&body, ino), 0);
+	int r = shale_files_gather(f, ino, 1, &body, written, &err);
+	if (r == -E2BIG)
+		return "-";
+	CHECK_INT(r, 0);
+	const uint8_t *data = body.data;
+	size_t len = body.len;
+	text[0] = 0;
+	CHECK_INT(shale_pieces_open(&data, &len, &ino), 0);
+	while (shale_pieces_next(&data, &len, &piece) > 0)
+		at += (size_t)snprintf(text + at, sizeof(text) - at,
+				       "%llu=%.*s ",
+				       (unsigned long long)piece.off,
+				       (int)piece.len, (char *)piece.data);
+	return text;
+}
+
+TEST(few_bytes_are_kept_in_the_journal_until_a_mark)
+{
+	struct shale_files *f;
+	uint64_t written;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	write_text(f, 1, 1, "hello", 0);
+	write_text(f, 1, 1, "you", 3);
+	write_text(f, 1, 1, "far", 9000);
+	CHECK_STR(gather(f, 1, &written), "0=helyou 9000=far ");
+	CHECK(!shale_files_kept(f, 1, 1));
+	write_text(f, 1, 1, "new", 100);
+	shale_files_keep(f, 1, 1, written, 50);
+	CHECK(shale_files_kept(f, 1, 1));
+	CHECK_STR(gather(f, 1, &written), "100=new ");
+	shale_files_applied(f, 49);
+	CHECK(shale_files_kept(f, 1, 1));
+	shale_files_applied(f, 50);
+	CHECK(!shale_files_kept(f, 1, 1));
+	/* It is not on disk for that. */
+	CHECK_STR(gather(f, 1, &written), "100=new ");
+	shale_files_close(f);
+	close(dir);
+}
+
+/* The journal has older bytes, and nobody knows what a cut would leave. */
+TEST(what_is_flushed_while_bytes_are_kept_is_to_be_told)
+{
+	struct shale_files *f;
+	uint64_t written;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	write_text(f, 1, 1, "old", 0);
+	CHECK_STR(gather(f, 1, &written), "0=old ");
+	shale_files_keep(f, 1, 1, written, 50);
+	CHECK(!shale_files_much(f, 1, 1));
+	write_text(f, 1, 1, "new", 0);
+	CHECK_OK(shale_files_sync(f, 1, 1, &err));
+	CHECK(shale_files_much(f, 1, 1));
+	CHECK_STR(gather(f, 1, &written), "-");
+	shale_files_told(f, 1, 1);
+	CHECK_STR(gather(f, 1, &written), "");
+	CHECK(shale_files_kept(f, 1, 1)); /* until it is durable */
+	/* The same after a kill. */
+	CHECK_INT(shale_files_kept_before(f, 2, 1, 60), 0);
+	CHECK(shale_files_kept(f, 2, 1) && shale_files_much(f, 2, 1));
+	shale_files_applied(f, 60);
+	CHECK(!shale_files_kept(f, 2, 1) && !shale_files_much(f, 2, 1));
+	shale_files_close(f);
+	close(dir);
+}
+
+/* Some bytes of file 1 go into a record that ends at `pos`. */
+static void keep_at(struct shale_files *f, uint64_t pos)
+{
+	uint64_t written;
+
+	write_text(f, 1, 1, "x", 0);
+	CHECK_STR(gather(f, 1, &written), "0=x ");
+	shale_files_keep(f, 1, 1, written, pos);
+}
+
+TEST(bytes_that_go_into_the_journal_again_and_again_are_flushed_at_last)
+{
+	struct shale_files *f;
+	uint64_t written, pos = 0;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	while (!shale_files_much(f, 1, 1)) {
+		CHECK(pos < 100);
+		keep_at(f, ++pos);
+	}
+	CHECK(pos > 4);
+	CHECK_STR(gather(f, 1, &written), "-");
+	CHECK_OK(shale_files_sync(f, 1, 1, &err));
+	uint64_t kept = shale_files_kept(f, 1, 1);
+	CHECK_INT(kept, pos);
+	shale_files_told(f, 1, 1);
+	CHECK(!shale_files_much(f, 1, 1));
+	shale_files_void(f, 1, 1, kept);
+	CHECK(!shale_files_kept(f, 1, 1));
+	/* What went there behind the record that tells of it still counts. */
+	keep_at(f, 200);
+	shale_files_void(f, 1, 1, 199);
+	CHECK_INT(shale_files_kept(f, 1, 1), 200);
+	shale_files_close(f);
+	close(dir);
+}
+
+/* Others write it past us: nobody knows where. */
+TEST(what_was_written_somewhere_is_much)
+{
+	struct shale_files *f;
+	uint64_t written;
+	int dir = new_dir();
+
+	CHECK_OK(shale_files_open(&f, dir, &err));
+	write_text(f, 1, 1, "x", 0);
+	CHECK_INT(shale_files_dirty(f, 1, 1), 0);
+	CHECK_STR(gather(f, 1, &written), "-");
+	CHECK_OK(shale_files_sync(f, 1, 1, &err));
+	CHECK_STR(gather(f, 1, &written), "");
+	CHECK_INT(shale_files_resize(f, 1, 1, 10), 0);
+	CHECK_STR(gather(f, 1, &written), "-");
+	shale_files_close(f);
 	close(dir);
 }

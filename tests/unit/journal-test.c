@@ -3,6 +3,7 @@
 #include "fs/workspace/journal.h"
 #include "fs/workspace/journal_disk.h"
 #include "fs/workspace/ops.h"
+#include "fs/workspace/pieces.h"
 #include "layers/base/hash.h"
 #include "tests/lib/check.h"
 
@@ -403,5 +404,39 @@ TEST(operations_that_do_not_add_up_are_refused)
 		memcpy(copy, batch.ops.data, sizeof(copy));
 		copy[bad[i].at] = bad[i].value;
 		CHECK_INT(shale_ops_next(&data, &len, &op), -EUCLEAN);
+	}
+}
+
+TEST(pieces_of_data_that_do_not_add_up_are_refused)
+{
+	cleanup_buf struct shale_buf body = {0};
+	struct shale_data_piece piece;
+	uint64_t ino;
+
+	CHECK_INT(shale_pieces_begin(&body, 7), 0);
+	memcpy(shale_pieces_add(&body, 3, 4096, 5), "hello", 5);
+	memcpy(shale_pieces_add(&body, 2, INT64_MAX - 1, 1), "x", 1);
+	for (size_t cut = 0; cut <= body.len; cut++) {
+		const uint8_t *data = body.data;
+		size_t len = cut;
+		int r = shale_pieces_open(&data, &len, &ino);
+		while (r == 0 &&
+		       (r = shale_pieces_next(&data, &len, &piece)) > 0)
+			r = 0;
+		bool whole = cut == 8 || cut == 29 || cut == body.len;
+		CHECK_INT(r, whole ? 0 : -EUCLEAN);
+	}
+	static const struct {
+		size_t at;
+		uint8_t value;
+	} bad[] = {{15, 0x80}, {16, 0}, {16, 6}, {19, 1}, {20, 0}};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		const uint8_t *data = body.data;
+		size_t len = 29;
+		uint8_t was = body.data[bad[i].at];
+		body.data[bad[i].at] = bad[i].value;
+		CHECK_INT(shale_pieces_open(&data, &len, &ino), 0);
+		CHECK_INT(shale_pieces_next(&data, &len, &piece), -EUCLEAN);
+		body.data[bad[i].at] = was;
 	}
 }

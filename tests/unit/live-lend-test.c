@@ -222,6 +222,28 @@ TEST(the_time_of_a_lent_file_is_the_kernels_if_it_has_set_one)
 	}
 }
 
+/* A power cut would put the journal's bytes over what the kernel wrote. */
+TEST(what_the_journal_has_bytes_of_is_not_lent_before_they_are_void)
+{
+	struct rig *rig = lending();
+	struct shale_err err;
+
+	uint64_t ino = rig_file(rig, "f", "text");
+	CHECK_OK(shale_live_fsync(rig->live, ino, false, &err));
+	struct file f = open_file(rig, "f", true);
+	CHECK_INT(f.id, 0);
+	close_file(&f);
+	rig_file(rig, "other", "");
+	CHECK_OK(shale_db_advance(rig->ws->db, &err));
+	f = open_file(rig, "f", true);
+	CHECK(f.id);
+	CHECK_INT(pwrite(f.fd, "TEXT", 4, 0), 4);
+	CHECK_OK(shale_live_fsync(rig->live, ino, false, &err));
+	close_file(&f);
+	CHECK_STR(rig_text(rig, "f"), "TEXT");
+	rig_free(rig);
+}
+
 TEST(a_time_that_is_set_stays_until_something_is_written)
 {
 	struct rig *rig = lending();

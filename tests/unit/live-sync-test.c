@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is there after a power cut that comes right behind an fsync. */
+#include "fs/workspace/workspace.h"
 #include "layers/base/cleanup.h"
 #include "tests/lib/check.h"
 #include "tests/unit/live-rig.h"
@@ -14,18 +15,38 @@
 /* What somebody else does while data is flushed, once. */
 static void (*meanwhile)(struct rig *rig);
 static struct rig *meanwhile_on;
-static _Thread_local unsigned flushes; /* marks are of another thread */
+/* Of this thread: marks are of another. */
+static _Thread_local unsigned flushes, data_flushes;
+
+static bool is_data(int fd)
+{
+	char link[40], path[600];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	path[n > 0 ? n : 0] = 0;
+	return strstr(path, "/data/") != NULL;
+}
 
 /* In place of the C library's. */
 int fdatasync(int fd)
 {
-	void (*call)(struct rig * rig) = meanwhile;
+	bool data = is_data(fd);
+	void (*call)(struct rig * rig) = data ? meanwhile : NULL;
 
 	flushes++;
-	meanwhile = NULL;
-	if (call)
+	data_flushes += data;
+	if (call) {
+		meanwhile = NULL;
 		call(meanwhile_on);
+	}
 	return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+	flushes++;
+	return (int)syscall(SYS_fsync, fd);
 }
 
 static void fsync_file(struct rig *rig, const char *path)
@@ -40,10 +61,10 @@ static void run(const char *command)
 }
 
 /*
- * The workspace as it is now, of another boot.  All of the journal is there:
- * what counts of it is for the replay to say.
+ * The workspace as it is now, of another boot; `lost` is not there.  All of the
+ * journal is: what counts of it is for the replay to say.
  */
-static void power_cut(struct rig *rig)
+static void power_cut_without(struct rig *rig, const char *lost)
 {
 	char dir[64], command[256];
 
@@ -52,10 +73,27 @@ static void power_cut(struct rig *rig)
 	run(command);
 	rig_leave(rig);
 	snprintf(command, sizeof(command),
-		 "rm -r %s/work; mv %s/cut %s/work; echo other >%s/work/boot",
-		 dir, dir, dir, dir);
+		 "cd %s && rm -r work && mv cut work && cd work && "
+		 "rm -rf %s && echo other >boot",
+		 dir, lost);
 	run(command);
 	rig_return(rig);
+}
+
+static void power_cut(struct rig *rig)
+{
+	power_cut_without(rig, "");
+}
+
+/* More than the journal keeps. */
+static void make_large(struct rig *rig, const char *path)
+{
+	char *zeros = calloc(1, 100000);
+
+	CHECK_INT(shale_live_write(rig->live, &rig_caller, rig_ino(rig, path),
+				   1000, zeros, 100000, false),
+		  0);
+	free(zeros);
 }
 
 static struct rig *with_files(void)
@@ -99,6 +137,8 @@ static struct rig *cut_when_b_went(void (*how)(struct rig *rig))
 {
 	struct rig *rig = with_files();
 
+	make_large(rig, "x");
+	make_large(rig, "y");
 	CHECK_INT(rig_rename(rig, "x", "a", 0), 0);
 	CHECK_INT(rig_rename(rig, "y", "b", 0), 0);
 	meanwhile_on = rig;
@@ -137,7 +177,7 @@ static void overwrite(struct rig *rig, const char *path, bool *lost)
 	CHECK_INT(shale_live_write(rig->live, &user, rig_ino(rig, path), 0,
 				   "y", 1, true),
 		  0);
-	flushes = 0;
+	flushes = data_flushes = 0;
 	fsync_file(rig, path);
 }
 
@@ -147,10 +187,12 @@ TEST(an_ordinary_user_who_overwrites_flushes_data_only)
 	bool lost;
 
 	rig_file(rig, "f", "xyz");
+	CHECK_INT(shale_live_syncfs(rig->live), 0);
 	fsync_file(rig, "f");
 	overwrite(rig, "f", &lost);
 	CHECK(!lost);
 	CHECK_INT(flushes, 1);
+	CHECK_INT(data_flushes, 1);
 	rig_free(rig);
 }
 
@@ -167,10 +209,99 @@ TEST(privileges_that_a_write_takes_are_told_and_are_flushed)
 	fsync_file(rig, "f");
 	overwrite(rig, "f", &lost);
 	CHECK(lost);
-	CHECK_INT(flushes, 2);
+	CHECK_INT(flushes, 1); /* of the journal, with the data */
+	CHECK_INT(data_flushes, 0);
 	power_cut(rig);
 	CHECK_INT(rig_stat(rig, "f").mode & 07777, 0777);
 	overwrite(rig, "f", &lost);
 	CHECK(!lost);
+	rig_free(rig);
+}
+
+/* Of the data files nothing was flushed: a cut takes them all. */
+TEST(a_small_file_is_durable_in_the_journal_without_a_flush_of_its_own)
+{
+	struct rig *rig = with_files();
+
+	data_flushes = 0;
+	rig_file(rig, "small", "content");
+	fsync_file(rig, "small");
+	rig_write(rig, "small", 3, "TENT");
+	fsync_file(rig, "small");
+	CHECK_INT(data_flushes, 0);
+	power_cut_without(rig, "data/??");
+	CHECK_STR(rig_text(rig, "small"), "conTENT");
+	rig_free(rig);
+}
+
+TEST(what_was_written_over_is_not_what_the_journal_has_of_before)
+{
+	struct rig *rig = with_files();
+	struct shale_err err;
+
+	rig_write(rig, "x", 0, "one");
+	fsync_file(rig, "x");
+	rig_write(rig, "x", 0, "two");
+	/* As a mark does before it is written. */
+	CHECK_OK(shale_files_flush(rig->ws->files, 0, &err));
+	fsync_file(rig, "x");
+	power_cut(rig);
+	CHECK_STR(rig_text(rig, "x"), "two");
+	rig_free(rig);
+}
+
+/* Neither its name nor the directories that it is in are on disk by then. */
+TEST(one_byte_of_a_file_of_the_image_is_one_flush)
+{
+	struct rig *rig = rig_sample();
+
+	CHECK_INT(shale_live_syncfs(rig->live), 0);
+	rig_write(rig, "d/a", 2, "X");
+	flushes = 0;
+	fsync_file(rig, "d/a");
+	CHECK_INT(flushes, 1);
+	fsync_file(rig, "d/a"); /* nothing has changed */
+	CHECK_INT(flushes, 1);
+	power_cut_without(rig, "data/??");
+	CHECK_STR(rig_text(rig, "d/a"), "alXha");
+	rig_free(rig);
+}
+
+TEST(a_new_file_that_replaces_another_is_one_flush_and_one_for_the_name)
+{
+	struct rig *rig = with_files();
+
+	CHECK_INT(shale_live_syncfs(rig->live), 0);
+	rig_file(rig, "tmp", "newer");
+	flushes = 0;
+	fsync_file(rig, "tmp");
+	CHECK_INT(flushes, 1);
+	CHECK_INT(rig_rename(rig, "tmp", "a", 0), 0);
+	fsync_file(rig, "");
+	CHECK_INT(flushes, 2);
+	power_cut_without(rig, "data/??");
+	CHECK_STR(rig_text(rig, "a"), "newer");
+	rig_free(rig);
+}
+
+/* Its bytes go to the disk once, then, and it stays one flush. */
+TEST(what_is_written_over_for_long_is_flushed_where_it_is)
+{
+	struct rig *rig = rig_new();
+	char text[8] = "";
+
+	rig_file(rig, "f", "text");
+	for (int i = 0; i < 60; i++) {
+		snprintf(text, sizeof(text), "%04d", i);
+		rig_write(rig, "f", 0, text);
+		flushes = data_flushes = 0;
+		fsync_file(rig, "f");
+		if (flushes == 1 && data_flushes == 1)
+			break;
+	}
+	CHECK_INT(flushes, 1);
+	CHECK_INT(data_flushes, 1);
+	power_cut(rig);
+	CHECK_STR(rig_text(rig, "f"), text);
 	rig_free(rig);
 }
