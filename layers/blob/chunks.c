@@ -10,7 +10,7 @@
 enum {
 	SHARDS_MAX = 16,
 	SHARD_MIN = 2 << 20, /* bytes: a shard holds several chunks at least */
-	SCRATCH = SHALE_CHUNK_MAX,
+	SCRATCH = SHALE_CHUNK_LONGEST,
 };
 
 int shale_chunks_new(struct shale_chunks **out, struct shale_blobs *blobs,

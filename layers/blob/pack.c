@@ -10,8 +10,8 @@ static bool get_memory(struct shale_pack *pack)
 {
 	pack->seen = shale_pack_seen_new();
 	pack->bytes = pack->window = malloc(SHALE_PACK_WINDOW);
-	pack->open = malloc(SHALE_CHUNK_MAX);
-	pack->recall = malloc(SHALE_CHUNK_MAX);
+	pack->open = malloc(SHALE_CHUNK_LONGEST);
+	pack->recall = malloc(SHALE_CHUNK_LONGEST);
 	pack->scratch = malloc(SHALE_PACK_SMALL);
 	return pack->seen && pack->window && pack->open && pack->recall &&
 	       pack->scratch;
@@ -23,7 +23,8 @@ static int copy_lower(struct shale_pack *pack,
 	if (!opts->n_lower)
 		return 0;
 	pack->lower = calloc(opts->n_lower, sizeof(*pack->lower));
-	if (!pack->lower)
+	pack->rows = calloc(opts->n_lower, sizeof(*pack->rows));
+	if (!pack->lower || !pack->rows)
 		return -ENOMEM;
 	memcpy(pack->lower, opts->lower, opts->n_lower * sizeof(*pack->lower));
 	pack->n_lower = opts->n_lower;
@@ -127,6 +128,7 @@ void shale_pack_free(struct shale_pack *pack)
 	free(pack->recall);
 	free(pack->scratch);
 	free(pack->lower);
+	free(pack->rows);
 	pthread_cond_destroy(&pack->freed);
 	pthread_cond_destroy(&pack->done);
 	pthread_mutex_destroy(&pack->lock);

@@ -32,7 +32,7 @@ bool shale_pack_ends(const uint8_t *data, size_t len, uint64_t off)
 			     left < SHALE_PACK_BLOCK ? left : SHALE_PACK_BLOCK))
 			return false;
 	}
-	return shale_cut_behind(data, len);
+	return shale_cut_once(data, len);
 }
 
 /* ------------------------------------------------------------- segments */
@@ -51,13 +51,14 @@ enum behind {
 };
 
 /* Where the segment's first chunk ends; false: not known yet, for a cut needs
- * to see as much as the longest chunk. */
+ * to see as much as the longest chunk, and one that is followed all of it. */
 static bool find_chunk(struct shale_pack *pack, enum behind behind,
 		       struct shale_pack_cut *cut)
 {
 	if (shale_pack_follow(pack, pack->segment, behind == NOTHING, cut))
 		return true;
-	if (behind == MORE && pack->segment < SHALE_CHUNK_MAX)
+	if (pack->lead.given ||
+	    (behind == MORE && pack->segment < SHALE_CHUNK_MAX))
 		return false;
 	cut->len = (uint32_t)shale_cut(cut->data, pack->segment);
 	if (behind == ANYTHING && cut->len == pack->segment &&
@@ -205,7 +206,7 @@ static int work_in_place(struct shale_pack *pack, const uint8_t *data,
 	int r = cut_off(pack, err);
 
 	size_t left = at_work(pack);
-	assert(r < 0 || left < SHALE_CHUNK_MAX + SHALE_PACK_BLOCK);
+	assert(r < 0 || left < SHALE_CHUNK_LONGEST + SHALE_PACK_BLOCK);
 	if (r == 0)
 		memcpy(pack->window, data + pack->head, left);
 	pack->bytes = pack->window;
@@ -245,6 +246,8 @@ int shale_pack_begin(struct shale_pack *pack, uint64_t ino,
 	pack->patch = pack->cutting = pack->lead.given = false;
 	pack->head = pack->tail = pack->segment = 0;
 	pack->offset = pack->hole_len = 0;
+	pack->rows_of = 0;
+	pack->sought = UINT64_MAX;
 	return shale_pack_failed(pack, err);
 }
 

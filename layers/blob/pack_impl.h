@@ -77,6 +77,11 @@ struct shale_pack_ref {
 	uint32_t chunk;
 };
 
+/* The extents of the file in a lower tree. */
+struct shale_pack_row {
+	uint64_t first, n;
+};
+
 /* A chunk that was cut. */
 struct shale_pack_cut {
 	const uint8_t *data;
@@ -113,7 +118,7 @@ struct shale_pack_job {
 	uint32_t unit;
 	struct shale_buf notes; /* to be said before the job's own extents */
 
-	uint8_t *data; /* content, SHALE_CHUNK_MAX bytes of room */
+	uint8_t *data; /* content, SHALE_CHUNK_LONGEST bytes of room */
 	uint32_t len;
 	struct shale_hash128 hash;
 	struct shale_extent extent; /* of a chunk */
@@ -178,10 +183,13 @@ struct shale_pack {
 	uint64_t hole, hole_len;    /* a hole that may go on */
 	struct shale_pack_ref lead; /* the chunk that may come next … */
 	struct shale_chunk led;     /* … which is this one */
+	struct shale_pack_row *rows; /* one a lower tree … */
+	uint64_t rows_of;            /* … of this inode; 0: none */
+	uint64_t sought;             /* offset that was looked up in them */
 	struct shale_pack_seen *seen;
 	struct shale_buf notes; /* for the next job */
 	uint32_t open_unit;     /* the open pack */
-	uint8_t *open;          /* its content, SHALE_CHUNK_MAX of room */
+	uint8_t *open;          /* its content, SHALE_CHUNK_LONGEST of room */
 	uint32_t open_len;
 	struct shale_buf members; /* its extents */
 	uint32_t recalled;        /* unit whose content `recall` holds */
@@ -224,8 +232,9 @@ void shale_pack_unit_set(struct shale_pack *pack, uint32_t unit,
  * Content mostly comes again in the row in which a lower tree has its chunks:
  * behind one that was found there, the next one's hash is held against the
  * bytes that follow, which is much faster than to look for a cut in them.  Only
- * chunks that shale_cut() would cut off here are taken, so the cuts are the
- * same as without this.
+ * chunks that were cut off for what they are (or end the segment) are taken, so
+ * the cuts are the same as without this, or those of who cut that row.  Where
+ * none leads on, one of the same file may begin at the same place.
  *
  * Take the next chunk of `cut->data` (the `have` bytes of the segment that are
  * known; `end`: there are no more) if it is the one that the lead names: its

@@ -158,9 +158,9 @@ static void work(void *arg)
 static int give_room(struct shale_pack_job *job, struct shale_err *err)
 {
 	if (!job->data)
-		job->data = malloc(SHALE_CHUNK_MAX);
+		job->data = malloc(SHALE_CHUNK_LONGEST);
 	if (!job->out)
-		job->out = malloc(shale_codec_bound(SHALE_CHUNK_MAX));
+		job->out = malloc(shale_codec_bound(SHALE_CHUNK_LONGEST));
 	return job->data && job->out
 		       ? 0
 		       : shale_err_set(err, ENOMEM, "pack content");

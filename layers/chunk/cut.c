@@ -4,14 +4,17 @@
 #include "layers/chunk/gear.h"
 
 /*
- * Normalised chunking, level 2: before the mean a cut needs two bits more than
- * log2(mean) = 16, behind it two bits less.  A bit of the hash sees as many
- * bytes as its number plus one, so the masks take high ones; bit 63 stays free
- * for the doubled hash of the two-byte round.
+ * Normalised chunking, level 2: up to where most cuts are to be, one needs two
+ * bits more than log2(mean) = 15 or so, behind it two bits less.  A bit of the
+ * hash sees as many bytes as its number plus one, so the masks take high ones;
+ * bit 63 stays free for the doubled hash of the two-byte round.
+ *
+ * Earlier versions cut by 18 and 14 bits, before and behind 64 KiB.  Those took
+ * the bits of these masks, so where they cut, these see a place to cut as well.
  */
 #define MASK_BITS(n) (((UINT64_C(1) << (n)) - 1) << (63 - (n)))
-#define MASK_EARLY   MASK_BITS(18)
-#define MASK_LATE    MASK_BITS(14)
+#define MASK_EARLY   MASK_BITS(17)
+#define MASK_LATE    MASK_BITS(13)
 
 /*
  * Look for a cut in data[at, end), two bytes a round: the hash before the
@@ -57,15 +60,29 @@ size_t shale_cut(const uint8_t *data, size_t len)
 	return cut ? cut : len;
 }
 
-bool shale_cut_behind(const uint8_t *data, size_t len)
+/* What the hash is behind `len` bytes, more than SHALE_CHUNK_MIN: what lies
+ * further back than 64 has left it, bit by bit. */
+static uint64_t hash_behind(const uint8_t *data, size_t len)
 {
-	if (len <= SHALE_CHUNK_MIN || len >= SHALE_CHUNK_MAX)
-		return len == SHALE_CHUNK_MAX;
-
-	/* What lies further back has left the hash, bit by bit. */
 	size_t at = len - SHALE_CHUNK_MIN > 64 ? len - 64 : SHALE_CHUNK_MIN;
 	uint64_t hash = 0;
 	while (at < len)
 		hash = (hash << 1) + shale_gear[data[at++]];
-	return !(hash & (len <= SHALE_CHUNK_MEAN ? MASK_EARLY : MASK_LATE));
+	return hash;
+}
+
+bool shale_cut_behind(const uint8_t *data, size_t len)
+{
+	if (len <= SHALE_CHUNK_MIN || len >= SHALE_CHUNK_MAX)
+		return len == SHALE_CHUNK_MAX;
+	return !(hash_behind(data, len) &
+		 (len <= SHALE_CHUNK_MEAN ? MASK_EARLY : MASK_LATE));
+}
+
+bool shale_cut_once(const uint8_t *data, size_t len)
+{
+	if (len <= SHALE_CHUNK_MIN || len > SHALE_CHUNK_LONGEST)
+		return false;
+	return len == SHALE_CHUNK_MAX || len == SHALE_CHUNK_LONGEST ||
+	       !(hash_behind(data, len) & MASK_LATE);
 }

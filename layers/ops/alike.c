@@ -76,7 +76,7 @@ static int look_at(struct worker *w, const struct shale_piece *piece,
 		.number = number,
 		.len = chunk->len,
 	};
-	if (chunk->len > SHALE_CHUNK_MAX || !is_same(w, chunk, off))
+	if (chunk->len > SHALE_CHUNK_LONGEST || !is_same(w, chunk, off))
 		return 0;
 	found.ends = shale_pack_ends(w->bytes, chunk->len, off);
 	return shale_buf_append(&w->range->found, &found, sizeof(found));
@@ -136,7 +136,7 @@ static void *work(void *arg)
 	struct shale_alike *a = arg;
 	uint64_t number;
 
-	cleanup_free uint8_t *bytes = malloc(SHALE_CHUNK_MAX);
+	cleanup_free uint8_t *bytes = malloc(SHALE_CHUNK_LONGEST);
 	w.bytes = bytes;
 	while (claim(a, &number)) {
 		uint64_t off = number * RANGE, left = a->end - off;

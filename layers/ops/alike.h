@@ -24,7 +24,7 @@ struct shale_alike_chunk {
 	uint64_t off; /* in the file */
 	const struct shale_tree *tree;
 	uint32_t number; /* of the chunk, in that tree */
-	uint32_t len;    /* SHALE_CHUNK_MAX at most */
+	uint32_t len;    /* SHALE_CHUNK_LONGEST at most */
 	bool ends;       /* shale_pack_ends() is true of it */
 };
 

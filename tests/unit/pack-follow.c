@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layers/base/cleanup.h"
 #include "layers/chunk/cut.h"
+#include "layers/chunk/gear.h"
 #include "tests/lib/check.h"
 #include "tests/lib/workshop.h"
 
@@ -103,10 +104,19 @@ static struct variant doubled(const uint8_t *old)
 static const struct {
 	struct variant (*make)(const uint8_t *old);
 	size_t parts; /* places at which the row is left */
+	size_t lost;  /* at most, of what earlier versions cut into other,
+		       * longer chunks: those of a file that are in their
+		       * places are known at once, others in time */
 } variants[] = {
-	{unchanged, 0},   {inserted, 1},  {deleted, 1},
-	{shuffled, 5},    {truncated, 1}, {lengthened, 1},
-	{overwritten, 9}, {punched, 2},   {doubled, 1},
+	{unchanged, 0, 0},
+	{inserted, 1, LEN - 2 * MIB},
+	{deleted, 1, LEN / 2},
+	{shuffled, 5, LEN - MIB},
+	{truncated, 1, 256 * KIB},
+	{lengthened, 1, 256 * KIB},
+	{overwritten, 9, 9 * 288 * KIB},
+	{punched, 2, 2 * 384 * KIB},
+	{doubled, 1, 512 * KIB},
 };
 enum { VARIANTS = sizeof(variants) / sizeof(variants[0]) };
 
@@ -169,7 +179,7 @@ static void check_variant(const struct image *parent, const uint8_t *old,
 	CHECK_INT(ends_of(&one, 1, got), n);
 	CHECK_MEM(got, want, n * sizeof(*got));
 	/* The first chunk is found, and where the row was left some more. */
-	size_t lost = (3 * variants[i].parts + 1) * (128 * KIB);
+	size_t lost = (4 * variants[i].parts + 1) * (128 * KIB);
 	size_t known = v.len < LEN ? v.len : LEN;
 	CHECK(one.stats.followed + lost >= known);
 	CHECK(one.stats.shared >= one.stats.followed);
@@ -248,10 +258,31 @@ TEST(a_damaged_chunk_of_the_row_is_stored_anew_and_the_rest_is_shared)
 	close_store();
 }
 
-/* A tree whose chunks have `image`'s bytes, and the hashes of the chunks of
- * `data` as they would be cut; or, with `step`, of so many bytes each. */
+static size_t cut_by_length(const uint8_t *data, size_t len)
+{
+	(void)data;
+	return len < 50000 ? len : 50000;
+}
+
+/* As shale_cut() did before its chunks became shorter. */
+static size_t cut_longer(const uint8_t *data, size_t len)
+{
+	uint64_t hash = 0;
+	if (len > 256 * KIB)
+		len = 256 * KIB;
+	for (size_t i = 16 * KIB; i < len; i++) {
+		hash = (hash << 1) + shale_gear[data[i]];
+		if (!(hash << 1 >> (64 - (i < 64 * KIB ? 18 : 14))))
+			return i + 1;
+	}
+	return len;
+}
+
+/* A tree of inode 1 whose chunks have `image`'s bytes, and the hashes of the
+ * chunks of `data` as `cut` cuts it. */
 static struct shale_tree *liar(const struct image *image, const uint8_t *data,
-			       size_t len, size_t step)
+			       size_t len,
+			       size_t (*cut)(const uint8_t *, size_t))
 {
 	struct shale_tree *tree;
 	struct shale_digest digest;
@@ -264,9 +295,7 @@ static struct shale_tree *liar(const struct image *image, const uint8_t *data,
 	CHECK_OK(shale_tree_build_blob(build, &c.blob, c.blob_size, &blob,
 				       &err));
 	for (size_t at = 0, i = 0; at < len; i++) {
-		size_t n = step && step < len - at
-				   ? step
-				   : shale_cut(data + at, len - at);
+		size_t n = cut(data + at, len - at);
 		CHECK_OK(shale_tree_chunk(image->tree, i, &c, &err));
 		c.len = (uint32_t)n;
 		if (c.codec == SHALE_CODEC_NONE)
@@ -275,11 +304,11 @@ static struct shale_tree *liar(const struct image *image, const uint8_t *data,
 		CHECK_OK(
 			shale_tree_build_chunk(build, &c, blob, &number, &err));
 		struct shale_extent e = {
-			.ino = 9, .off = at, .len = n, .chunk = number};
+			.ino = 1, .off = at, .len = n, .chunk = number};
 		CHECK_OK(shale_tree_build_extent(build, &e, NULL, &err));
 		at += n;
 	}
-	add_inode(9, len, false);
+	add_inode(1, len, false);
 	cleanup_fd int fd = memfd_create("tree", MFD_CLOEXEC);
 	CHECK_OK(shale_tree_build_finish(build, fd, 100, &digest, &size, &err));
 	shale_tree_build_free(build);
@@ -294,7 +323,7 @@ TEST(a_row_of_equal_hashes_over_other_bytes_is_not_believed)
 	uint8_t *old;
 	make_parent(&a, &old);
 	struct variant v = {noise(2 * MIB, 6), 2 * MIB};
-	struct shale_tree *tree = liar(&a, v.data, v.len, 0);
+	struct shale_tree *tree = liar(&a, v.data, v.len, shale_cut);
 	pack_one(&plain, NULL, 0, &v, 2, MIB);
 	pack_one(&b, &tree, 1, &v, 2, MIB);
 	CHECK(b.stats.followed > MIB);
@@ -317,7 +346,7 @@ TEST(a_row_that_was_cut_elsewhere_is_not_followed)
 	uint8_t *old;
 	make_parent(&a, &old);
 	struct variant v = {noise(2 * MIB, 6), 2 * MIB};
-	struct shale_tree *tree = liar(&a, v.data, v.len, 50000);
+	struct shale_tree *tree = liar(&a, v.data, v.len, cut_by_length);
 	pack_one(&plain, NULL, 0, &v, 2, MIB);
 	pack_one(&b, &tree, 1, &v, 2, 4001);
 	CHECK_INT(b.stats.followed, 0);
@@ -330,6 +359,61 @@ TEST(a_row_that_was_cut_elsewhere_is_not_followed)
 	drop(&plain);
 	drop(&a);
 	drop(&b);
+	close_store();
+}
+
+/* An image of `old` as earlier versions cut it: the chunks of a row that is
+ * followed, but has other bytes, are stored anew. */
+static void make_earlier(struct image *earlier, const uint8_t *old)
+{
+	struct image other;
+	struct variant v = {noise(LEN, 8), LEN};
+	pack_one(&other, NULL, 0, &v, 2, MIB);
+	free(v.data);
+
+	v = unchanged(old);
+	struct shale_tree *row = liar(&other, old, LEN, cut_longer);
+	pack_one(earlier, &row, 1, &v, 2, MIB);
+	CHECK_INT(earlier->stats.shared, 0);
+	CHECK_INT(earlier->stats.followed, LEN);
+	free(v.data);
+	shale_tree_close(row);
+	drop(&other);
+}
+
+static void check_longest(const struct image *image, uint32_t above)
+{
+	struct shale_chunk c;
+	uint32_t longest = 0;
+	uint64_t n = shale_tree_count(image->tree, SHALE_TREE_CHUNKS);
+	for (uint64_t i = 0; i < n; i++) {
+		CHECK_OK(shale_tree_chunk(image->tree, i, &c, &err));
+		longest = c.len > longest ? c.len : longest;
+	}
+	CHECK(longest > above);
+}
+
+TEST(what_an_earlier_version_cut_into_longer_chunks_is_shared)
+{
+	struct image earlier, one, many;
+	uint8_t *old = noise(LEN, 5);
+	open_store();
+	make_earlier(&earlier, old);
+	check_longest(&earlier, 2 * SHALE_CHUNK_MAX);
+	for (size_t i = 0; i < VARIANTS; i++) {
+		struct variant v = variants[i].make(old);
+		pack_one(&one, &earlier.tree, 1, &v, 1, MIB);
+		CHECK(one.stats.shared + variants[i].lost >=
+		      (v.len < LEN ? v.len : LEN));
+		pack_one(&many, &earlier.tree, 1, &v, 4, 4001);
+		CHECK(shale_digest_equal(&one.tree_digest, &many.tree_digest));
+		CHECK_INT(one.size, many.size);
+		drop(&one);
+		drop(&many);
+		free(v.data);
+	}
+	free(old);
+	drop(&earlier);
 	close_store();
 }
 
