@@ -7,8 +7,14 @@ from measure import Rounds, Table, cold, run, same, taking_part, timed
 from peers import (ErofsKernel, FuseOverlay, Native, Overlay, Shale,
                    SquashfsKernel, Squashfuse, gather)
 
-KINDS = (Native, Shale, Squashfuse, SquashfsKernel, ErofsKernel, FuseOverlay,
-         Overlay)
+
+class ShaleLean(Shale):
+    name, every = "shale -o lean", 2
+    options = ("-o", "lean")
+
+
+KINDS = (Native, Shale, ShaleLean, Squashfuse, SquashfsKernel, ErofsKernel,
+         FuseOverlay, Overlay)
 
 # line, what is run in a mount, goals cold and warm
 WALKS = (
