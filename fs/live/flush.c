@@ -81,11 +81,9 @@ static bool all_kept(const struct shale_body *body, uint64_t *kept)
 
 	*kept = 0;
 	for (uint32_t i = 0; all && i < body->c.n_files; i++) {
-		uint32_t epoch = body->c.file[i].epoch;
-		/* In this order: what is not loose any more is kept by now. */
-		all = !shale_files_loose(body->live->files, body->ino, epoch);
-		uint64_t pos =
-			shale_files_kept(body->live->files, body->ino, epoch);
+		uint64_t pos;
+		all = shale_files_covered(body->live->files, body->ino,
+					  body->c.file[i].epoch, &pos);
 		*kept = pos > *kept ? pos : *kept;
 	}
 	return all;

@@ -79,9 +79,13 @@ int shale_files_power_cut(struct shale_files *files, struct shale_err *err);
 
 /* Is a flush better: are they many, or has that been done for a while? */
 bool shale_files_much(struct shale_files *files, uint64_t ino, uint32_t epoch);
-/* Are there any, or an error of an earlier flush, or has the disk newer ones
- * than the journal, which says nothing of that? */
-bool shale_files_loose(struct shale_files *files, uint64_t ino, uint32_t epoch);
+/*
+ * Is all of it on disk, or in the journal up to `*kept` (0: nothing is)?  False:
+ * it has bytes that are neither, or an earlier flush failed, or the disk has
+ * newer ones than the journal, which says nothing of that.
+ */
+bool shale_files_covered(struct shale_files *files, uint64_t ino,
+			 uint32_t epoch, uint64_t *kept);
 /*
  * Add them to the body of a record (pieces.h); `*written` is for
  * shale_files_keep(), 0: there are none.  -E2BIG: flush the file, and have the

@@ -13,19 +13,34 @@
  */
 enum { KEEPS_MAX = 16 };
 
+/* The file's entry, with the lock held; NULL, and no lock, without one. */
+static struct shale_file *hold(struct shale_files *files, uint64_t ino,
+			       uint32_t epoch)
+{
+	struct shale_file *file = shale_file_peek(&files->table, ino, epoch);
+
+	if (file)
+		pthread_mutex_lock(&files->table.lock);
+	return file;
+}
+
+static void let_go(struct shale_files *files, struct shale_file *file)
+{
+	pthread_mutex_unlock(&files->table.lock);
+	shale_file_release(&files->table, file);
+}
+
 /* A copy of the file's entry as it is now; zeros without one. */
 static struct shale_file look(struct shale_files *files, uint64_t ino,
 			      uint32_t epoch)
 {
-	struct shale_file *file = shale_file_peek(&files->table, ino, epoch);
+	struct shale_file *file = hold(files, ino, epoch);
 	struct shale_file copy = {0};
 
 	if (!file)
 		return copy;
-	pthread_mutex_lock(&files->table.lock);
 	copy = *file;
-	pthread_mutex_unlock(&files->table.lock);
-	shale_file_release(&files->table, file);
+	let_go(files, file);
 	return copy;
 }
 
@@ -41,11 +56,14 @@ bool shale_files_much(struct shale_files *files, uint64_t ino, uint32_t epoch)
 	return is_much(&file);
 }
 
-bool shale_files_loose(struct shale_files *files, uint64_t ino, uint32_t epoch)
+bool shale_files_covered(struct shale_files *files, uint64_t ino,
+			 uint32_t epoch, uint64_t *kept)
 {
 	struct shale_file file = look(files, ino, epoch);
 
-	return file.dirty.n || file.dirty.much || file.untold || file.failed;
+	*kept = file.kept;
+	return !file.dirty.n && !file.dirty.much && !file.untold &&
+	       !file.failed;
 }
 
 uint64_t shale_files_kept(struct shale_files *files, uint64_t ino,
@@ -93,16 +111,14 @@ static void keep(struct shale_files *files, struct shale_file *file,
 void shale_files_keep(struct shale_files *files, uint64_t ino, uint32_t epoch,
 		      uint64_t written, uint64_t pos)
 {
-	struct shale_file *file = shale_file_peek(&files->table, ino, epoch);
+	struct shale_file *file = hold(files, ino, epoch);
 
 	if (!file)
 		return;
-	pthread_mutex_lock(&files->table.lock);
 	shale_dirty_clean(&file->dirty, written);
 	file->keeps++;
 	keep(files, file, pos);
-	pthread_mutex_unlock(&files->table.lock);
-	shale_file_release(&files->table, file);
+	let_go(files, file);
 }
 
 int shale_files_kept_before(struct shale_files *files, uint64_t ino,
@@ -122,15 +138,13 @@ int shale_files_kept_before(struct shale_files *files, uint64_t ino,
 
 void shale_files_told(struct shale_files *files, uint64_t ino, uint32_t epoch)
 {
-	struct shale_file *file = shale_file_peek(&files->table, ino, epoch);
+	struct shale_file *file = hold(files, ino, epoch);
 
 	if (!file)
 		return;
-	pthread_mutex_lock(&files->table.lock);
 	file->untold = false;
 	file->keeps = 0;
-	pthread_mutex_unlock(&files->table.lock);
-	shale_file_release(&files->table, file);
+	let_go(files, file);
 }
 
 /* The lock is held. */
@@ -142,23 +156,21 @@ static void unkeep(struct shale_files *files, struct shale_file *file)
 	files->table.n_kept--;
 }
 
-void shale_files_void(struct shale_files *files, uint64_t ino, uint32_t epoch,
-		      uint64_t kept)
-{
-	struct shale_file *file = shale_file_peek(&files->table, ino, epoch);
-
-	if (!file)
-		return;
-	pthread_mutex_lock(&files->table.lock);
-	if (file->kept && file->kept <= kept)
-		unkeep(files, file);
-	pthread_mutex_unlock(&files->table.lock);
-	shale_file_release(&files->table, file);
-}
-
 static bool is_kept_up_to(const struct shale_file *file, void *arg)
 {
 	return file->kept && file->kept <= *(const uint64_t *)arg;
+}
+
+void shale_files_void(struct shale_files *files, uint64_t ino, uint32_t epoch,
+		      uint64_t kept)
+{
+	struct shale_file *file = hold(files, ino, epoch);
+
+	if (!file)
+		return;
+	if (is_kept_up_to(file, &kept))
+		unkeep(files, file);
+	let_go(files, file);
 }
 
 void shale_files_unkeep(struct shale_files *files, uint64_t pos)
@@ -177,7 +189,6 @@ void shale_files_unkeep(struct shale_files *files, uint64_t pos)
 		pthread_mutex_lock(&files->table.lock);
 		if (is_kept_up_to(list[i], &pos))
 			unkeep(files, list[i]);
-		pthread_mutex_unlock(&files->table.lock);
-		shale_file_release(&files->table, list[i]);
+		let_go(files, list[i]);
 	}
 }
